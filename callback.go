@@ -1,0 +1,515 @@
+// Package callback runs small JavaScript handlers when an outside server calls
+// a secret URL: payment notices, webhooks, chat bots, leaderboard pulls. It
+// brings back the external HTTP callbacks of GameSparks as an [http.Handler]
+// for any Go server.
+//
+//	mux.Handle("/callback/", &callback.Handler{
+//		Runner:  &callback.GojaRunner{Scripts: os.DirFS("cloudcode")},
+//		Secrets: callback.SecretMap{"E300018ZDdAx/hello": "s3cret"},
+//	})
+//
+// A request for /callback/E300018ZDdAx/hello/s3cret now runs
+// callbacks/hello.js of that folder, in a fresh world of its own, and answers
+// with the script data it has set as one JSON object.
+//
+// A [Handler] turns a request into a [Call] once the secret in its URL is
+// right. A [ScriptRunner] turns the Call into a [Result] by running JavaScript.
+// The Handler writes the Result as HTTP. Nothing below the Handler sees the
+// [http.ResponseWriter], and no type of the JavaScript engine is exported.
+//
+// # Security considerations
+//
+// The URL of a callback is a password. The Handler never logs it, never
+// repeats it and never redirects; make sure that access logs, proxies and
+// traces in front of it do the same, and serve it over TLS.
+//
+// [GojaRunner] runs scripts inside the process. It bounds their time and
+// answers for them when they overrun, but a script written to do harm can
+// still take the process down by allocating memory. It is meant for authors who
+// are trusted not to be hostile.
+//
+// Outbound requests go to public addresses only, unless the host supplies its
+// own [HTTPDoer]: then its policy is the host's.
+package callback
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of the [Handler]'s limits: what a field that is zero means.
+const (
+	DefaultPrefix       = "/callback/"
+	DefaultTimeout      = 10 * time.Second
+	DefaultHTTPTimeout  = 5 * time.Second
+	DefaultMaxBody      = 4 << 20
+	DefaultMaxParams    = 1000
+	DefaultMaxResponse  = 4 << 20
+	DefaultMaxHTTPBody  = 4 << 20
+	DefaultMaxHTTPCalls = 20
+	DefaultMaxInFlight  = 16384
+)
+
+// A Handler serves callback URLs. It is an [http.Handler] for any mux, used by
+// pointer. Its fields must not change once it serves; all of its work is safe
+// for concurrent use, and so must be what the fields hold.
+//
+// Below Prefix it answers these URLs, each with or without a final slash:
+//
+//	{apiKey}/{serverSecret}                        the game's own script
+//	{apiKey}/{serverSecret}/{playerId}
+//	{apiKey}/{credential}/{secret}                 that credential's script
+//	{apiKey}/{credential}/{secret}/{playerId}
+type Handler struct {
+	// Runner runs the scripts. It is required: without one every authorised
+	// request is a 500 and [ErrNoRunner] in the log.
+	Runner ScriptRunner
+
+	// Secrets says which secrets open a credential. nil refuses everybody.
+	Secrets SecretStore
+
+	// HTTP makes the scripts' outbound requests. nil means a client of the
+	// Handler's own, as the zero [HTTPClient]: public addresses only. Limits
+	// of time, size and number hold for either.
+	HTTP HTTPDoer
+
+	// Members are the host's additions to the script's Spark object, by name.
+	Members Members
+
+	// Prefix is the part of the escaped URL path before the API key, with its
+	// slashes. Empty means DefaultPrefix. Under [http.StripPrefix] it is "/".
+	Prefix string
+
+	// Timeout bounds a whole call, from its authorisation to its answer. Zero
+	// means DefaultTimeout. A deadline of the request's context that is
+	// earlier counts.
+	Timeout time.Duration
+
+	// HTTPTimeout bounds an outbound request for which the script names no
+	// time-out. Zero means DefaultHTTPTimeout. No outbound request outlives
+	// the call.
+	HTTPTimeout time.Duration
+
+	// MaxBody is the longest request body, in bytes. Zero means
+	// DefaultMaxBody. A longer one is a 413.
+	MaxBody int64
+
+	// MaxParams is how many parameters, fields and parts a request may have in
+	// all. Zero means DefaultMaxParams. More are a 413.
+	MaxParams int
+
+	// MaxResponse is the longest response body, in bytes, before it is encoded
+	// in the answer's charset. Zero means DefaultMaxResponse. A longer one is
+	// a fault of the script: a 500.
+	MaxResponse int64
+
+	// MaxHTTPBody is the longest answer to an outbound request, in bytes, after
+	// inflation. Zero means DefaultMaxHTTPBody. The script gets null for a
+	// longer one.
+	MaxHTTPBody int64
+
+	// MaxHTTPCalls is how many outbound requests a run may make. Zero means
+	// DefaultMaxHTTPCalls. The script gets null for those past it.
+	MaxHTTPCalls int
+
+	// MaxInFlight is how many calls may be under way at once, counted from
+	// their authorisation. Zero means DefaultMaxInFlight. More are a 503.
+	MaxInFlight int
+
+	// RequestHeaders names the request headers that scripts see, as
+	// Spark.getData().REQUEST_HEADERS with lower-case names. Empty means none,
+	// and REQUEST_HEADERS is then absent. The original never showed any.
+	RequestHeaders []string
+
+	// ClientIP finds the caller's address. nil means the host part of
+	// RemoteAddr: behind a proxy, supply a function that knows whose headers
+	// to trust.
+	ClientIP func(*http.Request) string
+
+	// Logger takes what scripts log and what goes wrong. nil means
+	// [slog.Default]. No secret and no URL of a callback is ever logged.
+	Logger *slog.Logger
+
+	inFlight   atomic.Int64
+	clientOnce sync.Once
+	client     *HTTPClient
+}
+
+// A ScriptRunner runs the script of a [Call].
+//
+// RunScript must be safe for concurrent use and return when ctx is done. It
+// does not keep call or anything of it after it has returned. What it returns
+// decides the answer: a Result is written as HTTP; an error that is
+// [ErrNoScript] is a 404, one that is [ErrOverloaded] a 503, one that is
+// [context.DeadlineExceeded] a 504, any other a 500. The error's text goes to
+// the log, never to the caller; a [*ScriptError] is logged with its position
+// and stack.
+type ScriptRunner interface {
+	RunScript(ctx context.Context, call *Call) (*Result, error)
+}
+
+// ScriptRunnerFunc is a function as a [ScriptRunner].
+type ScriptRunnerFunc func(ctx context.Context, call *Call) (*Result, error)
+
+// RunScript calls f.
+func (f ScriptRunnerFunc) RunScript(ctx context.Context, call *Call) (*Result, error) {
+	return f(ctx, call)
+}
+
+// A Call is one authorised request to run a script. The Handler makes it and
+// nobody changes it afterwards.
+type Call struct {
+	// APIKey names the game, Credential whose script runs; Credential is empty
+	// when the URL carried the game's server secret.
+	APIKey     string
+	Credential string
+
+	// PlayerID is the player named by the URL, or empty.
+	PlayerID string
+
+	// RunID is unique to this call: it is in every log line and is what the
+	// script gets from Spark.getSessionId().
+	RunID string
+
+	// ClientIP is the caller's address.
+	ClientIP string
+
+	// Data is what the script gets from Spark.getData(), in order, each name
+	// once.
+	Data []Param
+
+	// RequestHeaders is what the script sees as REQUEST_HEADERS: nil if the
+	// host exposes none. Names are in lower case.
+	RequestHeaders []Param
+
+	// Members are the host's additions to Spark.
+	Members Members
+
+	// HTTP makes outbound requests, within the Handler's limits of number and
+	// size. nil means that the script cannot make any.
+	HTTP HTTPDoer
+
+	// HTTPTimeout bounds an outbound request that names no time-out itself.
+	// Zero means DefaultHTTPTimeout.
+	HTTPTimeout time.Duration
+
+	// Logger takes the script's log lines; it carries API key, credential and
+	// run id. nil means that they are dropped.
+	Logger *slog.Logger
+
+	// Now, if not zero, is the time at which the script's clock stands still,
+	// and Seed, if not zero, makes Math.random repeatable. Both are for tests;
+	// the Handler leaves them zero.
+	Now  time.Time
+	Seed uint64
+}
+
+// A Param is a name of a request with its values, at least one: a script sees
+// a string if there is one value, else an array.
+type Param struct {
+	Name   string
+	Values []string
+}
+
+// A SecretStore knows the secrets of API keys and their credentials.
+//
+// Secrets returns those valid now: several while one is being rotated, none
+// (and no error) for a key or credential it does not know. An empty credential
+// asks for the server secrets of the API key. The Handler compares, in constant
+// time; a credential it asks for is a part of a URL that nobody has vouched
+// for, of the characters A-Z a-z 0-9 _ - only. An error means that the store
+// is broken: it is logged and the caller gets a 503, so its text must not hold
+// a secret. Secrets must be safe for concurrent use.
+type SecretStore interface {
+	Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error)
+}
+
+// SecretMap is a [SecretStore] of one secret per credential. The keys are
+// "apiKey/credential" for a credential and "apiKey/" for the server secret of
+// an API key. An empty secret opens nothing.
+type SecretMap map[string]string
+
+// Secrets returns the one secret of the credential, if there is one.
+func (m SecretMap) Secrets(_ context.Context, apiKey, credential string) ([]Secret, error) {
+	secret := NewSecret(m[apiKey+"/"+credential]) // the same work whether known or not
+	if secret == (Secret{}) {
+		return nil, nil
+	}
+	return []Secret{secret}, nil
+}
+
+// ErrNoRunner is logged when a [Handler] without a Runner is called.
+var ErrNoRunner = errors.New("callback: Handler has no Runner")
+
+// ErrNoScript means that a call's credential has no script.
+var ErrNoScript = errors.New("callback: no script")
+
+// ErrOverloaded means that a [ScriptRunner] is at its capacity and has not
+// begun to run the script.
+var ErrOverloaded = errors.New("callback: overloaded")
+
+// A ScriptError is what went wrong in a script.
+type ScriptError struct {
+	// Script is the file's name in the runner's scripts, such as
+	// "callbacks/hello.js".
+	Script string
+
+	// Line and Column count from 1; zero means unknown.
+	Line   int
+	Column int
+
+	// Message is the script's own, cut at 4 KiB, such as
+	// "TypeError: Cannot read property 'x' of undefined".
+	Message string
+
+	// Stack is the script's call stack, a frame a line, or empty.
+	Stack string
+
+	// Err, if not nil, is the cause: [context.DeadlineExceeded] for a script
+	// that ran out of time.
+	Err error
+}
+
+// Error returns the position and the message, without the stack.
+func (e *ScriptError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("callback: %s: %s", e.Script, e.Message)
+	}
+	return fmt.Sprintf("callback: %s:%d:%d: %s", e.Script, e.Line, e.Column, e.Message)
+}
+
+// Unwrap returns e.Err.
+func (e *ScriptError) Unwrap() error { return e.Err }
+
+// ServeHTTP answers one callback.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := &responseWriter{w: w, head: r.Method == http.MethodHead}
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			// The value is not printed: it may hold a secret, and printing
+			// one of the engine's runs script code.
+			h.logger().Error("callback: panic", "type", fmt.Sprintf("%T", v), "stack", stack())
+			out.fail(http.StatusInternalServerError, "script failed")
+		}
+	}()
+	if status, message := h.serve(out, r); status != 0 {
+		if r.ContentLength != 0 && !out.bodyRead {
+			// Without this net/http reads on in the body before it answers.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+		}
+		out.fail(status, message)
+	}
+}
+
+// serve answers r, or returns the status and the message to refuse it with.
+func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
+		w.w.Header().Set("Allow", "GET, HEAD, POST")
+		return http.StatusMethodNotAllowed, "method not allowed"
+	}
+	target, ok := parseTarget(r.URL.EscapedPath(), or(h.Prefix, DefaultPrefix))
+	if !ok {
+		return http.StatusNotFound, "not found"
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), or(h.Timeout, DefaultTimeout))
+	defer cancel()
+
+	call, err := h.authorize(ctx, target)
+	if err != nil {
+		h.logger().Error("callback: secret store failed", "apiKey", target.apiKey, "error", err)
+		return http.StatusServiceUnavailable, "unavailable"
+	}
+	if call == nil {
+		return http.StatusForbidden, "forbidden"
+	}
+	if h.inFlight.Add(1) > int64(or(h.MaxInFlight, DefaultMaxInFlight)) {
+		h.inFlight.Add(-1)
+		return http.StatusServiceUnavailable, "overloaded"
+	}
+	defer h.inFlight.Add(-1)
+
+	call.RunID = rand.Text()
+	call.ClientIP = h.clientIP(r)
+	call.Logger = slog.New(&callLog{base: h.logger().Handler(), call: call})
+	call.HTTPTimeout = or(h.HTTPTimeout, DefaultHTTPTimeout)
+	call.HTTP = &limitedDoer{
+		doer:     h.httpDoer(),
+		maxBody:  or(h.MaxHTTPBody, DefaultMaxHTTPBody),
+		maxCalls: int64(or(h.MaxHTTPCalls, DefaultMaxHTTPCalls)),
+	}
+	call.Members = h.Members
+	if err := h.readData(ctx, w.w, r, call); err != nil {
+		bad := requestFault(err)
+		return bad.status, bad.message
+	}
+	w.bodyRead = true
+	format, err := requestedFormat(call.Data)
+	if err != nil {
+		return http.StatusBadRequest, err.Error()
+	}
+	if h.Runner == nil {
+		call.Logger.Error(ErrNoRunner.Error())
+		return http.StatusInternalServerError, "script failed"
+	}
+	result, err := h.Runner.RunScript(ctx, call)
+	if err != nil {
+		return h.explain(call, err)
+	}
+	if err := w.write(result, format, or(h.MaxResponse, DefaultMaxResponse), call.Logger); err != nil {
+		return h.explain(call, err)
+	}
+	return 0, ""
+}
+
+// explain logs why a call failed and returns what its caller may know of it.
+func (h *Handler) explain(call *Call, err error) (status int, message string) {
+	switch {
+	case errors.Is(err, ErrNoScript):
+		return http.StatusNotFound, "no script"
+	case errors.Is(err, ErrOverloaded):
+		call.Logger.Warn(err.Error())
+		return http.StatusServiceUnavailable, "overloaded"
+	}
+	status, message = http.StatusInternalServerError, "script failed"
+	if errors.Is(err, context.DeadlineExceeded) {
+		status, message = http.StatusGatewayTimeout, "script timed out"
+	}
+	attrs := []any{"error", err}
+	var script *ScriptError
+	if errors.As(err, &script) {
+		attrs = []any{"script", script.Script, "line", script.Line, "column", script.Column, "error", script.Message}
+		if script.Stack != "" {
+			attrs = append(attrs, "stack", script.Stack)
+		}
+	}
+	call.Logger.Error("callback: script failed", attrs...)
+	return status, message
+}
+
+func (h *Handler) logger() *slog.Logger {
+	if h.Logger != nil {
+		return h.Logger
+	}
+	return slog.Default()
+}
+
+// callLog adds to every record which call it belongs to. Most calls log
+// nothing, so the attributes are made when a record is.
+type callLog struct {
+	base slog.Handler
+	call *Call
+}
+
+func (l *callLog) full() slog.Handler {
+	return l.base.WithAttrs([]slog.Attr{
+		slog.String("apiKey", l.call.APIKey),
+		slog.String("credential", l.call.credentialType()),
+		slog.String("run", l.call.RunID),
+	})
+}
+
+func (l *callLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return l.base.Enabled(ctx, level)
+}
+func (l *callLog) Handle(ctx context.Context, r slog.Record) error { return l.full().Handle(ctx, r) }
+func (l *callLog) WithAttrs(attrs []slog.Attr) slog.Handler        { return l.full().WithAttrs(attrs) }
+func (l *callLog) WithGroup(name string) slog.Handler              { return l.full().WithGroup(name) }
+
+func (h *Handler) httpDoer() HTTPDoer {
+	if h.HTTP != nil {
+		return h.HTTP
+	}
+	h.clientOnce.Do(func() { h.client = new(HTTPClient) })
+	return h.client
+}
+
+func (h *Handler) clientIP(r *http.Request) string {
+	if h.ClientIP != nil {
+		return h.ClientIP(r)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// credentialType is what Spark.getCredentialType() returns.
+func (c *Call) credentialType() string { return or(c.Credential, "server") }
+
+// or returns v, or def if v is the zero value.
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// A Member is one the host adds to the script's Spark object. Only JSON crosses
+// between a script and its host, so that a member works alike in process and
+// in a sandbox.
+type Member struct {
+	// Func, if Script is empty, is the member: a function of the script's that
+	// calls it.
+	Func HostFunc
+
+	// Script, if not empty, is a JavaScript function expression. It is called
+	// when a run first reads the member, with an object of Funcs and with
+	// Spark, and what it returns is the member:
+	//
+	//	function (host, Spark) {
+	//		return function loadPlayer(id) { return { getPlayerId: function () { return id } } }
+	//	}
+	Script string
+
+	// Funcs are the host functions that Script gets, by name.
+	Funcs map[string]HostFunc
+}
+
+// Members are host-supplied members of Spark by name. One that has the name of
+// a member the library carries takes its place.
+type Members map[string]Member
+
+// A HostFunc is a function of the host that a script can call. Its arguments
+// are the script's, as JSON; what it returns is given to the script by way of
+// [json.Marshal], nil as null. An error is thrown in the script as an Error
+// with the error's text, which the script may pass on to its caller: it must
+// hold nothing secret. A panic is thrown without its value. HostFuncs must be
+// safe for concurrent use and return when ctx is done.
+type HostFunc func(ctx context.Context, call *Call, args Args) (any, error)
+
+// Args are the arguments of a [HostFunc], each as JSON; undefined is null.
+type Args []json.RawMessage
+
+// Scan decodes the arguments into the values that dst points to, in order, as
+// [json.Unmarshal] does. A missing argument leaves its value as it is, one too
+// many is ignored. The error names the argument by its number.
+func (a Args) Scan(dst ...any) error {
+	for i, d := range dst {
+		if i >= len(a) {
+			break
+		}
+		if err := json.Unmarshal(a[i], d); err != nil {
+			var typeErr *json.UnmarshalTypeError
+			if errors.As(err, &typeErr) {
+				return fmt.Errorf("argument %d is a %s, not a %s", i+1, typeErr.Value, strings.TrimPrefix(typeErr.Type.String(), "*"))
+			}
+			return fmt.Errorf("argument %d is not as expected", i+1)
+		}
+	}
+	return nil
+}

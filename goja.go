@@ -1,0 +1,415 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja/parser"
+)
+
+// Limits of [GojaRunner] that no host needs to change.
+const (
+	maxCallStack  = 512                   // JavaScript frames; natives that recurse unwind slowly
+	runGrace      = 50 * time.Millisecond // for a run to stop, and to read its error, after the deadline
+	maxStackLines = 32
+	maxMessage    = 4 << 10
+)
+
+// Defaults of the [GojaRunner]'s limits: what a field that is zero means.
+const (
+	DefaultMaxScriptSize = 1 << 20
+	DefaultMaxStuck      = 16
+	DefaultMaxQueue      = 1024
+)
+
+// GojaRunner is a [ScriptRunner] that runs scripts inside the process on goja,
+// each in a fresh runtime. It is used by pointer and its fields must not change
+// once it runs.
+//
+// It reads the tree of a game's exported cloud code: callbacks/{credential}.js,
+// system/GS_CALLBACK_URL.js (else callbacks/server.js) for the server secret,
+// and modules/{SHORTCODE}.js for require. Compiled scripts are kept. An edit is
+// live at the next request; one that does not compile is logged once and the
+// working script stays.
+//
+// A script that computes beyond its deadline is interrupted. Where the engine
+// cannot be (in a long native call) the caller still gets its answer in time,
+// and the goroutine is left behind and counted: see MaxStuck.
+type GojaRunner struct {
+	// Scripts holds the tree: an [os.DirFS], an embed.FS, a testing/fstest.MapFS. It is
+	// required.
+	Scripts fs.FS
+
+	// MaxScriptSize is the longest script or module, in bytes. Zero means
+	// DefaultMaxScriptSize. A longer one fails as if it did not compile.
+	MaxScriptSize int64
+
+	// MaxRunning is how many scripts may compute at the same time. Zero means
+	// GOMAXPROCS. A script that waits for an outbound request or a host
+	// function does not count while it waits.
+	MaxRunning int
+
+	// MaxQueue is how many calls may wait for one of the MaxRunning places,
+	// each until its deadline. Zero means DefaultMaxQueue. For one more, and
+	// for one that waited in vain, RunScript returns ErrOverloaded.
+	MaxQueue int
+
+	// MaxStuck is how many runs may be left behind, still busy past their
+	// deadline, before RunScript refuses every call with ErrOverloaded until
+	// one of them ends. Zero means DefaultMaxStuck.
+	MaxStuck int
+
+	scripts sync.Map // of *script by file name
+	members sync.Map // of *goja.Program by source: those of the host's Members
+	cached  atomic.Int64
+	gate    gate
+	stuck   atomic.Int64
+}
+
+// RunScript runs the script of call's credential.
+func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error) {
+	if g.Scripts == nil {
+		return nil, errors.New("callback: GojaRunner has no Scripts")
+	}
+	if g.stuck.Load() >= int64(or(g.MaxStuck, DefaultMaxStuck)) {
+		return nil, fmt.Errorf("%w: %d runs are stuck past their deadline", ErrOverloaded, g.stuck.Load())
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r := &run{runner: g, ctx: ctx, call: call, log: call.Logger, ended: make(chan outcome, 1)}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if err := r.enter(); err != nil {
+		return nil, err
+	}
+	go r.run()
+	select {
+	case o := <-r.ended:
+		return o.result, o.err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(runGrace)
+	defer grace.Stop()
+	select {
+	case o := <-r.ended:
+		return o.result, o.err
+	case <-grace.C:
+		return r.abandon()
+	}
+}
+
+// An outcome is what a run ends with.
+type outcome struct {
+	result *Result
+	err    error
+}
+
+// A run is the world of one call: everything but the runner ends with it. Its
+// methods belong to its own goroutine, except abandon.
+type run struct {
+	runner *GojaRunner
+	ctx    context.Context
+	call   *Call
+	log    *slog.Logger
+	vm     *goja.Runtime
+	ended  chan outcome
+
+	inside  atomic.Bool // holds a place in the gate
+	over    atomic.Bool // nothing of the script runs any more
+	settled atomic.Bool // has ended or been abandoned, whichever was first
+
+	name         string // of the main script's file
+	data         orderedFields
+	errors       orderedFields
+	spark        *goja.Object
+	dataObject   *goja.Object
+	playerObject *goja.Object
+	safeJSON     bool // JSON.parse is the library's own
+	logLevel     slog.Level
+	logLines     int
+	exited       bool
+	chain        []string        // modules being required, outermost first
+	required     map[string]bool // modules that ran
+	rejected     []*goja.Promise // without a handler so far
+}
+
+// run loads and runs the script and says how it ended.
+func (r *run) run() {
+	var o outcome
+	defer func() {
+		if v := recover(); v != nil {
+			// The engine's own panics included; printing v may run script code.
+			o = outcome{nil, fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.name, stack())}
+		}
+		r.over.Store(true)
+		r.leave()
+		r.ended <- o
+		if !r.settled.CompareAndSwap(false, true) { // abandoned
+			r.runner.stuck.Add(-1)
+		}
+	}()
+	program, err := r.runner.mainProgram(r)
+	if err != nil {
+		o.err = err
+		return
+	}
+	o.result, o.err = r.execute(program)
+}
+
+// abandon gives up on a run that does not stop, and answers for it.
+func (r *run) abandon() (*Result, error) {
+	if !r.settled.CompareAndSwap(false, true) {
+		o := <-r.ended // it has ended after all
+		return o.result, o.err
+	}
+	r.runner.stuck.Add(1)
+	r.leave()
+	return nil, &ScriptError{
+		Script:  r.runner.nameOf(r.call),
+		Message: "still running in a native call past its deadline",
+		Err:     r.ctx.Err(),
+	}
+}
+
+// execute runs the program in a new runtime until nothing of it is left to run.
+func (r *run) execute(program *program) (*Result, error) {
+	r.vm = goja.New()
+	r.vm.SetParserOptions(parser.WithDisableSourceMaps) // for eval
+	r.vm.SetMaxCallStackSize(maxCallStack)
+	r.vm.SetPromiseRejectionTracker(r.trackRejection)
+	if !r.call.Now.IsZero() {
+		r.vm.SetTimeSource(func() time.Time { return r.call.Now })
+	}
+	if r.call.Seed != 0 {
+		r.vm.SetRandSource(rand.New(rand.NewPCG(r.call.Seed, 0)).Float64)
+	}
+	r.logLevel = slog.LevelDebug
+	r.makeWorld()
+
+	stop := context.AfterFunc(r.ctx, r.interrupt)
+	defer stop()
+	// Promise jobs are run before RunProgram returns.
+	_, err := r.vm.RunProgram(r.prepare(program))
+	if err == nil && len(r.rejected) > 0 {
+		reason := r.rejected[0].Result()
+		if ex := r.vm.Try(func() { panic(reason) }); ex != nil {
+			err = ex
+		}
+	}
+	if err != nil && !r.exitedBy(err) {
+		return nil, r.explain(err)
+	}
+	return &Result{Data: r.data.fields(), Errors: r.errors.fields()}, nil
+}
+
+// exitedBy reports whether err is the end that Spark.exit makes.
+func (r *run) exitedBy(err error) bool {
+	_, interrupted := err.(*goja.InterruptedError)
+	return interrupted && r.exited
+}
+
+// interrupt stops the run's JavaScript. An interrupt of goja's works once and
+// is gone with the call it ended, so it is repeated until the run is over.
+func (r *run) interrupt() {
+	for !r.over.Load() {
+		r.vm.Interrupt(nil)
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// stopped reports whether the run should not go on.
+func (r *run) stopped() bool { return r.ctx.Err() != nil }
+
+// halt ends the run from inside a native call: the engine takes it for an
+// interrupt, which no script can catch.
+func halt() { panic(&goja.InterruptedError{}) }
+
+// trackRejection keeps the promises that were rejected with nobody to tell.
+func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation) {
+	if op == goja.PromiseRejectionReject {
+		r.rejected = append(r.rejected, p)
+		return
+	}
+	for i := range r.rejected {
+		if r.rejected[i] == p {
+			r.rejected = append(r.rejected[:i], r.rejected[i+1:]...)
+			return
+		}
+	}
+}
+
+// enter takes a place among the scripts that compute.
+func (r *run) enter() error {
+	g := r.runner
+	err := g.gate.enter(r.ctx, or(g.MaxRunning, runtime.GOMAXPROCS(0)), or(g.MaxQueue, DefaultMaxQueue))
+	if err == nil {
+		r.inside.Store(true)
+	}
+	return err
+}
+
+// leave gives the place back, once.
+func (r *run) leave() {
+	if r.inside.CompareAndSwap(true, false) {
+		r.runner.gate.leave()
+	}
+}
+
+// outside does f, which waits for something, without a place in the gate.
+func (r *run) outside(f func()) {
+	r.leave()
+	f()
+	if r.stopped() || r.enter() != nil {
+		halt()
+	}
+}
+
+// explain makes a plain Go error of one of the engine's. Those are never
+// printed, wrapped or compared: that can run script code, without end and
+// without a way to recover. What is read of them is read here, in the runtime,
+// under an interrupt of its own.
+func (r *run) explain(err error) error {
+	e := &ScriptError{Script: r.name}
+	switch x := err.(type) {
+	case *goja.InterruptedError:
+		e.setStack(x.Stack())
+		e.Err = r.ctx.Err()
+		e.Message = "interrupted"
+		if errors.Is(e.Err, context.DeadlineExceeded) {
+			e.Message = "ran past its deadline"
+		}
+	case *goja.StackOverflowError:
+		e.setStack(x.Stack())
+		e.Message = "RangeError: Maximum call stack size exceeded"
+	case *goja.Exception:
+		e.setStack(x.Stack())
+		e.Message = r.describe(x.Value())
+	default:
+		e.Message = fmt.Sprintf("failed with a %T", err)
+	}
+	return e
+}
+
+// describe puts a thrown value in words, as far as that ends in time.
+func (r *run) describe(v goja.Value) string {
+	object, ok := v.(*goja.Object)
+	if !ok {
+		return "Uncaught " + cut(v.String(), maxMessage)
+	}
+	text := "Uncaught exception"
+	timer := time.AfterFunc(runGrace/2, r.interrupt)
+	defer timer.Stop()
+	func() {
+		defer func() { _ = recover() }() // an interrupt, or worse
+		r.vm.Try(func() {
+			name, message := object.Get("name"), object.Get("message")
+			if message != nil && !goja.IsUndefined(message) {
+				text = cut(message.String(), maxMessage)
+				if name != nil && !goja.IsUndefined(name) {
+					text = cut(name.String(), 100) + ": " + text
+				}
+				return
+			}
+			if json, ok := appendJSON(nil, r.vm, object, jsonLimits{maxBytes: maxMessage, stop: r.stopped}); ok {
+				text = "Uncaught " + string(json)
+			}
+		})
+	}()
+	return text
+}
+
+// setStack sets the position to the innermost frame of a script.
+func (e *ScriptError) setStack(frames []goja.StackFrame) {
+	var text strings.Builder
+	for i := range frames {
+		f := &frames[i]
+		at := f.Position()
+		if at.Line == 0 {
+			continue // native
+		}
+		if e.Line == 0 {
+			e.Script, e.Line, e.Column = or(at.Filename, e.Script), at.Line, at.Column
+		}
+		if i < maxStackLines {
+			fmt.Fprintf(&text, "at %s (%s:%d:%d)\n", f.FuncName(), or(at.Filename, "eval"), at.Line, at.Column)
+		}
+	}
+	e.Stack = strings.TrimSuffix(text.String(), "\n")
+}
+
+// cut shortens s to at most n bytes.
+func cut(s string, n int) string {
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "") + "…"
+	}
+	return s
+}
+
+// A gate bounds how many runs compute at once. Taking a free place and giving
+// one back touch no lock.
+type gate struct {
+	once  sync.Once
+	free  atomic.Int64  // places, less those who wait
+	wake  chan struct{} // a place for one who waits
+	queue int64
+}
+
+// enter takes a place, waiting for one until ctx is done if the queue is not
+// full. The sizes are those of the first call.
+func (g *gate) enter(ctx context.Context, places, queue int) error {
+	g.once.Do(func() {
+		g.free.Store(int64(places))
+		g.wake = make(chan struct{}, queue)
+		g.queue = int64(queue)
+	})
+	for {
+		free := g.free.Load()
+		if free <= -g.queue {
+			return fmt.Errorf("%w: %d calls wait to run", ErrOverloaded, g.queue)
+		}
+		if g.free.CompareAndSwap(free, free-1) {
+			if free > 0 {
+				return nil
+			}
+			break
+		}
+	}
+	select {
+	case <-g.wake:
+		return nil
+	case <-ctx.Done():
+	}
+	// Stop waiting, unless somebody has counted on it: then take the place
+	// that is on its way and pass it on.
+	for {
+		free := g.free.Load()
+		if free >= 0 {
+			<-g.wake
+			g.leave()
+			break
+		}
+		if g.free.CompareAndSwap(free, free+1) {
+			break
+		}
+	}
+	return fmt.Errorf("%w: no place to run before the deadline", ErrOverloaded)
+}
+
+// leave gives a place back.
+func (g *gate) leave() {
+	if g.free.Add(1) <= 0 {
+		g.wake <- struct{}{}
+	}
+}

@@ -1,0 +1,187 @@
+package callback
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"code.dny.dev/ssrf"
+)
+
+// An HTTPDoer makes the outbound requests of scripts. An [*http.Client] is one.
+// Do must honour the request's context, which carries the time-out, and be safe
+// for concurrent use.
+//
+// A host that supplies its own decides where scripts may connect to; the
+// Handler's limits of time, size and number hold all the same.
+type HTTPDoer interface {
+	Do(req *http.Request) (*http.Response, error)
+}
+
+// HTTPDoerFunc is a function as an [HTTPDoer].
+type HTTPDoerFunc func(req *http.Request) (*http.Response, error)
+
+// Do calls f.
+func (f HTTPDoerFunc) Do(req *http.Request) (*http.Response, error) { return f(req) }
+
+// HTTPClient is the default [HTTPDoer]. Its zero value connects to public
+// addresses only, judged after the name is resolved, at any port; uses no proxy,
+// whatever the environment says; follows at most 5 redirects, and drops the
+// script's headers once one leads to another host or port. It is used by
+// pointer and safe for concurrent use.
+type HTTPClient struct {
+	// DangerouslyAllowPrivate lets scripts connect to every address: the host
+	// itself, its private network, the cloud's metadata service.
+	DangerouslyAllowPrivate bool
+
+	once   sync.Once
+	client *http.Client
+}
+
+// Limits of HTTPClient that no host needs to change.
+const (
+	maxRedirects       = 5
+	maxConnsPerHost    = 512
+	maxHTTPHeaderBytes = 64 << 10
+)
+
+// Do sends req.
+func (c *HTTPClient) Do(req *http.Request) (*http.Response, error) {
+	c.once.Do(c.open)
+	return c.client.Do(req)
+}
+
+// CloseIdleConnections closes the connections that are kept for later use.
+func (c *HTTPClient) CloseIdleConnections() {
+	c.once.Do(c.open)
+	c.client.CloseIdleConnections()
+}
+
+func (c *HTTPClient) open() {
+	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
+	if !c.DangerouslyAllowPrivate {
+		dialer.Control = ssrf.New(ssrf.WithAnyPort()).Safe
+	}
+	c.client = &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  nil, // a proxy would dial for us, unguarded
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           256,
+			MaxIdleConnsPerHost:    32,
+			MaxConnsPerHost:        maxConnsPerHost,
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: maxHTTPHeaderBytes,
+		},
+		CheckRedirect: checkRedirect,
+	}
+}
+
+// checkRedirect follows redirects as browsers do, without telling another host
+// what the script's headers say.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return errRedirects
+	}
+	req.Header.Del("Referer") // it would carry the URL
+	for _, earlier := range via {
+		if earlier.URL.Scheme != req.URL.Scheme || earlier.URL.Host != req.URL.Host {
+			contentType := req.Header.Get("Content-Type")
+			clear(req.Header)
+			if req.Body != nil && contentType != "" {
+				req.Header.Set("Content-Type", contentType)
+			}
+			break
+		}
+	}
+	return nil
+}
+
+var (
+	errRedirects   = errors.New("callback: too many redirects")
+	errHTTPCalls   = errors.New("callback: too many outbound requests in one run")
+	errHTTPTooLong = errors.New("callback: answer too large")
+	errHTTPPanic   = errors.New("callback: the HTTPDoer panicked")
+	errNoHTTP      = errors.New("callback: the call has no HTTPDoer")
+	errHTTPURL     = errors.New("callback: not an http or https URL")
+)
+
+// limitedDoer holds a run's outbound requests to the limits, whoever makes
+// them. The answers it returns are read in full.
+type limitedDoer struct {
+	doer     HTTPDoer
+	maxBody  int64
+	maxCalls int64
+	calls    atomic.Int64
+}
+
+func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
+	if d.calls.Add(1) > d.maxCalls {
+		return nil, errHTTPCalls
+	}
+	resp, err := d.doer.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp == nil {
+		return nil, errors.New("callback: HTTPDoer returned neither answer nor error")
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	defer resp.Body.Close()
+	size := 0
+	for name, values := range resp.Header {
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+	if size > maxHTTPHeaderBytes {
+		return nil, errHTTPTooLong
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, d.maxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > d.maxBody {
+		return nil, errHTTPTooLong
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// httpFailure puts an outbound request's failure in words for the log. The
+// errors of net/http hold the URL, and with it the secrets of others; so only
+// what is known is told.
+func httpFailure(err error) string {
+	var op *net.OpError
+	var dns *net.DNSError
+	for _, known := range []error{errRedirects, errHTTPCalls, errHTTPTooLong, errHTTPPanic, errNoHTTP, errHTTPURL} {
+		if errors.Is(err, known) {
+			return strings.TrimPrefix(known.Error(), "callback: ")
+		}
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "timed out"
+	case errors.Is(err, context.Canceled):
+		return "cancelled with the run"
+	case errors.Is(err, ssrf.ErrProhibitedIP), errors.Is(err, ssrf.ErrProhibitedNetwork), errors.Is(err, ssrf.ErrProhibitedPort):
+		return "address not allowed"
+	case errors.As(err, &dns):
+		return "host name not found"
+	case errors.As(err, &op):
+		return fmt.Sprintf("%s failed: %v", op.Op, op.Err)
+	}
+	return "request failed"
+}

@@ -1,0 +1,440 @@
+package callback
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/htmlindex"
+)
+
+// A Secret is the SHA-256 digest of a secret, so that a store need not keep the
+// secret itself. It prints as "REDACTED". The zero value opens nothing.
+type Secret [sha256.Size]byte
+
+// NewSecret returns the digest of secret; of the empty secret, the zero value.
+func NewSecret(secret string) Secret {
+	sum := Secret(sha256.Sum256([]byte(secret)))
+	if secret == "" {
+		sum = Secret{}
+	}
+	return sum
+}
+
+// String returns "REDACTED".
+func (Secret) String() string { return "REDACTED" }
+
+// GoString returns "REDACTED".
+func (Secret) GoString() string { return "REDACTED" }
+
+// LogValue returns "REDACTED".
+func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
+
+// A target is what the path of a callback URL names, before anybody has
+// vouched for it: the segments after the API key.
+type target struct {
+	apiKey   string
+	segments []string // 1 to 3
+}
+
+// parseTarget splits an escaped path. It accepts the form of a path, not its
+// content: an empty secret is refused later, as a wrong one is.
+func parseTarget(escapedPath, prefix string) (target, bool) {
+	if !strings.HasPrefix(escapedPath, "/") {
+		escapedPath = "/" + escapedPath // as http.StripPrefix leaves it
+	}
+	rest, ok := strings.CutPrefix(escapedPath, prefix)
+	if !ok || strings.Count(rest, "/") > 4 {
+		return target{}, false
+	}
+	segments := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	if len(segments) < 2 || len(segments) > 4 {
+		return target{}, false
+	}
+	for i, s := range segments {
+		// Decoded one by one, so that %2F never makes a new segment.
+		s, err := url.PathUnescape(s)
+		if err != nil {
+			return target{}, false
+		}
+		segments[i] = s
+	}
+	return target{apiKey: segments[0], segments: segments[1:]}, true
+}
+
+// authorize returns the call that t names if its secret is right, else nil. The
+// error is the store's.
+func (h *Handler) authorize(ctx context.Context, t target) (*Call, error) {
+	seg := t.segments
+	if len(seg) < 3 {
+		// A server secret comes first, so that a valid one is never handed to
+		// the store as the name of a credential.
+		ok, err := h.opens(ctx, t.apiKey, "", seg[0])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			call := &Call{APIKey: t.apiKey}
+			if len(seg) == 2 {
+				call.PlayerID = validUTF8(seg[1])
+			}
+			return call, nil
+		}
+		if len(seg) == 1 {
+			return nil, nil
+		}
+	}
+	credential, secret := seg[0], seg[1]
+	if !isName(credential) {
+		// Nobody's, and to be told from a wrong secret by nothing: the store
+		// is asked all the same, and the empty secret opens nothing.
+		credential, secret = "-", ""
+	}
+	ok, err := h.opens(ctx, t.apiKey, credential, secret)
+	if err != nil || !ok {
+		return nil, err
+	}
+	call := &Call{APIKey: t.apiKey, Credential: credential}
+	if len(seg) == 3 {
+		call.PlayerID = validUTF8(seg[2])
+	}
+	return call, nil
+}
+
+// opens reports whether given is one of the credential's secrets, in a time
+// that depends on neither.
+func (h *Handler) opens(ctx context.Context, apiKey, credential, given string) (bool, error) {
+	var secrets []Secret
+	if h.Secrets != nil {
+		var err error
+		if secrets, err = h.Secrets.Secrets(ctx, apiKey, credential); err != nil {
+			return false, err
+		}
+	}
+	if len(secrets) == 0 {
+		secrets = []Secret{{}} // an unknown name costs what a known one does
+	}
+	sum := sha256.Sum256([]byte(given))
+	match := 0
+	for i := range secrets {
+		match |= subtle.ConstantTimeCompare(sum[:], secrets[i][:])
+	}
+	return match == 1 && given != "", nil
+}
+
+// isName reports whether s may name a credential or a module, and so a file.
+func isName(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// A requestError is the caller's fault, in words for the caller.
+type requestError struct {
+	status  int
+	message string
+}
+
+func (e *requestError) Error() string { return e.message }
+
+func badRequest(message string) error {
+	return &requestError{http.StatusBadRequest, message}
+}
+
+func tooLarge(message string) error {
+	return &requestError{http.StatusRequestEntityTooLarge, message}
+}
+
+// Names in the data that are not a caller's to set.
+const (
+	bodyParam    = "REQUEST_BODY"
+	headersParam = "REQUEST_HEADERS"
+)
+
+// readData fills in what the script reads of r. The body is read by ctx's
+// deadline.
+func (h *Handler) readData(ctx context.Context, w http.ResponseWriter, r *http.Request, call *Call) error {
+	data := dataReader{
+		max:          or(h.MaxParams, DefaultMaxParams),
+		bodyReserved: r.Method == http.MethodPost,
+	}
+	if len(h.RequestHeaders) > 0 {
+		data.headersReserved = true
+		call.RequestHeaders = exposedHeaders(r, h.RequestHeaders)
+	}
+	if err := data.addURLEncoded(r.URL.RawQuery, nil, "query"); err != nil {
+		return err
+	}
+	if r.Method == http.MethodPost {
+		limit := or(h.MaxBody, DefaultMaxBody)
+		if r.ContentLength > limit {
+			return tooLarge("request body too large")
+		}
+		if deadline, ok := ctx.Deadline(); ok && r.Body != nil {
+			control := http.NewResponseController(w)
+			if control.SetReadDeadline(deadline) == nil {
+				defer control.SetReadDeadline(time.Time{}) // or it would cut the connection under the run
+			}
+		}
+		body := io.Reader(http.NoBody)
+		if r.Body != nil {
+			body = http.MaxBytesReader(w, r.Body, limit)
+		}
+		if err := data.addBody(r.Header, body); err != nil {
+			return err
+		}
+	}
+	call.Data = data.params
+	return nil
+}
+
+// requestFault puts a failure to read a request in words for its sender.
+func requestFault(err error) *requestError {
+	var long *http.MaxBytesError
+	var bad *requestError
+	switch {
+	case errors.As(err, &bad):
+		return bad
+	case errors.As(err, &long):
+		return &requestError{http.StatusRequestEntityTooLarge, "request body too large"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &requestError{http.StatusRequestTimeout, "request body too slow"}
+	}
+	return &requestError{http.StatusBadRequest, "broken request body"}
+}
+
+func exposedHeaders(r *http.Request, names []string) []Param {
+	params := make([]Param, 0, len(names))
+	for _, name := range names {
+		values := r.Header.Values(name)
+		if strings.EqualFold(name, "Host") {
+			values = []string{r.Host} // net/http keeps it apart
+		}
+		if len(values) > 0 {
+			params = append(params, Param{strings.ToLower(name), values})
+		}
+	}
+	return params
+}
+
+// A dataReader collects parameters in the order of their first appearance.
+type dataReader struct {
+	params []Param
+	index  map[string]int // of params by name, once they are many
+	count  int
+	max    int
+
+	bodyReserved, headersReserved bool // drop parameters of those names
+}
+
+// manyParams is from where on a map finds a name faster than a loop.
+const manyParams = 16
+
+func (d *dataReader) add(name, value string) error {
+	if d.count++; d.count > d.max {
+		return tooLarge("too many parameters")
+	}
+	if d.bodyReserved && name == bodyParam || d.headersReserved && name == headersParam {
+		return nil
+	}
+	if i := d.find(name); i >= 0 {
+		d.params[i].Values = append(d.params[i].Values, value)
+		return nil
+	}
+	d.put(name, value)
+	return nil
+}
+
+func (d *dataReader) find(name string) int {
+	if d.index != nil {
+		if i, ok := d.index[name]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range d.params {
+		if d.params[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (d *dataReader) put(name, value string) {
+	if d.index != nil {
+		d.index[name] = len(d.params)
+	}
+	d.params = append(d.params, Param{name, []string{value}})
+	if d.index == nil && len(d.params) > manyParams {
+		d.index = make(map[string]int, 4*manyParams)
+		for i := range d.params {
+			d.index[d.params[i].Name] = i
+		}
+	}
+}
+
+// addURLEncoded adds the pairs of an application/x-www-form-urlencoded text, as
+// the WHATWG parses it but for broken percent-encoding, which is an error: a
+// value that was not sent must not reach a script.
+func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where string) error {
+	for text != "" {
+		var pair string
+		pair, text, _ = strings.Cut(text, "&")
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		for _, s := range []*string{&name, &value} {
+			plain, err := url.QueryUnescape(*s)
+			if err != nil {
+				return badRequest("broken percent-encoding in the " + where)
+			}
+			*s = decodeText(plain, charset)
+		}
+		if err := d.add(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addBody adds what a POST carries, by its Content-Type.
+func (d *dataReader) addBody(header http.Header, body io.Reader) error {
+	for _, coding := range header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return &requestError{http.StatusUnsupportedMediaType, "content encoding not supported"}
+		}
+	}
+	// A Content-Type that cannot be parsed is none.
+	mediaType, params, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	if mediaType == "multipart/form-data" {
+		return d.addMultipart(body, params["boundary"])
+	}
+	charset, err := charsetOf(params)
+	if err != nil {
+		return err
+	}
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		return err
+	}
+	if mediaType == "application/x-www-form-urlencoded" {
+		if err := d.addURLEncoded(string(raw), charset, "body"); err != nil {
+			return err
+		}
+	}
+	d.put(bodyParam, decodeText(string(raw), charset))
+	return nil
+}
+
+// addMultipart adds the parts of a form as they stream in: nothing of them
+// touches the disk.
+func (d *dataReader) addMultipart(body io.Reader, boundary string) error {
+	if boundary == "" {
+		return badRequest("multipart body without a boundary")
+	}
+	reader := multipart.NewReader(body, boundary)
+	var text bytes.Buffer
+	for {
+		part, err := reader.NextPart()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return multipartError(err)
+		}
+		name := part.FormName()
+		if name == "" {
+			return badRequest("multipart part without a name")
+		}
+		_, params, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+		charset, err := charsetOf(params)
+		if err != nil {
+			return err
+		}
+		text.Reset()
+		if _, err := text.ReadFrom(part); err != nil {
+			return multipartError(err)
+		}
+		if err := d.add(decodeText(name, nil), decodeText(text.String(), charset)); err != nil {
+			return err
+		}
+	}
+}
+
+// multipartError tells a broken form from one that did not arrive.
+func multipartError(err error) error {
+	var long *http.MaxBytesError
+	if errors.As(err, &long) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return badRequest("broken multipart body")
+}
+
+// charsetOf returns the charset that a Content-Type's parameters name; nil
+// means UTF-8.
+func charsetOf(params map[string]string) (encoding.Encoding, error) {
+	label, ok := params["charset"]
+	if !ok {
+		return nil, nil
+	}
+	charset, ok := lookupCharset(label)
+	if !ok {
+		return nil, badRequest("unknown charset")
+	}
+	return charset, nil
+}
+
+// lookupCharset finds a charset by one of the labels of the WHATWG encoding
+// standard. nil means UTF-8. The labels that the standard maps to its
+// "replacement" encoding, which carries no text, count as unknown.
+func lookupCharset(label string) (charset encoding.Encoding, ok bool) {
+	charset, err := htmlindex.Get(label)
+	if err != nil || charset == encoding.Replacement {
+		return nil, false
+	}
+	if name, err := htmlindex.Name(charset); err == nil && name == "utf-8" {
+		return nil, true
+	}
+	return charset, true
+}
+
+// decodeText turns bytes in charset into valid UTF-8; what does not decode
+// becomes U+FFFD.
+func decodeText(s string, charset encoding.Encoding) string {
+	if charset != nil {
+		if decoded, err := charset.NewDecoder().String(s); err == nil {
+			s = decoded
+		}
+	}
+	return validUTF8(s)
+}
+
+// validUTF8 replaces each byte that is not UTF-8 by U+FFFD.
+func validUTF8(s string) string {
+	for i, r := range s { // the loop, unlike strings.ToValidUTF8, replaces one by one
+		if r == '\uFFFD' {
+			return s[:i] + string([]rune(s[i:]))
+		}
+	}
+	return s
+}

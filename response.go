@@ -1,0 +1,469 @@
+package callback
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/text/encoding"
+)
+
+// A Result is what a script has set: its script data and script errors, each in
+// the order first set. The zero Result is a script that set nothing.
+//
+// The names RESPONSE_RAW, RESPONSE_HEADERS and RESPONSE_STATUS in Data are
+// reserved: they make the answer's body, headers and status.
+type Result struct {
+	Data   []Field
+	Errors []Field
+}
+
+// A Field is a name with a value, which is valid JSON without white space
+// between its tokens.
+type Field struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Set makes value, by way of [json.Marshal], the script data called name. It
+// is a help for runners written in Go.
+func (r *Result) Set(name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("callback: script data %q: %w", name, err)
+	}
+	for i := range r.Data {
+		if r.Data[i].Name == name {
+			r.Data[i].Value = text
+			return nil
+		}
+	}
+	r.Data = append(r.Data, Field{name, text})
+	return nil
+}
+
+// Script data that makes the answer instead of being in it.
+const (
+	rawData     = "RESPONSE_RAW"
+	headersData = "RESPONSE_HEADERS"
+	statusData  = "RESPONSE_STATUS"
+)
+
+// Limits of RESPONSE_HEADERS: what is over them is dropped.
+const (
+	maxResponseHeaders     = 100
+	maxResponseHeaderBytes = 64 << 10
+)
+
+// A format is the Content-Type that the caller asks for by parameters.
+type format struct {
+	mediaType string // as given, with its parameters but for a charset that is replaced; empty: by the body
+	label     string // of the charset, as given; empty if mediaType has one, or by default
+	charset   encoding.Encoding
+}
+
+// requestedFormat reads the parameters contentType and characterEncoding. The
+// error is in words for the caller.
+func requestedFormat(data []Param) (format, error) {
+	var f format
+	var hasType, hasLabel bool
+	for i := range data {
+		switch data[i].Name {
+		case "contentType":
+			f.mediaType, hasType = strings.TrimSpace(data[i].Values[0]), true
+		case "characterEncoding":
+			f.label, hasLabel = strings.TrimSpace(data[i].Values[0]), true
+		}
+	}
+	if hasLabel {
+		var ok bool
+		if f.charset, ok = lookupCharset(f.label); !ok {
+			return f, fmt.Errorf("unknown characterEncoding")
+		}
+	}
+	if !hasType {
+		return f, nil
+	}
+	mediaType, params, err := mime.ParseMediaType(f.mediaType)
+	if err != nil || !strings.Contains(mediaType, "/") || !httpguts.ValidHeaderFieldValue(f.mediaType) {
+		return f, fmt.Errorf("contentType is not a media type")
+	}
+	label, ok := params["charset"]
+	switch {
+	case !ok && !hasLabel:
+		f.label = "utf-8"
+	case !ok:
+	case hasLabel:
+		delete(params, "charset")
+		f.mediaType = mime.FormatMediaType(mediaType, params)
+	default:
+		if f.charset, ok = lookupCharset(label); !ok {
+			return f, fmt.Errorf("contentType has an unknown charset")
+		}
+	}
+	return f, nil
+}
+
+// contentType is the header's value for a body that is byDefault.
+func (f format) contentType(byDefault string) string {
+	mediaType, label := f.mediaType, f.label
+	if mediaType == "" {
+		mediaType, label = byDefault, or(label, "utf-8")
+	}
+	if label == "" {
+		return mediaType
+	}
+	if !httpguts.ValidHeaderFieldName(label) { // not a token: "iso_8859-1:1987"
+		label = `"` + label + `"`
+	}
+	return mediaType + "; charset=" + label
+}
+
+// A responseWriter writes at most one answer, at once.
+type responseWriter struct {
+	w        http.ResponseWriter
+	head     bool // answer without the body
+	bodyRead bool // the request's
+	written  bool
+}
+
+// fail writes an error that the library itself answers with.
+func (w *responseWriter) fail(status int, message string) {
+	if w.written {
+		return
+	}
+	header := w.w.Header()
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	if status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", "1")
+	}
+	body := appendJSONString([]byte(`{"error":`), message)
+	w.send(status, append(body, '}'))
+}
+
+// write writes what a script has set. An error means that the script's result
+// is none that can be answered with, and nothing has been written.
+func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slog.Logger) error {
+	if result == nil {
+		result = new(Result)
+	}
+	status := http.StatusOK
+	var raw, headers json.RawMessage
+	size := 2
+	for i := range result.Data {
+		field := &result.Data[i]
+		switch field.Name {
+		case rawData:
+			if string(field.Value) != "null" {
+				raw = field.Value
+			}
+		case headersData:
+			headers = field.Value
+		case statusData:
+			var err error
+			if status, err = strconv.Atoi(string(field.Value)); err != nil || status < 200 || status > 599 {
+				return fmt.Errorf("callback: %s is not an integer from 200 to 599", statusData)
+			}
+		default:
+			size += len(field.Name) + len(field.Value) + len(`"":,`)
+		}
+	}
+	var body []byte
+	byDefault := "application/json"
+	if raw != nil {
+		byDefault = "text/plain"
+		body = rawBody(raw)
+	} else {
+		body = result.appendJSON(make([]byte, 0, size))
+	}
+	if int64(len(body)) > maxBody {
+		return fmt.Errorf("callback: response body of %d bytes is over the limit of %d", len(body), maxBody)
+	}
+	header := w.w.Header()
+	bodyless := status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
+	if !bodyless {
+		header.Set("Content-Type", f.contentType(byDefault))
+	}
+	charset := f.charset
+	if headers != nil {
+		s := scriptHeaders{header: header, charset: charset, log: log}
+		s.set(headers)
+		charset = s.charset
+	}
+	if bodyless {
+		body = nil
+	} else if charset != nil {
+		body = encodeText(body, charset)
+	}
+	w.send(status, body)
+	return nil
+}
+
+// send writes the answer, with the headers every answer has unless the script
+// has set them.
+func (w *responseWriter) send(status int, body []byte) {
+	w.written = true
+	header := w.w.Header()
+	setDefault(header, "X-Content-Type-Options", "nosniff")
+	setDefault(header, "Referrer-Policy", "no-referrer")
+	setDefault(header, "Cache-Control", "no-store")
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	w.w.WriteHeader(status)
+	if !w.head && len(body) > 0 {
+		_, _ = w.w.Write(body) // an error means that the caller is gone
+	}
+}
+
+func setDefault(header http.Header, name, value string) {
+	if _, ok := header[name]; !ok {
+		header[name] = []string{value}
+	}
+}
+
+// appendJSON appends the object of all script data, and of the script errors
+// unless the script has set a key "error" itself.
+func (r *Result) appendJSON(dst []byte) []byte {
+	hasError := len(r.Errors) == 0
+	dst = append(dst, '{')
+	empty := true
+	for i := range r.Data {
+		switch r.Data[i].Name {
+		case rawData, headersData, statusData:
+			continue
+		case "error":
+			hasError = true
+		}
+		dst = appendField(dst, r.Data[i], empty)
+		empty = false
+	}
+	if !hasError {
+		if !empty {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `"error":{`...)
+		for i := range r.Errors {
+			dst = appendField(dst, r.Errors[i], i == 0)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, '}')
+}
+
+func appendField(dst []byte, f Field, first bool) []byte {
+	if !first {
+		dst = append(dst, ',')
+	}
+	dst = appendJSONString(dst, f.Name)
+	dst = append(dst, ':')
+	return append(dst, f.Value...)
+}
+
+// rawBody is the body that RESPONSE_RAW asks for: a string's text, else JSON.
+func rawBody(value json.RawMessage) []byte {
+	var text string
+	if value[0] == '"' && json.Unmarshal(value, &text) == nil {
+		return []byte(text)
+	}
+	return value
+}
+
+// encodeText encodes UTF-8 in charset; a character it lacks becomes "?".
+func encodeText(text []byte, charset encoding.Encoding) []byte {
+	if encoded, err := charset.NewEncoder().Bytes(text); err == nil {
+		return encoded
+	}
+	// Find the runes that are missing first and encode the whole in one go: an
+	// encoder that switches between character sets has a state.
+	has := map[rune]bool{}
+	known := strings.Map(func(r rune) rune {
+		ok, seen := has[r]
+		if !seen {
+			_, err := charset.NewEncoder().String(string(r))
+			ok = err == nil
+			has[r] = ok
+		}
+		if !ok {
+			return '?'
+		}
+		return r
+	}, string(text))
+	encoded, err := charset.NewEncoder().String(known)
+	if err != nil {
+		return []byte(known) // not reached: every rune has been tried
+	}
+	return []byte(encoded)
+}
+
+// scriptHeaders puts RESPONSE_HEADERS into an answer's headers. What cannot be
+// is a fault of the script: it is dropped and logged, and the answer stands.
+type scriptHeaders struct {
+	header  http.Header
+	charset encoding.Encoding // of the body
+	log     *slog.Logger
+
+	count, bytes int
+	typed        bool // Content-Type is the script's
+}
+
+func (s *scriptHeaders) set(value json.RawMessage) {
+	if value[0] != '{' || !eachMember(value, s.setOne) {
+		s.drop(headersData, "not an object of names to values")
+	}
+}
+
+func (s *scriptHeaders) drop(name, why string) {
+	s.log.Warn("callback: response header dropped", "header", name, "reason", why)
+}
+
+func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
+	switch {
+	case !httpguts.ValidHeaderFieldName(name):
+		s.drop(name, "not a header name")
+		return
+	case isFraming(name):
+		s.drop(name, "not a script's to set")
+		return
+	}
+	if value[0] != '[' {
+		s.add(http.CanonicalHeaderKey(name), value, false)
+		return
+	}
+	repeated := false
+	eachElement(value, func(value json.RawMessage) {
+		s.add(http.CanonicalHeaderKey(name), value, repeated)
+		repeated = true
+	})
+}
+
+// add sets the header called name, or repeats it.
+func (s *scriptHeaders) add(name string, value json.RawMessage, repeat bool) {
+	if value[0] == '{' || value[0] == '[' || string(value) == "null" {
+		s.drop(name, "value is not a string, number or boolean")
+		return
+	}
+	text := string(rawBody(value))
+	if !httpguts.ValidHeaderFieldValue(text) {
+		s.drop(name, "not a header value")
+		return
+	}
+	s.count++
+	s.bytes += len(name) + len(text)
+	if s.count > maxResponseHeaders || s.bytes > maxResponseHeaderBytes {
+		s.drop(name, "too many headers")
+		return
+	}
+	if name == "Content-Type" && !s.setContentType(text) {
+		return
+	}
+	if repeat {
+		s.header[name] = append(s.header[name], text)
+	} else {
+		s.header[name] = []string{text}
+	}
+}
+
+// setContentType makes the charset of the script's Content-Type the body's. It
+// reports whether the header may be set.
+func (s *scriptHeaders) setContentType(text string) bool {
+	if s.typed {
+		s.drop("Content-Type", "set twice")
+		return false
+	}
+	var charset encoding.Encoding
+	if _, params, err := mime.ParseMediaType(text); err == nil {
+		if label, ok := params["charset"]; ok {
+			if charset, ok = lookupCharset(label); !ok {
+				s.drop("Content-Type", "unknown charset")
+				return false
+			}
+		}
+	}
+	s.charset, s.typed = charset, true
+	return true
+}
+
+// isFraming reports whether a header belongs to the connection and not to the
+// answer.
+func isFraming(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Connection", "Content-Length", "Http2-Settings", "Keep-Alive", "Proxy-Connection",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
+
+// eachMember calls f for every member of a JSON object, in order, and reports
+// whether the text was one.
+func eachMember(object json.RawMessage, f func(name string, value json.RawMessage)) bool {
+	rest := object[1:]
+	for rest[0] != '}' {
+		var name string
+		key, after, ok := cutValue(rest)
+		if !ok || json.Unmarshal(key, &name) != nil || len(after) == 0 || after[0] != ':' {
+			return false
+		}
+		value, after, ok := cutValue(after[1:])
+		if !ok {
+			return false
+		}
+		f(name, value)
+		if rest = after; rest[0] == ',' {
+			rest = rest[1:]
+		}
+	}
+	return true
+}
+
+// eachElement calls f for every element of a JSON array.
+func eachElement(array json.RawMessage, f func(value json.RawMessage)) {
+	rest := array[1:]
+	for rest[0] != ']' {
+		value, after, ok := cutValue(rest)
+		if !ok {
+			return
+		}
+		f(value)
+		if rest = after; rest[0] == ',' {
+			rest = rest[1:]
+		}
+	}
+}
+
+// cutValue cuts the first value off compact JSON that goes on behind it.
+func cutValue(text []byte) (value, rest []byte, ok bool) {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			depth++
+		case ']', '}':
+			if depth == 0 {
+				return text[:i], text[i:], i > 0
+			}
+			depth--
+		case ',', ':':
+			if depth == 0 {
+				return text[:i], text[i:], i > 0
+			}
+		}
+	}
+	return nil, nil, false
+}
+
+// stack is the calling goroutine's, for the log.
+func stack() string { return string(debug.Stack()) }

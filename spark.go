@@ -1,0 +1,647 @@
+package callback
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/dop251/goja"
+)
+
+// orderedFields are named JSON values in the order first set.
+type orderedFields struct {
+	list  []Field
+	index map[string]int // of list by name, once they are many
+	gone  int            // removed, and left in list without a value
+}
+
+func (o *orderedFields) find(name string) int {
+	if o.index != nil {
+		if i, ok := o.index[name]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range o.list {
+		if o.list[i].Name == name && o.list[i].Value != nil {
+			return i
+		}
+	}
+	return -1
+}
+
+func (o *orderedFields) set(name string, value []byte) {
+	if i := o.find(name); i >= 0 {
+		o.list[i].Value = value
+		return
+	}
+	o.list = append(o.list, Field{name, value})
+	if o.index != nil {
+		o.index[name] = len(o.list) - 1
+	} else if len(o.list) > manyParams {
+		o.compact()
+	}
+}
+
+func (o *orderedFields) remove(name string) {
+	i := o.find(name)
+	if i < 0 {
+		return
+	}
+	o.list[i].Value = nil
+	delete(o.index, name)
+	if o.gone++; o.gone > len(o.list)/2 {
+		o.compact()
+	}
+}
+
+// compact drops what was removed and indexes the rest.
+func (o *orderedFields) compact() {
+	o.list, o.gone = o.fields(), 0
+	o.index = make(map[string]int, 2*len(o.list))
+	for i := range o.list {
+		o.index[o.list[i].Name] = i
+	}
+}
+
+// fields are those that are set.
+func (o *orderedFields) fields() []Field {
+	if o.gone == 0 {
+		return o.list
+	}
+	kept := o.list[:0]
+	for _, f := range o.list {
+		if f.Value != nil {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// A lazyObject is a JavaScript object whose members are made when they are
+// first read, so that one costs nothing until then. A script may overwrite,
+// add and delete members like those of any object.
+type lazyObject struct {
+	names  []string                     // of the members that make knows
+	make   func(name string) goja.Value // nil if there is no such member
+	values []namedValue                 // made, overwritten, added; without a value: deleted
+}
+
+type namedValue struct {
+	name  string
+	value goja.Value
+}
+
+func (o *lazyObject) find(name string) *namedValue {
+	for i := range o.values {
+		if o.values[i].name == name {
+			return &o.values[i]
+		}
+	}
+	return nil
+}
+
+// Get implements [goja.DynamicObject].
+func (o *lazyObject) Get(name string) goja.Value {
+	if v := o.find(name); v != nil {
+		return v.value
+	}
+	value := o.make(name)
+	if value != nil {
+		o.values = append(o.values, namedValue{name, value})
+	}
+	return value
+}
+
+// Set implements [goja.DynamicObject].
+func (o *lazyObject) Set(name string, value goja.Value) bool {
+	if v := o.find(name); v != nil {
+		v.value = value
+	} else {
+		o.values = append(o.values, namedValue{name, value})
+	}
+	return true
+}
+
+// Has implements [goja.DynamicObject].
+func (o *lazyObject) Has(name string) bool { return o.Get(name) != nil }
+
+// Delete implements [goja.DynamicObject].
+func (o *lazyObject) Delete(name string) bool { return o.Set(name, nil) }
+
+// Keys implements [goja.DynamicObject].
+func (o *lazyObject) Keys() []string {
+	keys := make([]string, 0, len(o.names)+len(o.values))
+	for _, name := range o.names {
+		if o.Has(name) {
+			keys = append(keys, name)
+		}
+	}
+	known := len(keys)
+	for _, v := range o.values {
+		if v.value != nil && !contains(keys[:known], v.name) {
+			keys = append(keys, v.name)
+		}
+	}
+	return keys
+}
+
+func contains(list []string, s string) bool {
+	for i := range list {
+		if list[i] == s {
+			return true
+		}
+	}
+	return false
+}
+
+// object makes a JavaScript object of lazy members.
+func (r *run) object(names []string, make func(name string) goja.Value) *goja.Object {
+	return r.vm.NewDynamicObject(&lazyObject{names: names, make: make})
+}
+
+// function makes a JavaScript function. Its name is what stack traces show: the
+// engine's own choice would be the name of the Go function.
+func (r *run) function(name string, f func(goja.FunctionCall) goja.Value) goja.Value {
+	function := r.vm.ToValue(f).(*goja.Object)
+	_ = function.DefineDataProperty("name", r.vm.ToValue(name), goja.FLAG_FALSE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	return function
+}
+
+// makeWorld gives the runtime its global names. They are those of the global
+// object's prototype: to write to the global object itself makes the engine
+// copy its list of global names.
+func (r *run) makeWorld() {
+	global := r.vm.GlobalObject()
+	world := r.object([]string{"Spark", "require", "requireOnce"}, r.globalMember)
+	_ = world.SetPrototype(global.Prototype())
+	_ = global.SetPrototype(world)
+}
+
+func (r *run) globalMember(name string) goja.Value {
+	switch name {
+	case "Spark":
+		if r.spark == nil {
+			r.spark = r.object(sparkNames(), r.sparkMember)
+		}
+		return r.spark
+	case "require":
+		return r.function(name, func(call goja.FunctionCall) goja.Value { return r.require(call, name) })
+	case "requireOnce":
+		return r.function(name, func(call goja.FunctionCall) goja.Value { return r.require(call, name) })
+	}
+	return nil
+}
+
+// traits are what a program may need of its world beyond the members of Spark,
+// told by its text: what it does not name costs nothing.
+type traits struct {
+	json bool
+}
+
+func traitsOf(source string) traits {
+	return traits{json: strings.Contains(source, "JSON")}
+}
+
+// prepare makes the world fit to run the program.
+func (r *run) prepare(p *program) *goja.Program {
+	if p.traits.json && !r.safeJSON {
+		r.safeJSON = true
+		if json, ok := r.vm.Get("JSON").(*goja.Object); ok {
+			_ = json.DefineDataProperty("parse", r.function("parse", jsonParseBuiltin(r.vm)), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+		}
+	}
+	return p.compiled
+}
+
+// require runs a module in the global scope. Within one chain of requires each
+// module runs once, so that cycles end.
+func (r *run) require(call goja.FunctionCall, function string) goja.Value {
+	code := r.text(call, 0, function, "shortCode")
+	if !isName(code) {
+		r.throw("%s: no module %q", function, cut(code, 100))
+	}
+	if contains(r.chain, code) || function == "requireOnce" && r.required[code] {
+		return goja.Undefined()
+	}
+	program, err := r.runner.load("modules/"+code+".js", true, r.log)
+	if err != nil {
+		if script, ok := err.(*ScriptError); ok {
+			r.throw("%s: module %q does not compile: %s:%d:%d: %s", function, code, script.Script, script.Line, script.Column, script.Message)
+		}
+		r.throw("%s: no module %q", function, code)
+	}
+	if r.required == nil {
+		r.required = map[string]bool{}
+	}
+	r.required[code] = true
+	r.chain = append(r.chain, code)
+	defer func() { r.chain = r.chain[:len(r.chain)-1] }()
+	if _, err := r.vm.RunProgram(r.prepare(program)); err != nil {
+		panic(err) // the engine's own, for the engine: never looked at here
+	}
+	return goja.Undefined()
+}
+
+// sparkNames are the members of Spark that the library carries, in the order of
+// their documentation.
+func sparkNames() []string {
+	return []string{
+		"getData", "data", "setScriptData", "getScriptData", "removeScriptData", "removeAllScriptData",
+		"setScriptError", "getScriptError", "removeScriptError", "removeAllScriptErrors", "hasScriptErrors",
+		"getLog", "getHttp", "getDigester", "exit", "getRemainingMilliseconds", "currentStack",
+		"getCredentialType", "getSessionId", "getClientIp", "getPlayer", "player",
+	}
+}
+
+// sparkMember makes a member of Spark when it is first read.
+func (r *run) sparkMember(name string) goja.Value {
+	if m, ok := r.call.Members[name]; ok {
+		return r.hostMember(name, m)
+	}
+	member := "Spark." + name
+	switch name {
+	case "getData":
+		return r.function(name, func(goja.FunctionCall) goja.Value { return r.getData() })
+	case "data":
+		return r.getData()
+	case "setScriptData":
+		return r.function(name, r.setter(&r.data, member))
+	case "getScriptData":
+		return r.function(name, r.getter(&r.data, member))
+	case "removeScriptData":
+		return r.function(name, r.remover(&r.data, member))
+	case "removeAllScriptData":
+		return r.function(name, r.clearer(&r.data))
+	case "setScriptError":
+		return r.function(name, r.setter(&r.errors, member))
+	case "getScriptError":
+		return r.function(name, r.getter(&r.errors, member))
+	case "removeScriptError":
+		return r.function(name, r.remover(&r.errors, member))
+	case "removeAllScriptErrors":
+		return r.function(name, r.clearer(&r.errors))
+	case "hasScriptErrors":
+		return r.function(name, func(goja.FunctionCall) goja.Value {
+			return r.vm.ToValue(len(r.errors.list) > r.errors.gone)
+		})
+	case "getLog":
+		log := r.object(logNames, r.logMember)
+		return r.function(name, func(goja.FunctionCall) goja.Value { return log })
+	case "getHttp":
+		return r.function(name, r.getHTTP)
+	case "getDigester":
+		digester := r.object(digestNames(), r.digestMember)
+		return r.function(name, func(goja.FunctionCall) goja.Value { return digester })
+	case "exit":
+		return r.function(name, func(goja.FunctionCall) goja.Value {
+			r.exited = true
+			halt()
+			return nil
+		})
+	case "getRemainingMilliseconds":
+		return r.function(name, func(goja.FunctionCall) goja.Value { return r.vm.ToValue(r.remaining()) })
+	case "currentStack":
+		return r.function(name, func(goja.FunctionCall) goja.Value { return r.vm.ToValue(r.currentStack()) })
+	case "getCredentialType":
+		return r.constant(name, r.call.credentialType())
+	case "getSessionId":
+		return r.constant(name, r.call.RunID)
+	case "getClientIp":
+		return r.constant(name, r.call.ClientIP)
+	case "getPlayer":
+		player := r.player()
+		return r.function(name, func(goja.FunctionCall) goja.Value { return player })
+	case "player":
+		return r.player()
+	}
+	return r.missing("Spark", name)
+}
+
+// constant makes a function that returns s.
+func (r *run) constant(name, s string) goja.Value {
+	return r.function(name, func(goja.FunctionCall) goja.Value { return r.vm.ToValue(s) })
+}
+
+// getData makes the object of the request's data, once. Its properties are
+// defined and not assigned: "__proto__" is a name like any other.
+func (r *run) getData() goja.Value {
+	if r.dataObject != nil {
+		return r.dataObject
+	}
+	r.dataObject = r.params(r.call.Data)
+	if r.call.RequestHeaders != nil {
+		r.define(r.dataObject, headersParam, r.params(r.call.RequestHeaders))
+	}
+	return r.dataObject
+}
+
+func (r *run) params(params []Param) *goja.Object {
+	object := r.vm.NewObject()
+	for i := range params {
+		values := params[i].Values
+		value := r.vm.ToValue(values[0])
+		if len(values) > 1 {
+			value = r.strings(values)
+		}
+		r.define(object, params[i].Name, value)
+	}
+	return object
+}
+
+// strings makes an array of strings.
+func (r *run) strings(values []string) goja.Value {
+	items := make([]any, len(values))
+	for i := range values {
+		items[i] = values[i]
+	}
+	return r.vm.NewArray(items...)
+}
+
+// define gives object an ordinary property of its own.
+func (r *run) define(object *goja.Object, name string, value goja.Value) {
+	if err := object.DefineDataProperty(name, value, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE); err != nil {
+		panic(err)
+	}
+}
+
+func (r *run) setter(fields *orderedFields, member string) func(goja.FunctionCall) goja.Value {
+	return func(call goja.FunctionCall) goja.Value {
+		name := r.text(call, 0, member, "name")
+		if value, ok := r.toJSON(call.Argument(1)); ok {
+			fields.set(name, value)
+		} else {
+			fields.remove(name)
+		}
+		return goja.Undefined()
+	}
+}
+
+func (r *run) getter(fields *orderedFields, member string) func(goja.FunctionCall) goja.Value {
+	return func(call goja.FunctionCall) goja.Value {
+		i := fields.find(r.text(call, 0, member, "name"))
+		if i < 0 {
+			return goja.Null()
+		}
+		return r.fromJSON(string(fields.list[i].Value))
+	}
+}
+
+func (r *run) remover(fields *orderedFields, member string) func(goja.FunctionCall) goja.Value {
+	return func(call goja.FunctionCall) goja.Value {
+		fields.remove(r.text(call, 0, member, "name"))
+		return goja.Undefined()
+	}
+}
+
+func (r *run) clearer(fields *orderedFields) func(goja.FunctionCall) goja.Value {
+	return func(goja.FunctionCall) goja.Value {
+		*fields = orderedFields{}
+		return goja.Undefined()
+	}
+}
+
+// maxValueBytes bounds the JSON of one value that a script gives to its host.
+const maxValueBytes = 32 << 20
+
+// toJSON turns a value into JSON, or reports that it is undefined to JSON. An
+// exception of a getter or a toJSON method is the script's.
+func (r *run) toJSON(v goja.Value) ([]byte, bool) {
+	return appendJSON(nil, r.vm, v, jsonLimits{maxBytes: maxValueBytes, stop: r.stopped})
+}
+
+// fromJSON makes a fresh value of JSON that the library has made itself.
+func (r *run) fromJSON(text string) goja.Value {
+	value, err := parseJSON(r.vm, text)
+	if err != nil {
+		r.throw("value is not JSON: %s", err.Error())
+	}
+	return value
+}
+
+// remaining is the time until the deadline, in milliseconds.
+func (r *run) remaining() int64 {
+	deadline, ok := r.ctx.Deadline()
+	if !ok {
+		return math.MaxInt32
+	}
+	return max(0, time.Until(deadline).Milliseconds())
+}
+
+// currentStack is the script's call stack, a frame a line, without that of
+// Spark.currentStack itself.
+func (r *run) currentStack() string {
+	var e ScriptError
+	e.setStack(r.vm.CaptureCallStack(0, nil))
+	return e.Stack
+}
+
+// digestMember makes a member of SparkDigest.
+func (r *run) digestMember(name string) goja.Value {
+	m, ok := lookupDigest(name)
+	if !ok {
+		return nil
+	}
+	member := "SparkDigest." + name
+	return r.function(name, func(call goja.FunctionCall) goja.Value {
+		args := make([]string, len(m.args))
+		for i, arg := range m.args {
+			if !goja.IsString(call.Argument(i)) {
+				r.throwArg(member, arg, "must be a string")
+			}
+			args[i] = call.Argument(i).String()
+		}
+		sum, err := m.sum(args)
+		if err != nil {
+			panic(r.vm.NewTypeError("%s", member+": "+err.Error()))
+		}
+		return r.vm.ToValue(sum)
+	})
+}
+
+var playerNames = []string{"getPlayerId"}
+
+// player is the player the URL names, or null.
+func (r *run) player() goja.Value {
+	if r.call.PlayerID == "" {
+		return goja.Null()
+	}
+	if r.playerObject == nil {
+		r.playerObject = r.object(playerNames, func(name string) goja.Value {
+			if name == "getPlayerId" {
+				return r.constant(name, r.call.PlayerID)
+			}
+			return r.missing("SparkPlayer", name)
+		})
+	}
+	return r.playerObject
+}
+
+// hostMember makes a member that the host supplies.
+func (r *run) hostMember(name string, m Member) goja.Value {
+	if m.Script == "" {
+		return r.hostFunction(name, m.Func)
+	}
+	host := r.vm.NewObject()
+	for function, f := range m.Funcs {
+		r.define(host, function, r.hostFunction(function, f))
+	}
+	program, err := r.runner.memberProgram(name, m.Script)
+	if err != nil {
+		r.throw("Spark.%s: %s", name, err.Error())
+	}
+	value, err := r.vm.RunProgram(program)
+	if err != nil {
+		panic(err)
+	}
+	function, ok := goja.AssertFunction(value)
+	if !ok {
+		r.throw("Spark.%s: the host's script is not a function expression", name)
+	}
+	member, err := function(goja.Undefined(), host, r.spark)
+	if err != nil {
+		panic(err)
+	}
+	return member
+}
+
+// hostFunction makes a JavaScript function of one of the host's.
+func (r *run) hostFunction(name string, f HostFunc) goja.Value {
+	return r.function(name, func(call goja.FunctionCall) goja.Value {
+		args := make(Args, len(call.Arguments))
+		for i, arg := range call.Arguments {
+			text, ok := r.toJSON(arg)
+			if !ok {
+				text = []byte("null")
+			}
+			args[i] = text
+		}
+		var result []byte
+		var err error
+		r.outside(func() { result, err = callHost(r, name, f, args) })
+		if err != nil {
+			r.throw("%s", err.Error())
+		}
+		return r.fromJSON(string(result))
+	})
+}
+
+// throw throws an Error with a message of the library's.
+func (r *run) throw(format string, args ...any) {
+	e := r.vm.NewTypeError("%s", fmt.Sprintf(format, args...))
+	// The engine offers no other way to a plain Error that scripts cannot have
+	// tampered with: a TypeError's prototype inherits from an Error's.
+	if proto := e.Prototype(); proto != nil && proto.Prototype() != nil {
+		_ = e.SetPrototype(proto.Prototype())
+	}
+	panic(e)
+}
+
+// throwArg throws a TypeError about an argument.
+func (r *run) throwArg(member, arg, problem string) {
+	panic(r.vm.NewTypeError("%s", member+": "+arg+" "+problem))
+}
+
+// text is the call's argument i as a string: a string, or a number or boolean
+// as text. Anything else is a TypeError.
+func (r *run) text(call goja.FunctionCall, i int, member, arg string) string {
+	s, ok := scalarText(call.Argument(i))
+	if !ok {
+		r.throwArg(member, arg, "must be a string")
+	}
+	return s
+}
+
+// scalarText is the text of a string, number or boolean.
+func scalarText(v goja.Value) (string, bool) {
+	if goja.IsString(v) || goja.IsNumber(v) {
+		if _, object := v.(*goja.Object); !object {
+			return v.String(), true
+		}
+	}
+	if b, ok := v.Export().(bool); ok {
+		if _, object := v.(*goja.Object); !object {
+			return fmt.Sprint(b), true
+		}
+	}
+	return "", false
+}
+
+// Limits of what one run may log; what is over them is cut or dropped.
+const (
+	maxLogLines = 1000
+	maxLogBytes = 16 << 10 // a line
+)
+
+var logNames = []string{"debug", "info", "warn", "error", "getLevel", "setLevel"}
+
+// logMember makes a member of SparkLog.
+func (r *run) logMember(name string) goja.Value {
+	switch name {
+	case "debug":
+		return r.function(name, r.logger(slog.LevelDebug))
+	case "info":
+		return r.function(name, r.logger(slog.LevelInfo))
+	case "warn":
+		return r.function(name, r.logger(slog.LevelWarn))
+	case "error":
+		return r.function(name, r.logger(slog.LevelError))
+	case "getLevel":
+		return r.function(name, func(goja.FunctionCall) goja.Value { return r.vm.ToValue(r.logLevel.String()) })
+	case "setLevel":
+		return r.function(name, func(call goja.FunctionCall) goja.Value {
+			var level slog.Level
+			switch r.text(call, 0, "SparkLog.setLevel", "level") {
+			case "DEBUG":
+				level = slog.LevelDebug
+			case "INFO":
+				level = slog.LevelInfo
+			case "WARN":
+				level = slog.LevelWarn
+			case "ERROR":
+				level = slog.LevelError
+			default:
+				r.throwArg("SparkLog.setLevel", "level", "must be DEBUG, INFO, WARN or ERROR")
+			}
+			r.logLevel = level
+			return goja.Undefined()
+		})
+	}
+	return nil
+}
+
+// logger makes a function that logs whatever it is given.
+func (r *run) logger(level slog.Level) func(goja.FunctionCall) goja.Value {
+	return func(call goja.FunctionCall) goja.Value {
+		if level < r.logLevel || !r.log.Enabled(r.ctx, level) {
+			return goja.Undefined()
+		}
+		if r.logLines++; r.logLines > maxLogLines {
+			if r.logLines == maxLogLines+1 {
+				r.log.Warn("callback: script logs too much, the rest is dropped", "script", r.name)
+			}
+			return goja.Undefined()
+		}
+		r.log.Log(r.ctx, level, cut(r.logText(call.Argument(0)), maxLogBytes), "script", r.name)
+		return goja.Undefined()
+	}
+}
+
+// logText is how a value looks in the log: a string as it is, else JSON.
+func (r *run) logText(v goja.Value) (text string) {
+	object, ok := v.(*goja.Object)
+	if !ok {
+		return v.String()
+	}
+	text = "[" + object.ClassName() + "]" // a function, a cycle, a getter that throws
+	r.vm.Try(func() {
+		if stack := object.Get("stack"); object.ClassName() == "Error" && stack != nil {
+			text = stack.String()
+		} else if json, ok := r.toJSON(object); ok {
+			text = string(json)
+		}
+	})
+	return text
+}

@@ -1,0 +1,350 @@
+package callback
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/dop251/goja"
+	"golang.org/x/net/http/httpguts"
+)
+
+var httpNames = []string{
+	"setBasicAuth", "setHeaders", "get", "delete",
+	"postForm", "postJson", "postString", "postXml",
+	"putForm", "putJson", "putString", "putXml",
+}
+
+// A sparkHTTP is the object that Spark.getHttp returns: an outbound request to
+// be sent, as often as the script likes.
+type sparkHTTP struct {
+	*run
+	url     string
+	timeout time.Duration
+	header  http.Header
+	self    goja.Value
+}
+
+// getHTTP is Spark.getHttp.
+func (r *run) getHTTP(call goja.FunctionCall) goja.Value {
+	h := &sparkHTTP{
+		run:     r,
+		url:     r.text(call, 0, "Spark.getHttp", "url"),
+		timeout: or(r.call.HTTPTimeout, DefaultHTTPTimeout),
+		header:  http.Header{},
+	}
+	if v := call.Argument(1); !isNothing(v) {
+		ms := v.ToFloat()
+		if !goja.IsNumber(v) || !(ms >= 1) {
+			r.throwArg("Spark.getHttp", "timeoutMs", "must be a number of at least 1")
+		}
+		h.timeout = time.Duration(min(ms, 1e9)) * time.Millisecond
+	}
+	h.self = r.object(httpNames, h.member)
+	return h.self
+}
+
+// isNothing reports whether v is null or undefined.
+func isNothing(v goja.Value) bool { return goja.IsUndefined(v) || goja.IsNull(v) }
+
+func (h *sparkHTTP) member(name string) goja.Value {
+	switch name {
+	case "setBasicAuth":
+		return h.function(name, h.setBasicAuth)
+	case "setHeaders":
+		return h.function(name, h.setHeaders)
+	case "get", "delete":
+		return h.function(name, func(goja.FunctionCall) goja.Value {
+			return h.send(strings.ToUpper(name), "", "")
+		})
+	}
+	verb, kind := "POST", strings.TrimPrefix(name, "post")
+	if strings.HasPrefix(name, "put") {
+		verb, kind = "PUT", strings.TrimPrefix(name, "put")
+	}
+	var body func(v goja.Value, member string) string
+	var contentType string
+	switch kind {
+	case "Form":
+		body, contentType = h.form, "application/x-www-form-urlencoded"
+	case "Json":
+		body, contentType = h.json, "application/json"
+	case "String":
+		body, contentType = h.string, "text/plain; charset=utf-8"
+	case "Xml":
+		body, contentType = h.xml, "text/xml"
+	default:
+		return h.missing("SparkHttp", name)
+	}
+	return h.function(name, func(call goja.FunctionCall) goja.Value {
+		return h.send(verb, body(call.Argument(0), "SparkHttp."+name), contentType)
+	})
+}
+
+func (h *sparkHTTP) setBasicAuth(call goja.FunctionCall) goja.Value {
+	user := h.text(call, 0, "SparkHttp.setBasicAuth", "user")
+	password := h.text(call, 1, "SparkHttp.setBasicAuth", "password")
+	if strings.Contains(user, ":") {
+		h.throwArg("SparkHttp.setBasicAuth", "user", "must not contain a colon")
+	}
+	r := http.Request{Header: h.header}
+	r.SetBasicAuth(user, password)
+	return h.self
+}
+
+func (h *sparkHTTP) setHeaders(call goja.FunctionCall) goja.Value {
+	const member = "SparkHttp.setHeaders"
+	h.eachPair(call.Argument(0), member, "headers", func(name, value string, repeat bool) {
+		if !httpguts.ValidHeaderFieldName(name) {
+			h.throwArg(member, "headers", fmt.Sprintf("has %q, which is not a header name", cut(name, 100)))
+		}
+		if !httpguts.ValidHeaderFieldValue(value) {
+			h.throwArg(member, "headers", fmt.Sprintf("has a value for %s that no header can have", name))
+		}
+		// Those of the connection are the client's to set, as in a browser; and
+		// with Accept-Encoding it would hand on answers it has not inflated.
+		if isFraming(name) || strings.EqualFold(name, "Host") || strings.EqualFold(name, "Accept-Encoding") {
+			return
+		}
+		if !repeat {
+			h.header.Del(name)
+		}
+		h.header.Add(name, value)
+	})
+	return h.self
+}
+
+// eachPair calls f for each property of an object of scalars, null, or arrays
+// of them; repeat tells the later elements of an array.
+func (h *sparkHTTP) eachPair(v goja.Value, member, arg string, f func(name, value string, repeat bool)) {
+	object, ok := v.(*goja.Object)
+	if !ok || object.ClassName() == "Array" || object.ClassName() == "Function" {
+		h.throwArg(member, arg, "must be an object of names to values")
+	}
+	for _, name := range object.Keys() {
+		value := object.Get(name)
+		values := []goja.Value{value}
+		if array, ok := value.(*goja.Object); ok && array.ClassName() == "Array" {
+			values = nil
+			h.vm.ForOf(array, func(item goja.Value) bool {
+				values = append(values, item)
+				return true
+			})
+		}
+		for i, value := range values {
+			text, ok := scalarText(value)
+			if !ok && !isNothing(value) {
+				h.throwArg(member, arg, fmt.Sprintf("has a value for %q that is not a string, number or boolean", cut(name, 100)))
+			}
+			f(name, text, i > 0)
+		}
+	}
+}
+
+// form is an application/x-www-form-urlencoded body.
+func (h *sparkHTTP) form(v goja.Value, member string) string {
+	var body strings.Builder
+	if isNothing(v) {
+		return ""
+	}
+	h.eachPair(v, member, "form", func(name, value string, _ bool) {
+		if body.Len() > 0 {
+			body.WriteByte('&')
+		}
+		body.WriteString(url.QueryEscape(name))
+		body.WriteByte('=')
+		body.WriteString(url.QueryEscape(value))
+	})
+	return body.String()
+}
+
+func (h *sparkHTTP) json(v goja.Value, member string) string {
+	text, ok := h.toJSON(v)
+	if !ok {
+		h.throwArg(member, "value", "is not JSON")
+	}
+	return string(text)
+}
+
+func (h *sparkHTTP) string(v goja.Value, member string) string {
+	text, ok := scalarText(v)
+	if !ok {
+		h.throwArg(member, "text", "must be a string")
+	}
+	return text
+}
+
+// xml is the markup of a string or of a value that getResponseXml returned.
+func (h *sparkHTTP) xml(v goja.Value, member string) string {
+	if text, ok := scalarText(v); ok {
+		return text
+	}
+	if object, ok := v.(*goja.Object); ok {
+		if markup, ok := goja.AssertFunction(object.Get("toXMLString")); ok {
+			text, err := markup(object)
+			if err != nil {
+				panic(err)
+			}
+			return text.String()
+		}
+	}
+	h.throwArg(member, "xml", "must be a string or an XML value")
+	return ""
+}
+
+// send sends the request. Without an answer it returns null, and the log says
+// why.
+func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
+	var status int
+	var header http.Header
+	var answer []byte
+	var err error
+	h.outside(func() { status, header, answer, err = h.exchange(verb, body, contentType) })
+	if err != nil {
+		host := ""
+		if u, err := url.Parse(h.url); err == nil {
+			host = u.Host // and no more: the rest of a URL may hold a secret
+		}
+		h.log.Warn("callback: outbound request failed", "script", h.name, "host", host, "reason", httpFailure(err))
+		return goja.Null()
+	}
+	resp := &httpResponse{run: h.run, status: status, header: header, body: answer}
+	return h.object(responseNames, resp.member)
+}
+
+// exchange sends the request and reads the answer. It touches nothing of the
+// runtime. A panic of a host's HTTPDoer is an error.
+func (h *sparkHTTP) exchange(verb, body, contentType string) (status int, header http.Header, answer []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.log.Error("callback: panic in the HTTPDoer", "type", fmt.Sprintf("%T", v), "stack", stack())
+			err = errHTTPPanic
+		}
+	}()
+	if h.call.HTTP == nil {
+		return 0, nil, nil, errNoHTTP
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, h.timeout)
+	defer cancel()
+	var reader io.Reader
+	if contentType != "" {
+		reader = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, verb, h.url, reader)
+	if err != nil || req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" {
+		return 0, nil, nil, errHTTPURL
+	}
+	req.Header = h.header.Clone()
+	if contentType != "" && req.Header.Get("Content-Type") == "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := h.call.HTTP.Do(req)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, resp.Header, answer, err
+}
+
+var responseNames = []string{
+	"getResponseCode", "getResponseString", "getResponseJson", "getResponseXml", "getHeaders", "getCookies",
+}
+
+// An httpResponse is a SparkHttpResponse.
+type httpResponse struct {
+	*run
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (p *httpResponse) member(name string) goja.Value {
+	var f func() goja.Value
+	switch name {
+	case "getResponseCode":
+		f = func() goja.Value { return p.vm.ToValue(p.status) }
+	case "getResponseString":
+		f = func() goja.Value { return p.vm.ToValue(p.text()) }
+	case "getResponseJson":
+		f = func() goja.Value {
+			value, err := parseJSON(p.vm, p.text())
+			if err != nil {
+				return goja.Null()
+			}
+			return value
+		}
+	case "getResponseXml":
+		f = p.xml
+	case "getHeaders":
+		f = p.headers
+	case "getCookies":
+		f = func() goja.Value { return p.strings(p.header.Values("Set-Cookie")) }
+	default:
+		return p.missing("SparkHttpResponse", name)
+	}
+	return p.function(name, func(goja.FunctionCall) goja.Value { return f() })
+}
+
+// text is the body, decoded with the charset it came with.
+func (p *httpResponse) text() string {
+	_, params, _ := mime.ParseMediaType(p.header.Get("Content-Type"))
+	charset, _ := lookupCharset(or(params["charset"], "utf-8")) // unknown: UTF-8
+	return decodeText(string(p.body), charset)
+}
+
+func (p *httpResponse) headers() goja.Value {
+	names := make([]string, 0, len(p.header))
+	for name := range p.header {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	object := p.vm.NewObject()
+	for _, name := range names {
+		p.define(object, http.CanonicalHeaderKey(name), p.vm.ToValue(validUTF8(strings.Join(p.header[name], ", "))))
+	}
+	return object
+}
+
+// xml is the body as an XML value, or null if it is not XML.
+func (p *httpResponse) xml() goja.Value {
+	node, err := parseXML(p.text())
+	if err != nil {
+		p.log.Warn("callback: answer is not XML", "script", p.name, "reason", err.Error())
+		return goja.Null()
+	}
+	return p.xmlValue(node)
+}
+
+// xmlValue makes the object of an XML element: child elements by name (an
+// array when repeated), attributes under "@name", and two methods.
+func (r *run) xmlValue(node *xmlNode) goja.Value {
+	object := r.vm.NewObject()
+	for _, a := range node.attrs {
+		r.define(object, "@"+a.name, r.vm.ToValue(a.value))
+	}
+	for _, group := range node.groups() {
+		var value goja.Value
+		if len(group.nodes) == 1 {
+			value = r.xmlValue(group.nodes[0])
+		} else {
+			items := make([]any, len(group.nodes))
+			for i, n := range group.nodes {
+				items[i] = r.xmlValue(n)
+			}
+			value = r.vm.NewArray(items...)
+		}
+		r.define(object, group.name, value)
+	}
+	for name, text := range map[string]func() string{"toString": node.text, "toXMLString": node.markup} {
+		method := r.function(name, func(goja.FunctionCall) goja.Value { return r.vm.ToValue(text()) })
+		_ = object.DefineDataProperty(name, method, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
+	return object
+}
