@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func digest(t *testing.T, name string, args ...string) string {
+func mustDigest(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	m, ok := lookupDigest(name)
 	require.True(t, ok, name)
@@ -74,7 +74,7 @@ func TestDigestMembers(t *testing.T) {
 		require.Equal(t, tt.name, m.name)
 		require.Len(t, m.args, len(tt.args), tt.name)
 		require.Equal(t, "data", m.args[len(m.args)-1], tt.name)
-		require.Equal(t, tt.want, digest(t, tt.name, tt.args...), tt.name)
+		require.Equal(t, tt.want, mustDigest(t, tt.name, tt.args...), tt.name)
 	}
 	require.Equal(t, names, digestNames())
 }
@@ -124,7 +124,7 @@ func TestHashVectors(t *testing.T) {
 		{"sha384Hex", million, "9d0e1809716474cb086e834e310a4a1ced149e9c00f248527972cec5704c2a5b07b8b3dc38ecc4ebae97ddd87f3d8985"},
 		{"sha512Hex", million, "e718483d0ce769644e2e42c7bc15b4638e1f98b13b2044285632a803afa973ebde0ff244877ea60a4cb0432ce577c31beb009c5c2c49aa2e4eadb217ad8cc09b"},
 	} {
-		require.Equal(t, tt.want, digest(t, tt.name, tt.data), "%s(%.80q)", tt.name, tt.data)
+		require.Equal(t, tt.want, mustDigest(t, tt.name, tt.data), "%s(%.80q)", tt.name, tt.data)
 	}
 }
 
@@ -201,19 +201,19 @@ func TestHMACVectors(t *testing.T) {
 		{"Sha512", rep("\xaa", 131), bigBoth4231, "e37b6a775dc87dbaa4dfa9f96e5e3ffddebd71f8867289865df5a32d20cdc944b6022cac3c4982b10d5eeb55c3e4de15134676fb6de0446065c97440fa8c6a58"},
 	} {
 		keyHex := hex.EncodeToString([]byte(tt.key))
-		got := digest(t, "hmac"+tt.hash+"HexWithHexKey", keyHex, tt.data)
+		got := mustDigest(t, "hmac"+tt.hash+"HexWithHexKey", keyHex, tt.data)
 		require.Equal(t, tt.want, got[:len(tt.want)], "%s of %.40q", tt.hash, tt.data)
 
 		// The other spellings of the key and of the sum.
-		require.Equal(t, got, digest(t, "hmac"+tt.hash+"HexWithHexKey", strings.ToUpper(keyHex), tt.data))
-		require.Equal(t, got, digest(t, "hmac"+tt.hash+"Hex", tt.key, tt.data))
+		require.Equal(t, got, mustDigest(t, "hmac"+tt.hash+"HexWithHexKey", strings.ToUpper(keyHex), tt.data))
+		require.Equal(t, got, mustDigest(t, "hmac"+tt.hash+"Hex", tt.key, tt.data))
 		sum, err := hex.DecodeString(got)
 		require.NoError(t, err)
 		sumBase64 := base64.StdEncoding.EncodeToString(sum)
-		require.Equal(t, sumBase64, digest(t, "hmac"+tt.hash+"Base64", tt.key, tt.data))
+		require.Equal(t, sumBase64, mustDigest(t, "hmac"+tt.hash+"Base64", tt.key, tt.data))
 		for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding} {
 			key := encoding.EncodeToString([]byte(tt.key))
-			require.Equal(t, sumBase64, digest(t, "hmac"+tt.hash+"Base64WithBase64Key", key, tt.data))
+			require.Equal(t, sumBase64, mustDigest(t, "hmac"+tt.hash+"Base64WithBase64Key", key, tt.data))
 		}
 	}
 }
@@ -221,9 +221,9 @@ func TestHMACVectors(t *testing.T) {
 func TestDigestEmptyKey(t *testing.T) {
 	t.Parallel()
 	const want = "74e6f7298a9c2d168935f58c001bad88"
-	require.Equal(t, want, digest(t, "hmacMd5Hex", "", ""))
-	require.Equal(t, want, digest(t, "hmacMd5HexWithHexKey", "", ""))
-	require.Equal(t, "dOb3KYqcLRaJNfWMAButiA==", digest(t, "hmacMd5Base64WithBase64Key", "", ""))
+	require.Equal(t, want, mustDigest(t, "hmacMd5Hex", "", ""))
+	require.Equal(t, want, mustDigest(t, "hmacMd5HexWithHexKey", "", ""))
+	require.Equal(t, "dOb3KYqcLRaJNfWMAButiA==", mustDigest(t, "hmacMd5Base64WithBase64Key", "", ""))
 }
 
 func TestDigestBrokenKey(t *testing.T) {

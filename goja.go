@@ -87,7 +87,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &run{runner: g, ctx: ctx, call: call, log: call.Logger, ended: make(chan outcome, 1)}
+	r := &run{runner: g, ctx: ctx, call: call, log: call.Logger, vm: goja.New(), ended: make(chan outcome, 1)}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -99,14 +99,26 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	case o := <-r.ended:
 		return o.result, o.err
 	case <-ctx.Done():
+		return r.stop()
 	}
+}
+
+// stop interrupts a run whose time is over, and abandons it if that is in vain.
+func (r *run) stop() (*Result, error) {
 	grace := time.NewTimer(runGrace)
 	defer grace.Stop()
-	select {
-	case o := <-r.ended:
-		return o.result, o.err
-	case <-grace.C:
-		return r.abandon()
+	again := time.NewTicker(runGrace / 16)
+	defer again.Stop()
+	for {
+		// An interrupt of the engine's is gone with the call it ended.
+		r.vm.Interrupt(nil)
+		select {
+		case o := <-r.ended:
+			return o.result, o.err
+		case <-again.C:
+		case <-grace.C:
+			return r.abandon()
+		}
 	}
 }
 
@@ -127,13 +139,12 @@ type run struct {
 	ended  chan outcome
 
 	inside  atomic.Bool // holds a place in the gate
-	over    atomic.Bool // nothing of the script runs any more
 	settled atomic.Bool // has ended or been abandoned, whichever was first
 
 	name         string // of the main script's file
 	data         orderedFields
 	errors       orderedFields
-	spark        *goja.Object
+	sparkObject  *goja.Object
 	dataObject   *goja.Object
 	playerObject *goja.Object
 	safeJSON     bool // JSON.parse is the library's own
@@ -153,7 +164,6 @@ func (r *run) run() {
 			// The engine's own panics included; printing v may run script code.
 			o = outcome{nil, fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.name, stack())}
 		}
-		r.over.Store(true)
 		r.leave()
 		r.ended <- o
 		if !r.settled.CompareAndSwap(false, true) { // abandoned
@@ -185,7 +195,6 @@ func (r *run) abandon() (*Result, error) {
 
 // execute runs the program in a new runtime until nothing of it is left to run.
 func (r *run) execute(program *program) (*Result, error) {
-	r.vm = goja.New()
 	r.vm.SetParserOptions(parser.WithDisableSourceMaps) // for eval
 	r.vm.SetMaxCallStackSize(maxCallStack)
 	r.vm.SetPromiseRejectionTracker(r.trackRejection)
@@ -198,8 +207,6 @@ func (r *run) execute(program *program) (*Result, error) {
 	r.logLevel = slog.LevelDebug
 	r.makeWorld()
 
-	stop := context.AfterFunc(r.ctx, r.interrupt)
-	defer stop()
 	// Promise jobs are run before RunProgram returns.
 	_, err := r.vm.RunProgram(r.prepare(program))
 	if err == nil && len(r.rejected) > 0 {
@@ -218,15 +225,6 @@ func (r *run) execute(program *program) (*Result, error) {
 func (r *run) exitedBy(err error) bool {
 	_, interrupted := err.(*goja.InterruptedError)
 	return interrupted && r.exited
-}
-
-// interrupt stops the run's JavaScript. An interrupt of goja's works once and
-// is gone with the call it ended, so it is repeated until the run is over.
-func (r *run) interrupt() {
-	for !r.over.Load() {
-		r.vm.Interrupt(nil)
-		time.Sleep(2 * time.Millisecond)
-	}
 }
 
 // stopped reports whether the run should not go on.
@@ -278,8 +276,7 @@ func (r *run) outside(f func()) {
 
 // explain makes a plain Go error of one of the engine's. Those are never
 // printed, wrapped or compared: that can run script code, without end and
-// without a way to recover. What is read of them is read here, in the runtime,
-// under an interrupt of its own.
+// without a way to recover. What is read of them is read here, in the runtime.
 func (r *run) explain(err error) error {
 	e := &ScriptError{Script: r.name}
 	switch x := err.(type) {
@@ -309,8 +306,23 @@ func (r *run) describe(v goja.Value) string {
 		return "Uncaught " + cut(v.String(), maxMessage)
 	}
 	text := "Uncaught exception"
-	timer := time.AfterFunc(runGrace/2, r.interrupt)
-	defer timer.Stop()
+	if r.stopped() {
+		return text
+	}
+	var interrupts sync.WaitGroup
+	over := make(chan struct{})
+	interrupts.Go(func() { // each ends only the call it meets
+		for delay := runGrace / 2; ; delay = runGrace / 16 {
+			select {
+			case <-over:
+				return
+			case <-time.After(delay):
+				r.vm.Interrupt(nil)
+			}
+		}
+	})
+	defer interrupts.Wait()
+	defer close(over)
 	func() {
 		defer func() { _ = recover() }() // an interrupt, or worse
 		r.vm.Try(func() {

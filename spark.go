@@ -80,14 +80,24 @@ func (o *orderedFields) fields() []Field {
 	return kept
 }
 
+// A class is a kind of object that the library gives to scripts.
+type class struct {
+	name    string
+	members []string // in the order of their documentation
+}
+
 // A lazyObject is a JavaScript object whose members are made when they are
 // first read, so that one costs nothing until then. A script may overwrite,
 // add and delete members like those of any object.
 type lazyObject struct {
-	names  []string                     // of the members that make knows
-	make   func(name string) goja.Value // nil if there is no such member
-	values []namedValue                 // made, overwritten, added; without a value: deleted
+	class  *class
+	maker  memberMaker
+	values []namedValue // made, overwritten, added; without a value: deleted
 }
+
+// A memberMaker makes the member of an object that has a name, or nil if there
+// is none.
+type memberMaker interface{ member(name string) goja.Value }
 
 type namedValue struct {
 	name  string
@@ -108,7 +118,7 @@ func (o *lazyObject) Get(name string) goja.Value {
 	if v := o.find(name); v != nil {
 		return v.value
 	}
-	value := o.make(name)
+	value := o.maker.member(name)
 	if value != nil {
 		o.values = append(o.values, namedValue{name, value})
 	}
@@ -133,8 +143,8 @@ func (o *lazyObject) Delete(name string) bool { return o.Set(name, nil) }
 
 // Keys implements [goja.DynamicObject].
 func (o *lazyObject) Keys() []string {
-	keys := make([]string, 0, len(o.names)+len(o.values))
-	for _, name := range o.names {
+	keys := make([]string, 0, len(o.class.members)+len(o.values))
+	for _, name := range o.class.members {
 		if o.Has(name) {
 			keys = append(keys, name)
 		}
@@ -158,8 +168,8 @@ func contains(list []string, s string) bool {
 }
 
 // object makes a JavaScript object of lazy members.
-func (r *run) object(names []string, make func(name string) goja.Value) *goja.Object {
-	return r.vm.NewDynamicObject(&lazyObject{names: names, make: make})
+func (r *run) object(class *class, maker memberMaker) *goja.Object {
+	return r.vm.NewDynamicObject(&lazyObject{class: class, maker: maker})
 }
 
 // function makes a JavaScript function. Its name is what stack traces show: the
@@ -175,18 +185,24 @@ func (r *run) function(name string, f func(goja.FunctionCall) goja.Value) goja.V
 // copy its list of global names.
 func (r *run) makeWorld() {
 	global := r.vm.GlobalObject()
-	world := r.object([]string{"Spark", "require", "requireOnce"}, r.globalMember)
+	world := r.object(&worldClass, (*world)(r))
 	_ = world.SetPrototype(global.Prototype())
 	_ = global.SetPrototype(world)
 }
 
-func (r *run) globalMember(name string) goja.Value {
+var worldClass = class{"global", []string{"Spark", "require", "requireOnce"}}
+
+// world is a run as the maker of its global names.
+type world run
+
+func (w *world) member(name string) goja.Value {
+	r := (*run)(w)
 	switch name {
 	case "Spark":
-		if r.spark == nil {
-			r.spark = r.object(sparkNames(), r.sparkMember)
+		if r.sparkObject == nil {
+			r.sparkObject = r.object(&sparkClass, (*spark)(r))
 		}
-		return r.spark
+		return r.sparkObject
 	case "require":
 		return r.function(name, func(call goja.FunctionCall) goja.Value { return r.require(call, name) })
 	case "requireOnce":
@@ -245,19 +261,19 @@ func (r *run) require(call goja.FunctionCall, function string) goja.Value {
 	return goja.Undefined()
 }
 
-// sparkNames are the members of Spark that the library carries, in the order of
-// their documentation.
-func sparkNames() []string {
-	return []string{
-		"getData", "data", "setScriptData", "getScriptData", "removeScriptData", "removeAllScriptData",
-		"setScriptError", "getScriptError", "removeScriptError", "removeAllScriptErrors", "hasScriptErrors",
-		"getLog", "getHttp", "getDigester", "exit", "getRemainingMilliseconds", "currentStack",
-		"getCredentialType", "getSessionId", "getClientIp", "getPlayer", "player",
-	}
-}
+// sparkClass has the members of Spark that the library carries.
+var sparkClass = class{"Spark", []string{
+	"getData", "data", "setScriptData", "getScriptData", "removeScriptData", "removeAllScriptData",
+	"setScriptError", "getScriptError", "removeScriptError", "removeAllScriptErrors", "hasScriptErrors",
+	"getLog", "getHttp", "getDigester", "exit", "getRemainingMilliseconds", "currentStack",
+	"getCredentialType", "getSessionId", "getClientIp", "getPlayer", "player",
+}}
 
-// sparkMember makes a member of Spark when it is first read.
-func (r *run) sparkMember(name string) goja.Value {
+// spark is a run as the maker of Spark's members.
+type spark run
+
+func (s *spark) member(name string) goja.Value {
+	r := (*run)(s)
 	if m, ok := r.call.Members[name]; ok {
 		return r.hostMember(name, m)
 	}
@@ -288,12 +304,12 @@ func (r *run) sparkMember(name string) goja.Value {
 			return r.vm.ToValue(len(r.errors.list) > r.errors.gone)
 		})
 	case "getLog":
-		log := r.object(logNames, r.logMember)
+		log := r.object(&logClass, (*sparkLog)(r))
 		return r.function(name, func(goja.FunctionCall) goja.Value { return log })
 	case "getHttp":
 		return r.function(name, r.getHTTP)
 	case "getDigester":
-		digester := r.object(digestNames(), r.digestMember)
+		digester := r.object(&class{"SparkDigest", digestNames()}, (*sparkDigest)(r))
 		return r.function(name, func(goja.FunctionCall) goja.Value { return digester })
 	case "exit":
 		return r.function(name, func(goja.FunctionCall) goja.Value {
@@ -438,8 +454,11 @@ func (r *run) currentStack() string {
 	return e.Stack
 }
 
-// digestMember makes a member of SparkDigest.
-func (r *run) digestMember(name string) goja.Value {
+// sparkDigest is a run as the maker of SparkDigest's members.
+type sparkDigest run
+
+func (s *sparkDigest) member(name string) goja.Value {
+	r := (*run)(s)
 	m, ok := lookupDigest(name)
 	if !ok {
 		return nil
@@ -461,7 +480,18 @@ func (r *run) digestMember(name string) goja.Value {
 	})
 }
 
-var playerNames = []string{"getPlayerId"}
+var playerClass = class{"SparkPlayer", []string{"getPlayerId"}}
+
+// sparkPlayer is a run as the maker of its player's members.
+type sparkPlayer run
+
+func (p *sparkPlayer) member(name string) goja.Value {
+	r := (*run)(p)
+	if name == "getPlayerId" {
+		return r.constant(name, r.call.PlayerID)
+	}
+	return r.missing("SparkPlayer", name)
+}
 
 // player is the player the URL names, or null.
 func (r *run) player() goja.Value {
@@ -469,12 +499,7 @@ func (r *run) player() goja.Value {
 		return goja.Null()
 	}
 	if r.playerObject == nil {
-		r.playerObject = r.object(playerNames, func(name string) goja.Value {
-			if name == "getPlayerId" {
-				return r.constant(name, r.call.PlayerID)
-			}
-			return r.missing("SparkPlayer", name)
-		})
+		r.playerObject = r.object(&playerClass, (*sparkPlayer)(r))
 	}
 	return r.playerObject
 }
@@ -500,7 +525,7 @@ func (r *run) hostMember(name string, m Member) goja.Value {
 	if !ok {
 		r.throw("Spark.%s: the host's script is not a function expression", name)
 	}
-	member, err := function(goja.Undefined(), host, r.spark)
+	member, err := function(goja.Undefined(), host, r.sparkObject)
 	if err != nil {
 		panic(err)
 	}
@@ -575,10 +600,13 @@ const (
 	maxLogBytes = 16 << 10 // a line
 )
 
-var logNames = []string{"debug", "info", "warn", "error", "getLevel", "setLevel"}
+var logClass = class{"SparkLog", []string{"debug", "info", "warn", "error", "getLevel", "setLevel"}}
 
-// logMember makes a member of SparkLog.
-func (r *run) logMember(name string) goja.Value {
+// sparkLog is a run as the maker of SparkLog's members.
+type sparkLog run
+
+func (l *sparkLog) member(name string) goja.Value {
+	r := (*run)(l)
 	switch name {
 	case "debug":
 		return r.function(name, r.logger(slog.LevelDebug))

@@ -15,11 +15,11 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-var httpNames = []string{
+var httpClass = class{"SparkHttp", []string{
 	"setBasicAuth", "setHeaders", "get", "delete",
 	"postForm", "postJson", "postString", "postXml",
 	"putForm", "putJson", "putString", "putXml",
-}
+}}
 
 // A sparkHTTP is the object that Spark.getHttp returns: an outbound request to
 // be sent, as often as the script likes.
@@ -46,7 +46,7 @@ func (r *run) getHTTP(call goja.FunctionCall) goja.Value {
 		}
 		h.timeout = time.Duration(min(ms, 1e9)) * time.Millisecond
 	}
-	h.self = r.object(httpNames, h.member)
+	h.self = r.object(&httpClass, h)
 	return h.self
 }
 
@@ -215,7 +215,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 		return goja.Null()
 	}
 	resp := &httpResponse{run: h.run, status: status, header: header, body: answer}
-	return h.object(responseNames, resp.member)
+	return h.object(&responseClass, resp)
 }
 
 // exchange sends the request and reads the answer. It touches nothing of the
@@ -253,9 +253,9 @@ func (h *sparkHTTP) exchange(verb, body, contentType string) (status int, header
 	return resp.StatusCode, resp.Header, answer, err
 }
 
-var responseNames = []string{
+var responseClass = class{"SparkHttpResponse", []string{
 	"getResponseCode", "getResponseString", "getResponseJson", "getResponseXml", "getHeaders", "getCookies",
-}
+}}
 
 // An httpResponse is a SparkHttpResponse.
 type httpResponse struct {
