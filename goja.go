@@ -209,14 +209,11 @@ func (r *run) execute(program *program) (*Result, error) {
 
 	// Promise jobs are run before RunProgram returns.
 	_, err := r.vm.RunProgram(r.prepare(program))
-	if err == nil && len(r.rejected) > 0 {
-		reason := r.rejected[0].Result()
-		if ex := r.vm.Try(func() { panic(reason) }); ex != nil {
-			err = ex
-		}
-	}
 	if err != nil && !r.exitedBy(err) {
 		return nil, r.explain(err)
+	}
+	if err == nil && len(r.rejected) > 0 {
+		return nil, r.explainRejection(r.rejected[0])
 	}
 	return &Result{Data: r.data.fields(), Errors: r.errors.fields()}, nil
 }
@@ -234,14 +231,20 @@ func (r *run) stopped() bool { return r.ctx.Err() != nil }
 // interrupt, which no script can catch.
 func halt() { panic(&goja.InterruptedError{}) }
 
+// A rejection is a promise that was rejected, and where.
+type rejection struct {
+	promise *goja.Promise
+	stack   []goja.StackFrame
+}
+
 // trackRejection keeps the promises that were rejected with nobody to tell.
 func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation) {
 	if op == goja.PromiseRejectionReject {
-		r.rejected = append(r.rejected, p)
+		r.rejected = append(r.rejected, rejection{p, r.vm.CaptureCallStack(maxStackLines, nil)})
 		return
 	}
 	for i := range r.rejected {
-		if r.rejected[i] == p {
+		if r.rejected[i].promise == p {
 			r.rejected = append(r.rejected[:i], r.rejected[i+1:]...)
 			return
 		}
@@ -296,6 +299,20 @@ func (r *run) explain(err error) error {
 	default:
 		e.Message = fmt.Sprintf("failed with a %T", err)
 	}
+	return e
+}
+
+// explainRejection makes an error of a promise's rejection.
+func (r *run) explainRejection(rejected rejection) error {
+	e := &ScriptError{Script: r.name}
+	reason := rejected.promise.Result()
+	if ex := r.vm.Try(func() { panic(reason) }); ex != nil {
+		e.setStack(ex.Stack()) // where an Error was made
+	}
+	if e.Line == 0 {
+		e.setStack(rejected.stack)
+	}
+	e.Message = r.describe(reason)
 	return e
 }
 

@@ -159,6 +159,9 @@ func compile(name, source string, module bool) (p *program, err error) {
 		}
 	}()
 	source = strings.TrimPrefix(source, "\ufeff")
+	if nesting(source) > maxNesting {
+		return nil, &ScriptError{Script: name, Message: fmt.Sprintf("SyntaxError: brackets are nested more than %d deep", maxNesting)}
+	}
 	// Source maps are off: the comment that names one makes the parser open
 	// any file or URL it likes.
 	tree, err := parser.ParseFile(nil, name, source, 0, parser.WithDisableSourceMaps)
@@ -173,6 +176,26 @@ func compile(name, source string, module bool) (p *program, err error) {
 		return nil, compileError(name, err)
 	}
 	return &program{compiled: compiled, traits: traitsOf(source)}, nil
+}
+
+// maxNesting is how deep brackets may be nested in a script: the parser and the
+// compiler recurse, and a stack that overflows takes the process down.
+const maxNesting = 1000
+
+// nesting is how deep brackets are nested in a source, told without a parser:
+// those in strings and comments count too.
+func nesting(source string) (deepest int) {
+	depth := 0
+	for i := 0; i < len(source); i++ {
+		switch source[i] {
+		case '(', '[', '{':
+			depth++
+			deepest = max(deepest, depth)
+		case ')', ']', '}':
+			depth = max(0, depth-1)
+		}
+	}
+	return deepest
 }
 
 // compileError makes a ScriptError of what the parser or the compiler says.

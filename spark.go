@@ -180,6 +180,11 @@ func (r *run) function(name string, f func(goja.FunctionCall) goja.Value) goja.V
 	return function
 }
 
+// method gives object a function that enumerations of its properties pass over.
+func (r *run) method(object *goja.Object, name string, f func(goja.FunctionCall) goja.Value) {
+	_ = object.DefineDataProperty(name, r.function(name, f), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+}
+
 // makeWorld gives the runtime its global names. They are those of the global
 // object's prototype: to write to the global object itself makes the engine
 // copy its list of global names.
@@ -226,7 +231,7 @@ func (r *run) prepare(p *program) *goja.Program {
 	if p.traits.json && !r.safeJSON {
 		r.safeJSON = true
 		if json, ok := r.vm.Get("JSON").(*goja.Object); ok {
-			_ = json.DefineDataProperty("parse", r.function("parse", jsonParseBuiltin(r.vm)), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+			r.method(json, "parse", jsonParseBuiltin(r.vm))
 		}
 	}
 	return p.compiled

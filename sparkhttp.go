@@ -342,9 +342,7 @@ func (r *run) xmlValue(node *xmlNode) goja.Value {
 		}
 		r.define(object, group.name, value)
 	}
-	for name, text := range map[string]func() string{"toString": node.text, "toXMLString": node.markup} {
-		method := r.function(name, func(goja.FunctionCall) goja.Value { return r.vm.ToValue(text()) })
-		_ = object.DefineDataProperty(name, method, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
-	}
+	r.method(object, "toString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.text()) })
+	r.method(object, "toXMLString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.markup()) })
 	return object
 }

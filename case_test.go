@@ -1,0 +1,62 @@
+package callback_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"testing"
+
+	"example.com/callback"
+	"example.com/callback/callbacktest"
+)
+
+// Run in callbacktest looks for this flag.
+var _ = flag.Bool("update", false, "rewrite the responses and logs of testdata")
+
+// TestCases runs testdata, whose README describes the files.
+func TestCases(t *testing.T) {
+	t.Parallel()
+	callbacktest.Run(t, caseHandler(), "testdata/*/*.txtar")
+}
+
+// caseHandler is the host that the cases in testdata know.
+func caseHandler() *callback.Handler {
+	return &callback.Handler{
+		Secrets: callback.SecretMap{
+			"E3/":        "srv",
+			"E3/hello":   "s3cret",
+			"E3/other":   "0ther",
+			"E3/open":    "",
+			"a/b/hello":  "s3cret",
+			"é ü/hello":  "pässword/ 1",
+			"NoServer/x": "xs3cret",
+		},
+		Members: callback.Members{
+			"echo": {Func: func(_ context.Context, call *callback.Call, args callback.Args) (any, error) {
+				return map[string]any{"args": args, "credential": call.Credential}, nil
+			}},
+			"fails":   {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return nil, errors.New("no such level") }},
+			"panics":  {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { panic("s3cret") }},
+			"nothing": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return nil, nil }},
+			"loadPlayer": {
+				Script: `function (host, Spark) {
+					return function loadPlayer(id) {
+						return {
+							getPlayerId: function () { return id },
+							getDisplayName: function () { return host.name(id) }
+						}
+					}
+				}`,
+				Funcs: map[string]callback.HostFunc{
+					"name": func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+						var id string
+						if err := args.Scan(&id); err != nil {
+							return nil, err
+						}
+						return "Player " + id, nil
+					},
+				},
+			},
+		},
+	}
+}
