@@ -229,7 +229,7 @@ type Param struct {
 // time; a credential it asks for is a part of a URL that nobody has vouched
 // for, of the characters A-Z a-z 0-9 _ - only. An error means that the store
 // is broken: it is logged and the caller gets a 503, so its text must not hold
-// a secret. Secrets must be safe for concurrent use.
+// a secret. Secrets must be safe for concurrent use and return when ctx is done.
 type SecretStore interface {
 	Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error)
 }
@@ -382,6 +382,10 @@ func (h *Handler) explain(call *Call, err error) (status int, message string) {
 	case errors.Is(err, ErrOverloaded):
 		call.Logger.Warn(err.Error())
 		return http.StatusServiceUnavailable, "overloaded"
+	}
+	if errors.Is(err, context.Canceled) {
+		call.Logger.Info("callback: caller went away")
+		return http.StatusServiceUnavailable, "cancelled"
 	}
 	status, message = http.StatusInternalServerError, "script failed"
 	if errors.Is(err, context.DeadlineExceeded) {

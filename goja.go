@@ -147,13 +147,14 @@ type run struct {
 	sparkObject  *goja.Object
 	dataObject   *goja.Object
 	playerObject *goja.Object
-	safeJSON     bool // JSON.parse is the library's own
+	installed    traits // so far
 	logLevel     slog.Level
 	logLines     int
 	exited       bool
+	converting   int             // calls of toJSON under way inside each other
 	chain        []string        // modules being required, outermost first
 	required     map[string]bool // modules that ran
-	rejected     []*goja.Promise // without a handler so far
+	rejected     []rejection     // promises without a handler so far
 }
 
 // run loads and runs the script and says how it ended.

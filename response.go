@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -188,7 +189,7 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 	header := w.w.Header()
 	bodyless := status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
 	if !bodyless {
-		header.Set("Content-Type", f.contentType(byDefault))
+		header["Content-Type"] = []string{f.contentType(byDefault)}
 	}
 	charset := f.charset
 	if headers != nil {
@@ -210,21 +211,18 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 func (w *responseWriter) send(status int, body []byte) {
 	w.written = true
 	header := w.w.Header()
-	setDefault(header, "X-Content-Type-Options", "nosniff")
-	setDefault(header, "Referrer-Policy", "no-referrer")
-	setDefault(header, "Cache-Control", "no-store")
+	values := []string{"nosniff", "no-referrer", "no-store", strconv.Itoa(len(body))}
+	for i, name := range [...]string{"X-Content-Type-Options", "Referrer-Policy", "Cache-Control"} {
+		if _, ok := header[name]; !ok {
+			header[name] = values[i : i+1 : i+1]
+		}
+	}
 	if status != http.StatusNoContent && status != http.StatusNotModified {
-		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+		header["Content-Length"] = values[3:4:4]
 	}
 	w.w.WriteHeader(status)
 	if !w.head && len(body) > 0 {
 		_, _ = w.w.Write(body) // an error means that the caller is gone
-	}
-}
-
-func setDefault(header http.Header, name, value string) {
-	if _, ok := header[name]; !ok {
-		header[name] = []string{value}
 	}
 }
 
@@ -268,11 +266,17 @@ func appendField(dst []byte, f Field, first bool) []byte {
 
 // rawBody is the body that RESPONSE_RAW asks for: a string's text, else JSON.
 func rawBody(value json.RawMessage) []byte {
-	var text string
-	if value[0] == '"' && json.Unmarshal(value, &text) == nil {
-		return []byte(text)
+	if value[0] != '"' {
+		return value
 	}
-	return value
+	if inner := value[1 : len(value)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return value
+	}
+	return []byte(text)
 }
 
 // encodeText encodes UTF-8 in charset; a character it lacks becomes "?".
@@ -406,11 +410,11 @@ func isFraming(name string) bool {
 func eachMember(object json.RawMessage, f func(name string, value json.RawMessage)) bool {
 	rest := object[1:]
 	for rest[0] != '}' {
-		var name string
 		key, after, ok := cutValue(rest)
-		if !ok || json.Unmarshal(key, &name) != nil || len(after) == 0 || after[0] != ':' {
+		if !ok || key[0] != '"' || after[0] != ':' {
 			return false
 		}
+		name := string(rawBody(key))
 		value, after, ok := cutValue(after[1:])
 		if !ok {
 			return false

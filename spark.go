@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 
@@ -216,22 +217,39 @@ func (w *world) member(name string) goja.Value {
 	return nil
 }
 
-// traits are what a program may need of its world beyond the members of Spark,
-// told by its text: what it does not name costs nothing.
+// traits are what a program needs of its world beyond the members of Spark, told
+// by its text: what it does not name costs nothing.
 type traits struct {
-	json bool
+	json bool // JSON of the library's own: faster, and bounded
+	own  bool // our names as properties of the global object itself
 }
 
+// declaresOurs matches where it matters to a program that our names are only
+// inherited by the global object: a var of the same name would hide them, and
+// strict code could not assign to them.
+var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce)\b`)
+
 func traitsOf(source string) traits {
-	return traits{json: strings.Contains(source, "JSON")}
+	return traits{
+		json: strings.Contains(source, "JSON"),
+		own:  declaresOurs.MatchString(source),
+	}
 }
 
 // prepare makes the world fit to run the program.
 func (r *run) prepare(p *program) *goja.Program {
-	if p.traits.json && !r.safeJSON {
-		r.safeJSON = true
+	if p.traits.json && !r.installed.json {
+		r.installed.json = true
 		if json, ok := r.vm.Get("JSON").(*goja.Object); ok {
 			r.method(json, "parse", jsonParseBuiltin(r.vm))
+			r.method(json, "stringify", jsonStringifyBuiltin(r.vm, r.jsonLimits()))
+		}
+	}
+	if p.traits.own && !r.installed.own {
+		r.installed.own = true
+		global := r.vm.GlobalObject()
+		for _, name := range worldClass.members {
+			_ = global.DefineDataProperty(name, global.Get(name), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
 		}
 	}
 	return p.compiled
@@ -336,6 +354,15 @@ func (s *spark) member(name string) goja.Value {
 		player := r.player()
 		return r.function(name, func(goja.FunctionCall) goja.Value { return player })
 	case "player":
+		if _, ok := r.call.Members["getPlayer"]; ok { // the host's player is the player
+			if getPlayer, ok := goja.AssertFunction(r.sparkObject.Get("getPlayer")); ok {
+				player, err := getPlayer(r.sparkObject)
+				if err != nil {
+					panic(err)
+				}
+				return player
+			}
+		}
 		return r.player()
 	}
 	return r.missing("Spark", name)
@@ -360,15 +387,18 @@ func (r *run) getData() goja.Value {
 }
 
 func (r *run) params(params []Param) *goja.Object {
-	object := r.vm.NewObject()
+	// Without a prototype, to set a property is to define it, whatever its name
+	// and whatever the script has done to Object.prototype.
+	object := r.vm.CreateObject(nil)
 	for i := range params {
 		values := params[i].Values
 		value := r.vm.ToValue(values[0])
 		if len(values) > 1 {
 			value = r.strings(values)
 		}
-		r.define(object, params[i].Name, value)
+		_ = object.Set(params[i].Name, value)
 	}
+	_ = object.SetPrototype(r.vm.NewObject().Prototype())
 	return object
 }
 
@@ -376,7 +406,7 @@ func (r *run) params(params []Param) *goja.Object {
 func (r *run) strings(values []string) goja.Value {
 	items := make([]any, len(values))
 	for i := range values {
-		items[i] = values[i]
+		items[i] = r.vm.ToValue(values[i])
 	}
 	return r.vm.NewArray(items...)
 }
@@ -427,10 +457,23 @@ func (r *run) clearer(fields *orderedFields) func(goja.FunctionCall) goja.Value 
 // maxValueBytes bounds the JSON of one value that a script gives to its host.
 const maxValueBytes = 32 << 20
 
+// maxReentry bounds how deep a script can nest conversions to JSON by way of
+// toJSON methods: natives that call natives escape the engine's own limit.
+const maxReentry = 64
+
 // toJSON turns a value into JSON, or reports that it is undefined to JSON. An
 // exception of a getter or a toJSON method is the script's.
 func (r *run) toJSON(v goja.Value) ([]byte, bool) {
-	return appendJSON(nil, r.vm, v, jsonLimits{maxBytes: maxValueBytes, stop: r.stopped})
+	if r.converting >= maxReentry {
+		r.throw("conversions to JSON are nested too deeply")
+	}
+	r.converting++
+	defer func() { r.converting-- }()
+	return appendJSON(nil, r.vm, v, r.jsonLimits())
+}
+
+func (r *run) jsonLimits() jsonLimits {
+	return jsonLimits{maxBytes: maxValueBytes, stop: r.stopped}
 }
 
 // fromJSON makes a fresh value of JSON that the library has made itself.
