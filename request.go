@@ -296,6 +296,9 @@ func (d *dataReader) put(name, value string) {
 // the WHATWG parses it but for broken percent-encoding, which is an error: a
 // value that was not sent must not reach a script.
 func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where string) error {
+	if d.params == nil && text != "" {
+		d.params = make([]Param, 0, min(manyParams, strings.Count(text, "&")+2))
+	}
 	for text != "" {
 		var pair string
 		pair, text, _ = strings.Cut(text, "&")
@@ -303,14 +306,14 @@ func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		for _, s := range []*string{&name, &value} {
-			plain, err := url.QueryUnescape(*s)
-			if err != nil {
-				return badRequest("broken percent-encoding in the " + where)
-			}
-			*s = decodeText(plain, charset)
+		name, err := url.QueryUnescape(name)
+		if err == nil {
+			value, err = url.QueryUnescape(value)
 		}
-		if err := d.add(name, value); err != nil {
+		if err != nil {
+			return badRequest("broken percent-encoding in the " + where)
+		}
+		if err := d.add(decodeText(name, charset), decodeText(value, charset)); err != nil {
 			return err
 		}
 	}

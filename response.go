@@ -111,11 +111,14 @@ func requestedFormat(data []Param) (format, error) {
 	return f, nil
 }
 
-// contentType is the header's value for a body that is byDefault.
+// contentType is the header's value for a body that is byDefault, in UTF-8.
 func (f format) contentType(byDefault string) string {
 	mediaType, label := f.mediaType, f.label
+	if mediaType == "" && label == "" {
+		return byDefault
+	}
 	if mediaType == "" {
-		mediaType, label = byDefault, or(label, "utf-8")
+		mediaType, _, _ = strings.Cut(byDefault, ";")
 	}
 	if label == "" {
 		return mediaType
@@ -176,9 +179,9 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 		}
 	}
 	var body []byte
-	byDefault := "application/json"
+	byDefault := "application/json; charset=utf-8"
 	if raw != nil {
-		byDefault = "text/plain"
+		byDefault = "text/plain; charset=utf-8"
 		body = rawBody(raw)
 	} else {
 		body = result.appendJSON(make([]byte, 0, size))

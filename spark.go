@@ -38,6 +38,9 @@ func (o *orderedFields) set(name string, value []byte) {
 		o.list[i].Value = value
 		return
 	}
+	if o.list == nil {
+		o.list = make([]Field, 0, 4)
+	}
 	o.list = append(o.list, Field{name, value})
 	if o.index != nil {
 		o.index[name] = len(o.list) - 1
@@ -121,6 +124,9 @@ func (o *lazyObject) Get(name string) goja.Value {
 	}
 	value := o.maker.member(name)
 	if value != nil {
+		if o.values == nil {
+			o.values = make([]namedValue, 0, 4)
+		}
 		o.values = append(o.values, namedValue{name, value})
 	}
 	return value
@@ -300,26 +306,25 @@ func (s *spark) member(name string) goja.Value {
 	if m, ok := r.call.Members[name]; ok {
 		return r.hostMember(name, m)
 	}
-	member := "Spark." + name
 	switch name {
 	case "getData":
 		return r.function(name, func(goja.FunctionCall) goja.Value { return r.getData() })
 	case "data":
 		return r.getData()
 	case "setScriptData":
-		return r.function(name, r.setter(&r.data, member))
+		return r.function(name, r.setter(&r.data, "Spark.setScriptData"))
 	case "getScriptData":
-		return r.function(name, r.getter(&r.data, member))
+		return r.function(name, r.getter(&r.data, "Spark.getScriptData"))
 	case "removeScriptData":
-		return r.function(name, r.remover(&r.data, member))
+		return r.function(name, r.remover(&r.data, "Spark.removeScriptData"))
 	case "removeAllScriptData":
 		return r.function(name, r.clearer(&r.data))
 	case "setScriptError":
-		return r.function(name, r.setter(&r.errors, member))
+		return r.function(name, r.setter(&r.errors, "Spark.setScriptError"))
 	case "getScriptError":
-		return r.function(name, r.getter(&r.errors, member))
+		return r.function(name, r.getter(&r.errors, "Spark.getScriptError"))
 	case "removeScriptError":
-		return r.function(name, r.remover(&r.errors, member))
+		return r.function(name, r.remover(&r.errors, "Spark.removeScriptError"))
 	case "removeAllScriptErrors":
 		return r.function(name, r.clearer(&r.errors))
 	case "hasScriptErrors":
@@ -421,7 +426,7 @@ func (r *run) define(object *goja.Object, name string, value goja.Value) {
 func (r *run) setter(fields *orderedFields, member string) func(goja.FunctionCall) goja.Value {
 	return func(call goja.FunctionCall) goja.Value {
 		name := r.text(call, 0, member, "name")
-		if value, ok := r.toJSON(call.Argument(1)); ok {
+		if value, ok := r.keepJSON(call.Argument(1)); ok {
 			fields.set(name, value)
 		} else {
 			fields.remove(name)
@@ -470,6 +475,23 @@ func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	r.converting++
 	defer func() { r.converting-- }()
 	return appendJSON(nil, r.vm, v, r.jsonLimits())
+}
+
+// keepJSON is toJSON into the run's arena, unless the value's own code is what
+// calls it while another is being written there.
+func (r *run) keepJSON(v goja.Value) ([]byte, bool) {
+	if r.converting > 0 {
+		return r.toJSON(v)
+	}
+	r.converting++
+	defer func() { r.converting-- }()
+	if r.arena == nil {
+		r.arena = make([]byte, 0, 256)
+	}
+	start := len(r.arena)
+	text, ok := appendJSON(r.arena, r.vm, v, r.jsonLimits())
+	r.arena = text
+	return text[start:len(text):len(text)], ok
 }
 
 func (r *run) jsonLimits() jsonLimits {
