@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -29,7 +30,7 @@ const (
 const (
 	DefaultMaxScriptSize = 1 << 20
 	DefaultMaxStuck      = 16
-	DefaultMaxQueue      = 1024
+	DefaultMaxQueue      = 16384
 )
 
 // GojaRunner is a [ScriptRunner] that runs scripts inside the process on goja,
@@ -60,7 +61,7 @@ type GojaRunner struct {
 	MaxRunning int
 
 	// MaxQueue is how many calls may wait for one of the MaxRunning places,
-	// each until its deadline. Zero means DefaultMaxQueue. For one more, and
+	// each for half of its time. Zero means DefaultMaxQueue. For one more, and
 	// for one that waited in vain, RunScript returns ErrOverloaded.
 	MaxQueue int
 
@@ -91,6 +92,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	g.gate.open(or(g.MaxRunning, runtime.GOMAXPROCS(0)))
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
@@ -142,6 +144,7 @@ type run struct {
 	settled atomic.Bool // has ended or been abandoned, whichever was first
 
 	name         string // of the main script's file
+	limits       jsonLimits
 	arena        []byte // of the values in data and errors
 	data         orderedFields
 	errors       orderedFields
@@ -220,6 +223,7 @@ func (r *run) execute(program *program) (*Result, error) {
 		r.vm.SetRandSource(rand.New(rand.NewPCG(r.call.Seed, 0)).Float64)
 	}
 	r.logLevel = slog.LevelDebug
+	r.limits = jsonLimits{maxBytes: maxValueBytes, stop: r.stopped}
 	r.makeWorld()
 
 	// Promise jobs are run before RunProgram returns.
@@ -266,13 +270,16 @@ func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation)
 	}
 }
 
-// enter takes a place among the scripts that compute.
+// enter takes a place among the scripts that compute. Of the time that is left
+// a call spends at most half in the queue: to begin with less is to fail late.
 func (r *run) enter() error {
-	g := r.runner
-	err := g.gate.enter(r.ctx, or(g.MaxRunning, runtime.GOMAXPROCS(0)), or(g.MaxQueue, DefaultMaxQueue))
-	if err == nil {
-		r.inside.Store(true)
+	patience, cancel := r.ctx, func() {}
+	if deadline, ok := r.ctx.Deadline(); ok && r.runner.gate.full() {
+		patience, cancel = context.WithTimeout(r.ctx, time.Until(deadline)/2)
 	}
+	defer cancel()
+	err := r.runner.gate.enter(patience, or(r.runner.MaxQueue, DefaultMaxQueue))
+	r.inside.Store(err == nil)
 	return err
 }
 
@@ -287,9 +294,10 @@ func (r *run) leave() {
 func (r *run) outside(f func()) {
 	r.leave()
 	f()
-	if r.stopped() || r.enter() != nil {
+	if r.stopped() || r.runner.gate.enter(r.ctx, math.MaxInt) != nil {
 		halt()
 	}
+	r.inside.Store(true)
 }
 
 // explain makes a plain Go error of one of the engine's. Those are never
@@ -404,24 +412,27 @@ func cut(s string, n int) string {
 // A gate bounds how many runs compute at once. Taking a free place and giving
 // one back touch no lock.
 type gate struct {
-	once  sync.Once
-	free  atomic.Int64  // places, less those who wait
-	wake  chan struct{} // a place for one who waits
-	queue int64
+	once sync.Once
+	free atomic.Int64  // places, less those who wait
+	wake chan struct{} // a place, for one who waits
 }
 
-// enter takes a place, waiting for one until ctx is done if the queue is not
-// full. The sizes are those of the first call.
-func (g *gate) enter(ctx context.Context, places, queue int) error {
+func (g *gate) open(places int) {
 	g.once.Do(func() {
 		g.free.Store(int64(places))
-		g.wake = make(chan struct{}, queue)
-		g.queue = int64(queue)
+		g.wake = make(chan struct{})
 	})
+}
+
+func (g *gate) full() bool { return g.free.Load() <= 0 }
+
+// enter takes a place. If there is none it waits until ctx is done, unless
+// queue others do already.
+func (g *gate) enter(ctx context.Context, queue int) error {
 	for {
 		free := g.free.Load()
-		if free <= -g.queue {
-			return fmt.Errorf("%w: %d calls wait to run", ErrOverloaded, g.queue)
+		if free <= -int64(queue) {
+			return fmt.Errorf("%w: %d calls wait to run", ErrOverloaded, queue)
 		}
 		if g.free.CompareAndSwap(free, free-1) {
 			if free > 0 {
@@ -435,8 +446,8 @@ func (g *gate) enter(ctx context.Context, places, queue int) error {
 		return nil
 	case <-ctx.Done():
 	}
-	// Stop waiting, unless somebody has counted on it: then take the place
-	// that is on its way and pass it on.
+	// Wait no more, unless somebody has counted on it: then take the place that
+	// is on its way and pass it on.
 	for {
 		free := g.free.Load()
 		if free >= 0 {
@@ -448,7 +459,7 @@ func (g *gate) enter(ctx context.Context, places, queue int) error {
 			break
 		}
 	}
-	return fmt.Errorf("%w: no place to run before the deadline", ErrOverloaded)
+	return fmt.Errorf("%w: no place to run in time", ErrOverloaded)
 }
 
 // leave gives a place back.

@@ -248,7 +248,7 @@ func (r *run) prepare(p *program) *goja.Program {
 		r.installed.json = true
 		if json, ok := r.vm.Get("JSON").(*goja.Object); ok {
 			r.method(json, "parse", jsonParseBuiltin(r.vm))
-			r.method(json, "stringify", jsonStringifyBuiltin(r.vm, r.jsonLimits()))
+			r.method(json, "stringify", jsonStringifyBuiltin(r.vm, r.limits))
 		}
 	}
 	if p.traits.own && !r.installed.own {
@@ -474,7 +474,7 @@ func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	}
 	r.converting++
 	defer func() { r.converting-- }()
-	return appendJSON(nil, r.vm, v, r.jsonLimits())
+	return appendJSON(nil, r.vm, v, r.limits)
 }
 
 // keepJSON is toJSON into the run's arena, unless the value's own code is what
@@ -489,13 +489,9 @@ func (r *run) keepJSON(v goja.Value) ([]byte, bool) {
 		r.arena = make([]byte, 0, 256)
 	}
 	start := len(r.arena)
-	text, ok := appendJSON(r.arena, r.vm, v, r.jsonLimits())
+	text, ok := appendJSON(r.arena, r.vm, v, r.limits)
 	r.arena = text
 	return text[start:len(text):len(text)], ok
-}
-
-func (r *run) jsonLimits() jsonLimits {
-	return jsonLimits{maxBytes: maxValueBytes, stop: r.stopped}
 }
 
 // fromJSON makes a fresh value of JSON that the library has made itself.
