@@ -342,6 +342,7 @@ func (s *spark) member(name string) goja.Value {
 	case "exit":
 		return r.function(name, func(goja.FunctionCall) goja.Value {
 			r.exited = true
+			r.vm.Interrupt(nil) // as the engine unwinds it may call the return method of iterators
 			halt()
 			return nil
 		})
