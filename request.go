@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
@@ -199,7 +200,7 @@ func (h *Handler) readData(ctx context.Context, w http.ResponseWriter, r *http.R
 		if r.Body != nil {
 			body = http.MaxBytesReader(w, r.Body, limit)
 		}
-		if err := data.addBody(r.Header, body); err != nil {
+		if err := data.addBody(r.Header, body, r.ContentLength); err != nil {
 			return err
 		}
 	}
@@ -321,7 +322,7 @@ func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where
 }
 
 // addBody adds what a POST carries, by its Content-Type.
-func (d *dataReader) addBody(header http.Header, body io.Reader) error {
+func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) error {
 	for _, coding := range header.Values("Content-Encoding") {
 		if coding != "" && !strings.EqualFold(coding, "identity") {
 			return &requestError{http.StatusUnsupportedMediaType, "content encoding not supported"}
@@ -336,16 +337,18 @@ func (d *dataReader) addBody(header http.Header, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	raw, err := io.ReadAll(body)
-	if err != nil {
+	var buffer bytes.Buffer
+	buffer.Grow(int(max(0, length)) + bytes.MinRead) // read at once if its length is known
+	if _, err := buffer.ReadFrom(body); err != nil {
 		return err
 	}
+	raw := buffer.String()
 	if mediaType == "application/x-www-form-urlencoded" {
-		if err := d.addURLEncoded(string(raw), charset, "body"); err != nil {
+		if err := d.addURLEncoded(raw, charset, "body"); err != nil {
 			return err
 		}
 	}
-	d.put(bodyParam, decodeText(string(raw), charset))
+	d.put(bodyParam, decodeText(raw, charset))
 	return nil
 }
 
@@ -434,10 +437,8 @@ func decodeText(s string, charset encoding.Encoding) string {
 
 // validUTF8 replaces each byte that is not UTF-8 by U+FFFD.
 func validUTF8(s string) string {
-	for i, r := range s { // the loop, unlike strings.ToValidUTF8, replaces one by one
-		if r == '\uFFFD' {
-			return s[:i] + string([]rune(s[i:]))
-		}
+	if utf8.ValidString(s) {
+		return s
 	}
-	return s
+	return string([]rune(s)) // strings.ToValidUTF8 would replace a run of them by one
 }
