@@ -226,8 +226,9 @@ func (w *world) member(name string) goja.Value {
 // traits are what a program needs of its world beyond the members of Spark, told
 // by its text: what it does not name costs nothing.
 type traits struct {
-	json bool // JSON of the library's own: faster, and bounded
-	own  bool // our names as properties of the global object itself
+	parse     bool // JSON.parse of the library's own: faster, and bounded
+	stringify bool // likewise
+	own       bool // our names as properties of the global object itself
 }
 
 // declaresOurs matches where it matters to a program that our names are only
@@ -236,20 +237,23 @@ type traits struct {
 var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce)\b`)
 
 func traitsOf(source string) traits {
+	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")
 	return traits{
-		json: strings.Contains(source, "JSON"),
-		own:  declaresOurs.MatchString(source),
+		parse:     json && (parse || !stringify),
+		stringify: json && (stringify || !parse),
+		own:       declaresOurs.MatchString(source),
 	}
 }
 
 // prepare makes the world fit to run the program.
 func (r *run) prepare(p *program) *goja.Program {
-	if p.traits.json && !r.installed.json {
-		r.installed.json = true
-		if json, ok := r.vm.Get("JSON").(*goja.Object); ok {
-			r.method(json, "parse", jsonParseBuiltin(r.vm))
-			r.method(json, "stringify", jsonStringifyBuiltin(r.vm, r.limits))
-		}
+	if p.traits.parse && !r.installed.parse {
+		r.installed.parse = true
+		r.replaceJSON("parse", jsonParseBuiltin(r.vm))
+	}
+	if p.traits.stringify && !r.installed.stringify {
+		r.installed.stringify = true
+		r.replaceJSON("stringify", jsonStringifyBuiltin(r.vm, r.limits))
 	}
 	if p.traits.own && !r.installed.own {
 		r.installed.own = true
@@ -259,6 +263,12 @@ func (r *run) prepare(p *program) *goja.Program {
 		}
 	}
 	return p.compiled
+}
+
+func (r *run) replaceJSON(name string, f func(goja.FunctionCall) goja.Value) {
+	if json, ok := r.vm.Get("JSON").(*goja.Object); ok {
+		r.method(json, name, f)
+	}
 }
 
 // require runs a module in the global scope. Within one chain of requires each
@@ -337,7 +347,7 @@ func (s *spark) member(name string) goja.Value {
 	case "getHttp":
 		return r.function(name, r.getHTTP)
 	case "getDigester":
-		digester := r.object(&class{"SparkDigest", digestNames()}, (*sparkDigest)(r))
+		digester := r.object(&digestClass, (*sparkDigest)(r))
 		return r.function(name, func(goja.FunctionCall) goja.Value { return digester })
 	case "exit":
 		return r.function(name, func(goja.FunctionCall) goja.Value {
@@ -520,6 +530,8 @@ func (r *run) currentStack() string {
 	e.setStack(r.vm.CaptureCallStack(0, nil))
 	return e.Stack
 }
+
+var digestClass = class{"SparkDigest", digestNames()}
 
 // sparkDigest is a run as the maker of SparkDigest's members.
 type sparkDigest run
