@@ -320,7 +320,7 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 		w.w.Header().Set("Allow", "GET, HEAD, POST")
 		return http.StatusMethodNotAllowed, "method not allowed"
 	}
-	target, ok := parseTarget(r.URL.EscapedPath(), or(h.Prefix, DefaultPrefix))
+	target, ok := parseTarget(escapedPath(r.URL), or(h.Prefix, DefaultPrefix))
 	if !ok {
 		return http.StatusNotFound, "not found"
 	}

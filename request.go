@@ -50,6 +50,15 @@ type target struct {
 	segments []string // 1 to 3
 }
 
+// escapedPath is the path as it was sent. u.EscapedPath is not, if there are
+// bytes in it that ought to have been escaped.
+func escapedPath(u *url.URL) string {
+	if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
+		return u.RawPath
+	}
+	return u.EscapedPath()
+}
+
 // parseTarget splits an escaped path. It accepts the form of a path, not its
 // content: an empty secret is refused later, as a wrong one is.
 func parseTarget(escapedPath, prefix string) (target, bool) {

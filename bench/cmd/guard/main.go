@@ -1,0 +1,129 @@
+// Guard fails when the Handler has become slower or hungrier than baseline.json
+// says: its ratio to plain Go, its allocations and its bytes per request. Times
+// are not compared: they belong to a machine.
+//
+//	go run ./cmd/guard            compare
+//	go run ./cmd/guard -update    write the baseline
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"example.com/callback/bench/internal/work"
+)
+
+// What is more than noise.
+const (
+	allocsSlack = 2    // allocations, or
+	allocsNoise = 1.03 // times the baseline's, whichever is more
+	bytesNoise  = 1.05
+	ratioNoise  = 1.25
+	tries       = 4 // for ratios: the least of them counts
+)
+
+func main() {
+	file := flag.String("baseline", "baseline.json", "the file to compare with")
+	update := flag.Bool("update", false, "write the file")
+	flag.Parse()
+	if err := run(*file, *update); err != nil {
+		fmt.Fprintln(os.Stderr, "guard:", err)
+		os.Exit(1)
+	}
+}
+
+func run(file string, update bool) error {
+	if update {
+		return write(file)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var baseline []work.Figure
+	if err := json.Unmarshal(text, &baseline); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if len(baseline) == 0 {
+		return fmt.Errorf("%s is empty: run with -update", file)
+	}
+	failed := 0
+	for _, want := range baseline {
+		var got work.Figure
+		var faults []string
+		for try := range tries {
+			f, err := measure(want.Workload, 9)
+			if err != nil {
+				return err
+			}
+			if try == 0 {
+				got = f
+			}
+			got.Ratio, got.Allocs, got.Bytes = min(got.Ratio, f.Ratio), min(got.Allocs, f.Allocs), min(got.Bytes, f.Bytes)
+			if faults = compare(got, want); len(faults) == 0 {
+				break
+			}
+		}
+		fmt.Printf("%s: ratio %.2f (baseline %.2f), allocations %.0f (%.0f), bytes %.0f (%.0f)\n",
+			want.Workload, got.Ratio, want.Ratio, got.Allocs, want.Allocs, got.Bytes, want.Bytes)
+		for _, fault := range faults {
+			fmt.Printf("FAIL %s: %s\n", want.Workload, fault)
+		}
+		failed += len(faults)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d regressions; if they are meant, run `go run ./cmd/guard -update` in bench/", failed)
+	}
+	fmt.Println("ok")
+	return nil
+}
+
+func compare(got, want work.Figure) (faults []string) {
+	check := func(what string, got, limit float64) {
+		if got > limit {
+			faults = append(faults, fmt.Sprintf("%s %.2f, at most %.2f", what, got, limit))
+		}
+	}
+	check("allocations", got.Allocs, max(want.Allocs+allocsSlack, want.Allocs*allocsNoise))
+	check("bytes", got.Bytes, want.Bytes*bytesNoise)
+	check("ratio", got.Ratio, want.Ratio*ratioNoise)
+	return faults
+}
+
+// measure returns the Handler's figures for a workload.
+func measure(name string, rounds int) (work.Figure, error) {
+	w := work.ByName(work.All(""), name)
+	if w == nil {
+		return work.Figure{}, fmt.Errorf("no workload %q", name)
+	}
+	set, clean, err := work.NewSet(w, work.Variants()[:2]) // plain Go, Handler
+	defer clean()
+	if err != nil {
+		return work.Figure{}, err
+	}
+	set.Measure(rounds, 40*time.Millisecond)
+	return set.Figures()[1], nil
+}
+
+func write(file string) error {
+	var list []work.Figure
+	for _, w := range work.All("") {
+		if w.Name == "W6" {
+			continue // it is children's work, mostly
+		}
+		f, err := measure(w.Name, 41)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s: ratio %.2f, allocations %.0f, bytes %.0f\n", f.Workload, f.Ratio, f.Allocs, f.Bytes)
+		list = append(list, f)
+	}
+	text, err := json.MarshalIndent(list, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}

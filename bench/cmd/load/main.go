@@ -1,0 +1,371 @@
+// Load compares servers over loopback: requests per second, CPU time of the
+// server's process per request, p50 and p99. Each server is a child process;
+// all of them run the same workloads and are checked to give the same answers.
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"example.com/callback/bench/internal/work"
+	"example.com/callback/sandbox"
+)
+
+func main() {
+	sandbox.Main()
+	serve := flag.String("serve", "", "(for the children) serve as plain, handler or sandbox")
+	scripts := flag.String("scripts", "", "(for the children) folder of the scripts")
+	o := options{}
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds, each of all servers in turn")
+	flag.DurationVar(&o.slice, "slice", 2*time.Second, "time for one server in one round, for each of the two measurements")
+	flag.IntVar(&o.workers, "workers", 16, "connections of the closed loop")
+	flag.IntVar(&o.rate, "rate", 300, "requests per second at which p50 and p99 are taken")
+	flag.StringVar(&o.workloads, "workloads", "W1,W2,W3", "which workloads")
+	flag.StringVar(&o.skip, "skip", "", "servers to leave out: pocketbase, node")
+	flag.Parse()
+	var err error
+	if *serve != "" {
+		err = serveAs(*serve, *scripts)
+	} else {
+		err = run(o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	rounds, workers, rate int
+	slice                 time.Duration
+	workloads, skip       string
+}
+
+// serveAs serves the workloads at /W1 and so on (the Handler at its callback
+// URLs), prints its address and ends with its standard input.
+func serveAs(kind, dir string) error {
+	var h http.Handler
+	if kind == "plain" {
+		mux := http.NewServeMux()
+		for _, w := range work.All("") {
+			mux.HandleFunc("/"+w.Name, w.Plain)
+		}
+		h = mux
+	} else {
+		mux := http.NewServeMux()
+		ch, err := work.ServerHandler(kind, os.DirFS(dir))
+		if err != nil {
+			return err
+		}
+		mux.Handle("/callback/", ch)
+		h = mux
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(listener.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	return http.Serve(listener, h)
+}
+
+// A server is a child process that serves the workloads.
+type server struct {
+	name    string
+	lacks   string
+	url     func(w *work.Workload) string
+	cmd     *exec.Cmd
+	results map[string]*result // by workload
+}
+
+type result struct{ rps, cpu, p50, p99 []float64 }
+
+// start runs a command that prints the address it listens at.
+func start(name, lacks string, cmd *exec.Cmd) (*server, error) {
+	if _, err := cmd.StdinPipe(); err != nil { // its end ends the child, should we die first
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{name: name, lacks: lacks, cmd: cmd, results: map[string]*result{}}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("%s printed no address: %w", name, err)
+	}
+	base := "http://" + strings.TrimSpace(line)
+	s.url = func(w *work.Workload) string { return base + "/" + w.Name }
+	return s, nil
+}
+
+func (s *server) stop() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+func run(o options) error {
+	var list []*work.Workload
+	tmp, err := os.MkdirTemp("", "callback-load-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	for _, w := range work.All("") {
+		if !strings.Contains(o.workloads, w.Name) || w.Name == "W4" || w.Name == "W6" {
+			continue
+		}
+		list = append(list, w)
+		files := map[string]string{"callbacks/" + w.Name + ".js": w.Script}
+		if err := work.WriteTree(tmp, files); err != nil {
+			return err
+		}
+	}
+	servers, err := startAll(o, tmp)
+	defer func() {
+		for _, s := range servers {
+			s.stop()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for _, w := range list {
+		want := ""
+		for _, s := range servers {
+			got, err := ask(s.url(w), w)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", s.name, w.Name, err)
+			}
+			if want == "" {
+				want = got
+			}
+			if got != want {
+				return fmt.Errorf("%s, %s: answered %s, want %s", s.name, w.Name, got, want)
+			}
+			s.results[w.Name] = new(result)
+			s.attack(w, o, o.slice/2, true) // warm up
+		}
+		for round := range o.rounds {
+			order := slices.Clone(servers)
+			if round%2 == 1 {
+				slices.Reverse(order)
+			}
+			for _, s := range order {
+				r := s.results[w.Name]
+				cpu := cpuTime(s.cmd.Process.Pid)
+				m := s.attack(w, o, o.slice, true)
+				cpu = cpuTime(s.cmd.Process.Pid) - cpu
+				if m.Success < 1 {
+					return fmt.Errorf("%s, %s: failures: %v %v", s.name, w.Name, m.StatusCodes, m.Errors)
+				}
+				r.rps = append(r.rps, m.Throughput)
+				r.cpu = append(r.cpu, float64(cpu.Microseconds())/float64(m.Requests))
+				m = s.attack(w, o, o.slice, false)
+				r.p50 = append(r.p50, float64(m.Latencies.P50.Microseconds()))
+				r.p99 = append(r.p99, float64(m.Latencies.P99.Microseconds()))
+			}
+		}
+	}
+	report(o, list, servers)
+	return nil
+}
+
+// startAll starts the servers. One that this machine cannot run is left out
+// with a line that says so.
+func startAll(o options, scripts string) (servers []*server, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	for _, kind := range work.ServerKinds() {
+		s, err := start(kind.Name, kind.Lacks, exec.Command(self, "-serve", kind.Kind, "-scripts", scripts))
+		if err != nil {
+			return servers, err
+		}
+		if kind.Kind != "plain" {
+			base := strings.TrimSuffix(s.url(&work.Workload{}), "/")
+			s.url = func(w *work.Workload) string {
+				return base + "/callback/" + work.APIKey + "/" + w.Name + "/" + work.Secret
+			}
+		}
+		servers = append(servers, s)
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return servers, err
+	}
+	if strings.Contains(o.skip, "pocketbase") {
+		fmt.Println("PocketBase: left out")
+	} else if s, err := startPocketBase(filepath.Join(root, "peers", "pocketbase"), scripts); err != nil {
+		fmt.Println("PocketBase: left out:", err)
+	} else {
+		servers = append(servers, s)
+	}
+	node, err := exec.LookPath("node")
+	if strings.Contains(o.skip, "node") || err != nil {
+		fmt.Println("node: left out: not installed, or not wanted")
+		return servers, nil
+	}
+	for _, peer := range []struct{ mode, name, lacks string }{
+		{"fresh", "node, new vm context", "a context per request, but no auth, limits or time-out; a script can get out of a vm context; one core"},
+		{"reuse", "node, plain reuse", "no isolation at all, no auth, limits or time-out; one core"},
+	} {
+		s, err := start(peer.name, peer.lacks, exec.Command(node, filepath.Join(root, "peers", "node", "server.js"), peer.mode, filepath.Join(scripts, "callbacks")))
+		if err != nil {
+			return servers, err
+		}
+		servers = append(servers, s)
+	}
+	return servers, nil
+}
+
+func moduleRoot() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	return filepath.Dir(strings.TrimSpace(string(out))), err
+}
+
+// startPocketBase builds and starts PocketBase, whose module is not a
+// dependency of this one.
+func startPocketBase(source, dir string) (*server, error) {
+	fmt.Println("PocketBase: building")
+	binary := filepath.Join(dir, "pocketbase")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = source
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w: %s", err, out)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	cmd := exec.Command(binary, filepath.Join(source, "hooks"), "serve", "--http="+address, "--dir="+filepath.Join(dir, "data"))
+	if _, err := cmd.StdinPipe(); err != nil { // as in start
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{
+		name: "PocketBase", cmd: cmd, results: map[string]*result{},
+		lacks: "pooled runtimes: what a handler leaves behind is there for the next request; no time-out; no auth by URL (it has an auth of its own, not used here)",
+		url:   func(w *work.Workload) string { return "http://" + address + "/" + w.Name },
+	}
+	for range 200 {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return s, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	s.stop()
+	return nil, fmt.Errorf("does not listen at %s", address)
+}
+
+func target(url string, w *work.Workload) vegeta.Target {
+	t := vegeta.Target{Method: w.Method, URL: url, Header: http.Header{}}
+	if w.Query != "" {
+		t.URL += "?" + w.Query
+	}
+	if w.Method == "POST" {
+		t.Body = []byte(w.Body)
+		t.Header.Set("Content-Type", "application/json")
+	}
+	return t
+}
+
+// ask makes one request and returns the body of the answer.
+func ask(url string, w *work.Workload) (string, error) {
+	t := target(url, w)
+	req, err := t.Request()
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != 200 {
+		err = fmt.Errorf("status %s: %s", resp.Status, body)
+	}
+	if err == nil && w.Name == "W1" && resp.Header.Get("X-Game") != work.APIKey {
+		err = fmt.Errorf("no header X-Game")
+	}
+	return strings.TrimSpace(string(body)), err
+}
+
+// attack loads the server: as fast as it answers, or at the given rate.
+func (s *server) attack(w *work.Workload, o options, d time.Duration, full bool) *vegeta.Metrics {
+	var pacer vegeta.Pacer = vegeta.Rate{Freq: o.rate, Per: time.Second}
+	options := []func(*vegeta.Attacker){vegeta.Timeout(10 * time.Second), vegeta.Connections(o.workers), vegeta.KeepAlive(true)}
+	if full {
+		pacer = vegeta.Rate{}
+		options = append(options, vegeta.Workers(uint64(o.workers)), vegeta.MaxWorkers(uint64(o.workers)))
+	}
+	attacker := vegeta.NewAttacker(options...)
+	m := new(vegeta.Metrics)
+	for r := range attacker.Attack(vegeta.NewStaticTargeter(target(s.url(w), w)), pacer, d, s.name) {
+		m.Add(r)
+	}
+	m.Close()
+	return m
+}
+
+func report(o options, list []*work.Workload, servers []*server) {
+	fmt.Printf("\n%s, %s/%s, %d cores shared by server and load generator, medians of %d alternating rounds of %v;\n"+
+		"requests/s and CPU with %d connections in a closed loop, p50 and p99 at %d requests/s\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.rounds, o.slice, o.workers, o.rate)
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "| workload\t| server\t| requests/s\t| CPU µs/request\t| ratio of CPU\t| p50 µs\t| p99 µs\t|")
+	fmt.Fprintln(table, "|---\t|---\t|--:\t|--:\t|--:\t|--:\t|--:\t|")
+	for _, w := range list {
+		floor := median(servers[0].results[w.Name].cpu)
+		for _, s := range servers {
+			r := s.results[w.Name]
+			fmt.Fprintf(table, "| %s\t| %s\t| %.0f\t| %.0f\t| %.2f\t| %.0f\t| %.0f\t|\n",
+				w.Name, s.name, median(r.rps), median(r.cpu), median(r.cpu)/floor, median(r.p50), median(r.p99))
+		}
+	}
+	_ = table.Flush()
+	fmt.Println("\nWhat each does not do, that the Handler does:")
+	for _, s := range servers {
+		if s.lacks != "" {
+			fmt.Printf("- %s: %s\n", s.name, s.lacks)
+		}
+	}
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	v := slices.Sorted(slices.Values(values))
+	return v[len(v)/2]
+}

@@ -1,0 +1,280 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/callback"
+	"example.com/callback/bench/internal/work"
+)
+
+func w1() *work.Workload { return work.All("")[0] }
+
+// newHandler serves files from a folder, as hosts do.
+func newHandler(tb testing.TB, files map[string]string) *callback.Handler {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := work.WriteTree(dir, files); err != nil {
+		tb.Fatal(err)
+	}
+	return work.NewHandler(os.DirFS(dir))
+}
+
+// The cost of W1 when so many scripts are cached and called in turn.
+func BenchmarkScaleScripts(b *testing.B) {
+	for _, n := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := w1()
+			files, secrets := map[string]string{}, callback.SecretMap{}
+			for i := range n {
+				files[fmt.Sprintf("callbacks/c%d.js", i)] = w.Script
+				secrets[fmt.Sprintf("%s/c%d", work.APIKey, i)] = work.Secret
+			}
+			h := newHandler(b, files)
+			h.Secrets = secrets
+			clients := make([]*work.Client, n)
+			for i := range clients {
+				clients[i] = w.NewClientAt(h, fmt.Sprintf("/callback/%s/c%d/%s", work.APIKey, i, work.Secret))
+				if status := clients[i].Do(); status != http.StatusOK {
+					b.Fatalf("status %d", status)
+				}
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				clients[i%n].Do()
+				i++
+			}
+		})
+	}
+}
+
+// The cost of W1 when the script's file is so long, for code that runs on each
+// request (a module defines its functions) and that does not.
+func BenchmarkScaleScriptSize(b *testing.B) {
+	for _, size := range []int{1 << 10, 10 << 10, 100 << 10, 500 << 10} {
+		w := w1()
+		lib := work.Library(size)
+		for name, source := range map[string]string{
+			"comments": strings.Repeat("// a line that does nothing at all but be read\n", size/47) + w.Script,
+			"unused":   "function never() {\n" + lib + "}\n" + w.Script,
+			"defined":  lib + w.Script,
+		} {
+			b.Run(fmt.Sprintf("%s/%dKB", name, size>>10), func(b *testing.B) {
+				h := newHandler(b, map[string]string{"callbacks/" + work.Credential + ".js": source})
+				benchmark(b, w.NewClient(h))
+			})
+		}
+	}
+}
+
+// The cost of W1 with so many parameters.
+func BenchmarkScaleParams(b *testing.B) {
+	for _, n := range []int{2, 10, 100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := w1()
+			var query strings.Builder
+			query.WriteString("attr1=abc&attr2=bcd")
+			for i := range n - 2 {
+				fmt.Fprintf(&query, "&name%d=value%d", i, i)
+			}
+			w.Query = query.String()
+			benchmark(b, w.NewClient(newHandler(b, w.Files)))
+		})
+	}
+}
+
+// The cost of W2, W3 and of a script that does not look at it, by the body's
+// size.
+func BenchmarkScaleBody(b *testing.B) {
+	for _, items := range []int{20, 200, 2000, 20_000} {
+		body := work.Items(items)
+		for _, name := range []string{"W2", "W3"} {
+			b.Run(fmt.Sprintf("%s/%dKB", name, len(body)>>10), func(b *testing.B) {
+				w := work.ByName(work.All(""), name)
+				w.Body = body
+				b.SetBytes(int64(len(body)))
+				benchmark(b, w.NewClient(newHandler(b, w.Files)))
+			})
+		}
+	}
+}
+
+// The cost of W1 when the host adds so many members to Spark.
+func BenchmarkScaleMembers(b *testing.B) {
+	for _, n := range []int{0, 10, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := w1()
+			h := newHandler(b, w.Files)
+			h.Members = members(n)
+			benchmark(b, w.NewClient(h))
+		})
+	}
+}
+
+func members(n int) callback.Members {
+	m := callback.Members{}
+	for i := range n {
+		m[fmt.Sprintf("member%d", i)] = callback.Member{
+			Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return nil, nil },
+		}
+	}
+	return m
+}
+
+// A call costs the same however many members Spark has.
+func TestMembersCostNothing(t *testing.T) {
+	w := w1()
+	var allocs [2]float64
+	for i, n := range []int{0, 100} {
+		h := newHandler(t, w.Files)
+		h.Members = members(n)
+		c := w.NewClient(h)
+		allocs[i] = testing.AllocsPerRun(200, func() { c.Do() })
+	}
+	t.Logf("W1: %.0f allocations with no members, %.0f with 100", allocs[0], allocs[1])
+	if allocs[1] > allocs[0]*1.05 {
+		t.Errorf("W1: %.0f allocations with no members, %.0f with 100", allocs[0], allocs[1])
+	}
+}
+
+// W1 from many goroutines: run with -cpu 1,2.
+func BenchmarkScaleParallel(b *testing.B) {
+	w := w1()
+	b.Run(work.Handler, func(b *testing.B) { parallel(b, w, newHandler(b, w.Files)) })
+	b.Run("Handler, MapFS", func(b *testing.B) { parallel(b, w, work.NewHandler(work.MapFS(w.Files))) })
+	b.Run(work.Plain, func(b *testing.B) { parallel(b, w, w.Plain) })
+}
+
+func parallel(b *testing.B, w *work.Workload, h http.Handler) {
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		c := w.NewClient(h)
+		for pb.Next() {
+			if status := c.Do(); status != http.StatusOK {
+				b.Errorf("status %d", status)
+				return
+			}
+		}
+	})
+}
+
+// inFlight are calls of one Handler that all wait for a slow upstream.
+type inFlight struct {
+	arrived chan struct{} // a value for each
+	answer  chan struct{} // a value lets one of them go on
+	ended   chan struct{}
+	calls   sync.WaitGroup
+	failed  atomic.Int64
+}
+
+// atOnce is how many calls may compute or queue for it at the same time: less
+// than the runner's MaxQueue.
+const atOnce = 256
+
+// startInFlight starts n calls and returns once the upstream has seen them all.
+func startInFlight(tb testing.TB, n int) *inFlight {
+	f := &inFlight{arrived: make(chan struct{}), answer: make(chan struct{}), ended: make(chan struct{}, n)}
+	w := work.ByName(work.All("http://upstream.invalid/"), "W5")
+	h := newHandler(tb, w.Files)
+	h.Timeout = 5 * time.Minute
+	h.HTTPTimeout = 5 * time.Minute
+	h.HTTP = callback.HTTPDoerFunc(func(r *http.Request) (*http.Response, error) {
+		f.arrived <- struct{}{}
+		<-f.answer
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("late"))}, nil
+	})
+	started := 0
+	for arrived := 0; arrived < n; arrived++ {
+		for ; started < n && started < arrived+atOnce; started++ {
+			f.calls.Go(func() {
+				if status := w.NewClient(h).Do(); status != http.StatusOK {
+					f.failed.Add(1)
+				}
+				f.ended <- struct{}{}
+			})
+		}
+		select {
+		case <-f.arrived:
+		case <-time.After(time.Minute):
+			tb.Fatalf("%d of %d calls have reached the upstream, %d failed", arrived, n, f.failed.Load())
+		}
+	}
+	return f
+}
+
+// finish lets the n calls go on, so many at a time.
+func (f *inFlight) finish(n, atOnce int) {
+	running := 0
+	for range n {
+		if running == atOnce {
+			<-f.ended
+			running--
+		}
+		f.answer <- struct{}{}
+		running++
+	}
+	for range running {
+		<-f.ended
+	}
+	f.calls.Wait()
+}
+
+func memory() (heap, stack uint64) {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse, m.StackInuse
+}
+
+const (
+	manyCalls = 10_000
+
+	// bytesPerCall is a bound against regressions. The goal is 16 KB, and is
+	// missed: a call has two goroutines, whose stacks are 12 KB.
+	bytesPerCall = 24 << 10
+)
+
+// Ten thousand calls that wait for their upstream, with the goroutine, the
+// request and the recorder of the caller.
+func TestScaleInFlight(t *testing.T) {
+	if testing.Short() {
+		t.Skip("10,000 calls in flight")
+	}
+	startInFlight(t, 100).finish(100, atOnce) // what is made once
+	heap0, stack0 := memory()
+	f := startInFlight(t, manyCalls)
+	heap1, stack1 := memory()
+	goroutines := runtime.NumGoroutine()
+	f.finish(manyCalls, atOnce)
+	heap, stack := (heap1-heap0)/manyCalls, (stack1-stack0)/manyCalls
+	t.Logf("%d calls in flight: %d bytes each (heap %d, stacks %d), %d goroutines", manyCalls, heap+stack, heap, stack, goroutines)
+	if heap+stack > bytesPerCall {
+		t.Errorf("%d bytes a call, want at most %d", heap+stack, bytesPerCall)
+	}
+	if n := f.failed.Load(); n > 0 {
+		t.Errorf("%d of %d calls failed", n, manyCalls)
+	}
+}
+
+// When a slow upstream answers all of its waiting calls at once, they go on.
+func TestScaleInFlightAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("10,000 calls in flight")
+	}
+	f := startInFlight(t, manyCalls)
+	f.finish(manyCalls, manyCalls)
+	if n := f.failed.Load(); n > 0 {
+		t.Errorf("%d of %d calls failed when the upstream answered all at once", n, manyCalls)
+	}
+}

@@ -1,0 +1,3 @@
+var name = Spark.getData().name || "world";
+
+Spark.setScriptData("message", "Hello, " + name + "!");

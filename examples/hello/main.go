@@ -1,0 +1,20 @@
+// Command hello answers one callback URL with one script.
+package main
+
+import (
+	"embed"
+	"log"
+	"net/http"
+
+	"example.com/callback"
+)
+
+//go:embed callbacks
+var scripts embed.FS
+
+var handler = &callback.Handler{
+	Runner:  &callback.GojaRunner{Scripts: scripts},
+	Secrets: callback.SecretMap{"E300018ZDdAx/hello": "s3cret"},
+}
+
+func main() { log.Fatal(http.ListenAndServe("127.0.0.1:8080", handler)) }

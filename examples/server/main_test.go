@@ -1,0 +1,474 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A command is the server running as its user starts it, on a free port.
+type command struct {
+	base  string   // its URL
+	lines []string // what it has printed before the last, "listening on"
+	logs  *logBuffer
+	stop  func() int // as a signal does; returns the exit code
+}
+
+func start(t *testing.T, args ...string) *command {
+	t.Helper()
+	c := &command{logs: new(logBuffer)}
+	ctx, cancel := context.WithCancel(context.Background())
+	stdout, printed := io.Pipe()
+	exited := make(chan int, 1)
+	go func() {
+		exited <- run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), printed, c.logs)
+		_ = printed.Close()
+	}()
+	c.stop = sync.OnceValue(func() int {
+		cancel()
+		return <-exited
+	})
+	t.Cleanup(func() { require.Zero(t, c.stop(), "exit code") })
+
+	out := readUntil(t, stdout, "listening on ")
+	c.lines = strings.Split(strings.TrimSpace(out), "\n")
+	last := len(c.lines) - 1
+	c.base = strings.TrimPrefix(c.lines[last], "listening on ")
+	c.lines = c.lines[:last]
+	return c
+}
+
+// readUntil reads lines up to the one that begins with prefix.
+func readUntil(t *testing.T, r io.Reader, prefix string) string {
+	t.Helper()
+	var out bytes.Buffer
+	buf := make([]byte, 4<<10)
+	for !regexp.MustCompile(`(?m)^` + prefix + `.*\n`).MatchString(out.String()) {
+		n, err := r.Read(buf)
+		out.Write(buf[:n])
+		require.NoError(t, err, "it ended before it listened")
+	}
+	return out.String()
+}
+
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// An answer is what a request got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func do(t *testing.T, req *http.Request) answer {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+func get(t *testing.T, url string) answer {
+	t.Helper()
+	req, err := http.NewRequest("GET", url, nil)
+	require.NoError(t, err)
+	return do(t, req)
+}
+
+// paste runs a printed line as curl would: -d makes it a POST of a form.
+func paste(t *testing.T, line string) answer {
+	t.Helper()
+	words := regexp.MustCompile(`"([^"]*)"|(\S+)`).FindAllStringSubmatch(line, -1)
+	require.Equal(t, "curl", words[0][2])
+	var url string
+	var form []string
+	for i := 1; i < len(words); i++ {
+		switch word := words[i][1] + words[i][2]; word {
+		case "-i":
+		case "-d":
+			i++
+			form = append(form, words[i][1])
+		default:
+			url = word
+		}
+	}
+	if form == nil {
+		return get(t, url)
+	}
+	req, err := http.NewRequest("POST", url, strings.NewReader(strings.Join(form, "&")))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return do(t, req)
+}
+
+// secretsIn are the random secrets of printed lines.
+func secretsIn(lines []string) []string {
+	return regexp.MustCompile(`[A-Z2-7]{26}`).FindAllString(strings.Join(lines, "\n"), -1)
+}
+
+func TestSamples(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	want := map[string]string{
+		"/hello/":    `{"message":"Hello, Ada!","data":{"name":"Ada"}}`,
+		"/raw/":      "You carry sword and shield.\n",
+		"/headers/":  `{"accepted":true}`,
+		"/verify/":   "1158201444",
+		"/player-1":  `{"player":"player-1"}`,
+		"/outbound/": "", // depends on the network
+	}
+	require.Len(t, c.lines, len(want))
+	for part, body := range want {
+		i := slices.IndexFunc(c.lines, func(line string) bool { return strings.Contains(line, part) })
+		require.GreaterOrEqual(t, i, 0, part)
+		got := paste(t, c.lines[i])
+		switch part {
+		case "/headers/":
+			require.Equal(t, 202, got.status)
+			require.Equal(t, "application/vnd.example+json", got.header.Get("Content-Type"))
+			require.NotEmpty(t, got.header.Get("X-Session"))
+		case "/outbound/":
+			body = `{"url":"https://example.com/","reached":false}`
+			if strings.Contains(got.body, `"reached":true`) {
+				body = `{"url":"https://example.com/","reached":true,"status":200}`
+			}
+			require.Equal(t, 200, got.status)
+		default:
+			require.Equal(t, 200, got.status)
+		}
+		require.Equal(t, body, got.body)
+	}
+
+	require.Zero(t, c.stop())
+	require.Len(t, secretsIn(c.lines), len(want))
+	for _, secret := range secretsIn(c.lines) {
+		require.NotContains(t, c.logs.String(), secret)
+	}
+}
+
+// TestNoSecretIsLogged sends requests that fail in every way there is, each
+// with a secret in its URL.
+func TestNoSecretIsLogged(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{
+		"callbacks/throws.js":  `throw new Error("broken")`,
+		"callbacks/loops.js":   `for (;;) {}`,
+		"callbacks/broken.js":  `var = ;`,
+		"callbacks/headers.js": `Spark.setScriptData("RESPONSE_HEADERS", {"Content-Length": 1})`,
+	})
+	c := start(t, "-scripts", dir, "-timeout", "300ms")
+	secrets := secretsIn(c.lines)
+	require.Len(t, secrets, 4)
+	for _, line := range c.lines {
+		paste(t, line)
+		target := regexp.MustCompile(`"(.*)"`).FindStringSubmatch(line)[1]
+		for _, url := range []string{
+			target + "?q=%zz",                        // broken
+			target + "?contentType=nonsense",         // refused after authorisation
+			strings.Replace(target, "demo", "x", 1),  // another key
+			target + "x",                             // a letter too much
+			strings.Replace(target, "/demo", "/", 1), // not a callback's form
+			target + "?a=1;b=2",                      // net/http has words about it
+		} {
+			get(t, url)
+		}
+		for _, method := range []string{"PUT", "HEAD", "POST", secrets[0]} {
+			req, err := http.NewRequest(method, target, nil)
+			require.NoError(t, err)
+			do(t, req)
+		}
+		raw(t, c.base, "GET "+target+" HTTP/9.9\r\n\r\n")
+		raw(t, c.base, "GET "+target+" HTTP/1.1\r\nHost: a\r\nBroken\r\n\r\n")
+		raw(t, c.base, "POST "+target+" HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+	}
+	require.Zero(t, c.stop())
+	logs := c.logs.String()
+	for _, secret := range secrets {
+		require.NotContains(t, logs, secret)
+	}
+	require.Contains(t, logs, "method=GET status=500")
+	require.Contains(t, logs, "method=GET status=504")
+	require.Contains(t, logs, "method=other status=405")
+	require.Regexp(t, `msg=request method=GET status=403 bytes=21 duration=\S+ client=127\.0\.0\.1\n`, logs)
+	require.Regexp(t, `client=127\.0\.0\.1 apiKey=demo credential=throws run=`, logs)
+}
+
+// raw sends bytes that no client would.
+func raw(t *testing.T, base, request string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, request)
+	require.NoError(t, err)
+	_, _ = io.ReadAll(io.LimitReader(conn, 12)) // the status, so that it has been handled
+}
+
+func TestErrorLog(t *testing.T) {
+	t.Parallel()
+	var logs bytes.Buffer
+	logger := newLogger(&logs)
+	server := newServer(options{}, nil, logger)
+	server.ErrorLog.Printf("http: panic serving %v: %v\n%s", "[::1]:4711", "at /callback/demo/hello/s3cret\nagain s3cret", "goroutine 1")
+	server.ErrorLog.Printf("http: Accept error: %v; retrying in %v", "too many open files", "5ms")
+	require.NotContains(t, logs.String(), "s3cret")
+	require.Contains(t, logs.String(), `msg="http: panic serving [::1]:4711"`)
+	require.Contains(t, logs.String(), `msg="http: Accept error: too many open files; retrying in 5ms"`)
+}
+
+func TestSecretsFile(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{
+		"callbacks/hello.js":        `Spark.setScriptData("type", Spark.getCredentialType())`,
+		"callbacks/unreachable.js":  ``,
+		"system/GS_CALLBACK_URL.js": `Spark.setScriptData("type", Spark.getCredentialType())`,
+		"secrets.json":              `{"game": {"hello": ["old", "new/é"], "": ["server"], "nobody": ["x"]}, "other": {"hello": ["third"]}}`,
+	})
+	c := start(t, "-scripts", dir, "-secrets", filepath.Join(dir, "secrets.json"))
+	require.Empty(t, c.lines, "secrets of a file are not printed")
+	tests := []struct {
+		path   string
+		status int
+		body   string
+	}{
+		{"game/hello/old", 200, `{"type":"hello"}`},
+		{"game/hello/new%2F%C3%A9", 200, `{"type":"hello"}`},
+		{"other/hello/third/", 200, `{"type":"hello"}`},
+		{"game/server/", 200, `{"type":"server"}`},
+		{"game/nobody/x", 404, `{"error":"no script"}`},
+		{"other/hello/old", 403, `{"error":"forbidden"}`},
+		{"other/server", 403, `{"error":"forbidden"}`},
+		{"game/unreachable/x", 403, `{"error":"forbidden"}`},
+		{"demo/hello/old", 403, `{"error":"forbidden"}`},
+	}
+	for _, tt := range tests {
+		got := get(t, c.base+"/callback/"+tt.path)
+		require.Equal(t, tt.status, got.status, tt.path)
+		require.Equal(t, tt.body, got.body, tt.path)
+	}
+	require.Contains(t, c.logs.String(), `msg="script without a secret: nobody can call it" apiKey=game credential=unreachable`)
+	require.Contains(t, c.logs.String(), `msg="secret without a script: calls get 404" apiKey=game credential=nobody`)
+}
+
+func TestScriptsFolder(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{
+		"callbacks/good_1-A.js":   `requireOnce("SHARED"); Spark.setScriptData("shared", shared)`,
+		"callbacks/two words.js":  ``,
+		"callbacks/été.js":        ``,
+		"callbacks/README.md":     ``,
+		"callbacks/folder.js/x":   ``,
+		"modules/SHARED.js":       `var shared = 1`,
+		"modules/not callable.js": ``,
+	})
+	c := start(t, "-scripts", dir)
+	require.Len(t, c.lines, 1)
+	require.Equal(t, `{"shared":1}`, paste(t, c.lines[0]).body)
+
+	logs := c.logs.String()
+	for _, file := range []string{`"callbacks/two words.js"`, `callbacks/été.js`, `callbacks/folder.js`} {
+		require.Regexp(t, `msg="script ignored: [^"]+" file=`+file, logs)
+	}
+	require.NotContains(t, logs, "README.md")
+
+	// An edit is live at the next request.
+	write(t, dir, "modules/SHARED.js", `var shared = "edited"`)
+	require.Equal(t, `{"shared":"edited"}`, paste(t, c.lines[0]).body)
+}
+
+func TestPrivateAddresses(t *testing.T) {
+	t.Parallel()
+	private := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer private.Close()
+	dir := tree(t, map[string]string{
+		"callbacks/ask.js": fmt.Sprintf(`Spark.setScriptData("reached", Spark.getHttp(%q).get() !== null)`, private.URL),
+	})
+	guarded := start(t, "-scripts", dir)
+	require.Equal(t, `{"reached":false}`, paste(t, guarded.lines[0]).body)
+	require.Contains(t, guarded.logs.String(), `reason="address not allowed"`)
+
+	allowed := start(t, "-scripts", dir, "-allow-private")
+	require.Equal(t, `{"reached":true}`, paste(t, allowed.lines[0]).body)
+}
+
+// TestShutdown stops the server while a call is under way: the call ends first.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	asked, reply := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-reply
+	}))
+	defer slow.Close()
+	dir := tree(t, map[string]string{
+		"callbacks/ask.js": fmt.Sprintf(`Spark.setScriptData("reached", Spark.getHttp(%q).get() !== null)`, slow.URL),
+	})
+	c := start(t, "-scripts", dir, "-allow-private")
+	got := make(chan answer, 1)
+	go func() { got <- paste(t, c.lines[0]) }()
+	<-asked
+	exit := make(chan int, 1)
+	go func() { exit <- c.stop() }()
+	require.Eventually(t, func() bool { return strings.Contains(c.logs.String(), "shutting down") }, 10*time.Second, time.Millisecond)
+	close(reply)
+	require.Equal(t, `{"reached":true}`, (<-got).body)
+	require.Zero(t, <-exit)
+}
+
+// TestUsage breaks every flag: each time one line says what is wrong.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = taken.Close() })
+	dir := tree(t, map[string]string{
+		"file":                ``,
+		"empty/modules/A.js":  ``,
+		"good/callbacks/a.js": ``,
+		"broken.json":         "{\n  \"k\": {\"c\": [s3cret]}\n}",
+		"cut.json":            `{"k": {"c": ["s3cret"`,
+		"two.json":            `{"k": {"c": ["s3cret"]}} {}`,
+		"string.json":         "{\n\"k\": {\"c\": \"s3cret\"}}",
+		"number.json":         `{"k": {"c": [271828]}}`,
+		"list.json":           `["s3cret"]`,
+		"null.json":           `null`,
+		"none.json":           `{}`,
+		"nokey.json":          `{"": {"c": ["s3cret"]}}`,
+		"nocredential.json":   `{"k": {}}`,
+		"nosecret.json":       `{"k": {"c": []}}`,
+		"nullsecret.json":     `{"k": {"c": null}}`,
+		"emptysecret.json":    `{"k": {"c": ["s3cret", ""]}}`,
+		"name.json":           `{"k": {"c d": ["s3cret"]}}`,
+	})
+	file := func(name string) string { return filepath.Join(dir, name) }
+	const shape = `want {"apiKey": {"credential": ["secret", …], "": ["serverSecret"]}}`
+	tests := []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-nonsense"}, "flag provided but not defined: -nonsense"},
+		{[]string{"stray"}, `unexpected argument "stray": everything is said by flags, see -h`},
+		{[]string{"-timeout", "fast"}, `invalid value "fast" for flag -timeout: parse error`},
+		{[]string{"-timeout", "0"}, "-timeout 0s: must be more than zero"},
+		{[]string{"-timeout", "-1s"}, "-timeout -1s: must be more than zero"},
+		{[]string{"-http-timeout", "0s"}, "-http-timeout 0s: must be more than zero"},
+		{[]string{"-allow-private=maybe"}, `invalid boolean value "maybe" for -allow-private: parse error`},
+		{[]string{"-addr", ""}, "-addr: must not be empty"},
+		{[]string{"-scripts", ""}, "-scripts: must not be empty"},
+		{[]string{"-secrets", ""}, "-secrets: must not be empty"},
+		{[]string{"-secrets"}, "flag needs an argument: -secrets"},
+		{[]string{"-addr", "nonsense"}, "-addr nonsense: listen tcp: address nonsense: missing port in address"},
+		{[]string{"-addr", taken.Addr().String()}, "-addr ADDR: listen tcp ADDR: bind: address already in use"},
+		{[]string{"-scripts", file("absent")}, "-scripts DIR/absent: no such folder"},
+		{[]string{"-scripts", file("file")}, "-scripts DIR/file: not a folder"},
+		{[]string{"-scripts", file("empty")}, "-scripts DIR/empty: holds neither callbacks/*.js nor system/GS_CALLBACK_URL.js"},
+		{[]string{"-secrets", file("absent")}, "-secrets: open DIR/absent: no such file or directory"},
+		{[]string{"-secrets", file("good")}, "-secrets: read DIR/good: is a directory"},
+		{[]string{"-secrets", file("file")}, "-secrets DIR/file: line 1, column 1: broken JSON"},
+		{[]string{"-secrets", file("broken.json")}, "-secrets DIR/broken.json: line 2, column 15: broken JSON"},
+		{[]string{"-secrets", file("cut.json")}, "-secrets DIR/cut.json: line 1, column 21: broken JSON"},
+		{[]string{"-secrets", file("two.json")}, "-secrets DIR/two.json: line 1, column 26: broken JSON"},
+		{[]string{"-secrets", file("string.json")}, "-secrets DIR/string.json: line 2, column 19: " + shape},
+		{[]string{"-secrets", file("number.json")}, "-secrets DIR/number.json: line 1, column 19: " + shape},
+		{[]string{"-secrets", file("list.json")}, "-secrets DIR/list.json: line 1, column 1: " + shape},
+		{[]string{"-secrets", file("null.json")}, "-secrets DIR/null.json: holds no secrets: " + shape},
+		{[]string{"-secrets", file("none.json")}, "-secrets DIR/none.json: holds no secrets: " + shape},
+		{[]string{"-secrets", file("nokey.json")}, "-secrets DIR/nokey.json: holds an empty API key"},
+		{[]string{"-secrets", file("nocredential.json")}, `-secrets DIR/nocredential.json: holds no secrets for API key "k"`},
+		{[]string{"-secrets", file("nosecret.json")}, `-secrets DIR/nosecret.json: API key "k": credential "c" has an empty secret, or none`},
+		{[]string{"-secrets", file("nullsecret.json")}, `-secrets DIR/nullsecret.json: API key "k": credential "c" has an empty secret, or none`},
+		{[]string{"-secrets", file("emptysecret.json")}, `-secrets DIR/emptysecret.json: API key "k": credential "c" has an empty secret, or none`},
+		{[]string{"-secrets", file("name.json")}, `-secrets DIR/name.json: API key "k": credential "c d" must be of the characters A-Z a-z 0-9 _ -`},
+	}
+	for _, tt := range tests {
+		t.Run(strings.ReplaceAll(strings.Join(tt.args, " "), dir, "DIR"), func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			require.Equal(t, exitUsage, run(t.Context(), tt.args, &stdout, &stderr))
+			require.Empty(t, stdout.String())
+			got := strings.NewReplacer(dir, "DIR", taken.Addr().String(), "ADDR").Replace(stderr.String())
+			require.Equal(t, "server: "+tt.want+"\n", got)
+		})
+	}
+}
+
+// TestUnreachableScripts has a folder whose scripts are all ignored: the log
+// says so above the line that ends the command.
+func TestUnreachableScripts(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"callbacks/a b.js": ``})
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitUsage, run(t.Context(), []string{"-scripts", dir}, &stdout, &stderr))
+	require.Contains(t, stderr.String(), `file="callbacks/a b.js"`)
+	require.Contains(t, stderr.String(), "holds neither callbacks/*.js nor")
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitOK, run(t.Context(), []string{"-h"}, &stdout, &stderr))
+	require.Empty(t, stdout.String())
+	for _, name := range []string{"addr", "scripts", "secrets", "timeout", "http-timeout", "allow-private"} {
+		require.Contains(t, stderr.String(), "  -"+name)
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	t.Parallel()
+	for ip, want := range map[string]string{
+		"127.0.0.1": "http://127.0.0.1:80",
+		"0.0.0.0":   "http://localhost:80",
+		"::":        "http://localhost:80",
+		"::1":       "http://[::1]:80",
+	} {
+		require.Equal(t, want, baseURL(&net.TCPAddr{IP: net.ParseIP(ip), Port: 80}))
+	}
+}
+
+// tree makes a folder of files.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		write(t, dir, name, text)
+	}
+	return dir
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+}

@@ -1,0 +1,65 @@
+// A payment notice: a JSON body with the headers X-Timestamp (Unix seconds) and
+// X-Signature (the HMAC-SHA256 of timestamp + "." + body, in hex).
+var TOLERANCE_SECONDS = 300;
+var PAYMENTS = "https://api.payments.example/v1/payments/";
+
+var data = Spark.getData();
+
+if ("REQUEST_BODY" in data) {
+  receive();
+} else {
+  handshake();
+}
+
+function receive() {
+  // The signature first: until it is right, nothing of the body is looked at.
+  var timestamp = String(data.REQUEST_HEADERS["x-timestamp"]);
+  if (!isSigned(timestamp + "." + data.REQUEST_BODY)) {
+    refuse(401, "bad signature");
+  }
+  if (!(Math.abs(Date.now() / 1000 - Number(timestamp)) <= TOLERANCE_SECONDS)) {
+    refuse(401, "too old");
+  }
+  var event = JSON.parse(data.REQUEST_BODY);
+
+  // The notice says that something happened; the provider says what.
+  var answer = Spark.getHttp(PAYMENTS + encodeURIComponent(event.payment), 3000)
+    .setHeaders({ Authorization: "Bearer " + Spark.getProviderToken() })
+    .get();
+  var payment = answer && answer.getResponseCode() === 200 && answer.getResponseJson();
+  if (!payment) {
+    refuse(503, "provider not reached"); // the provider delivers the notice again
+  }
+  if (payment.status !== "settled") {
+    refuse(422, "payment is not settled");
+  }
+
+  // Last, so that a notice that failed above still counts when it comes again.
+  var fresh = Spark.creditOnce(event.id, payment.player, payment.cents);
+  Spark.setScriptData("credited", fresh ? payment.cents : 0);
+}
+
+// isSigned compares digests of the digests: how long that takes says nothing of
+// the one that was expected.
+function isSigned(text) {
+  var digester = Spark.getDigester();
+  var key = Spark.getSigningKey();
+  var expected = digester.hmacSha256Hex(key, text);
+  var given = String(data.REQUEST_HEADERS["x-signature"]);
+  return digester.hmacSha256Hex(key, expected) === digester.hmacSha256Hex(key, given);
+}
+
+// handshake answers the provider's question whether this URL is ours.
+function handshake() {
+  if (data["hub.mode"] !== "subscribe" || data["hub.verify_token"] !== Spark.getVerifyToken()) {
+    refuse(401, "bad verify token");
+  }
+  Spark.setScriptData("RESPONSE_RAW", data["hub.challenge"]);
+}
+
+function refuse(status, reason) {
+  Spark.getLog().warn(reason);
+  Spark.setScriptData("RESPONSE_STATUS", status);
+  Spark.setScriptData("error", reason);
+  Spark.exit();
+}

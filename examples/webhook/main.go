@@ -1,0 +1,114 @@
+// Command webhook receives the notices of a payment provider. The script in
+// callbacks/payment.js decides what to make of one; what it cannot do or should
+// not know (the keys, the books) this program supplies as members of Spark.
+//
+//	CALLBACK_SECRET=… SIGNING_KEY=… VERIFY_TOKEN=… PROVIDER_TOKEN=… go run ./examples/webhook
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"example.com/callback"
+)
+
+//go:embed callbacks
+var scripts embed.FS
+
+// config is what the receiver and the provider have agreed on.
+type config struct {
+	callbackSecret string // in the URL
+	signingKey     string // of the HMAC over a notice
+	verifyToken    string // of the handshake by which the provider tests the URL
+	providerToken  string // opens the provider's own API
+}
+
+func main() {
+	c := config{
+		callbackSecret: os.Getenv("CALLBACK_SECRET"),
+		signingKey:     os.Getenv("SIGNING_KEY"),
+		verifyToken:    os.Getenv("VERIFY_TOKEN"),
+		providerToken:  os.Getenv("PROVIDER_TOKEN"),
+	}
+	if c.callbackSecret == "" || c.signingKey == "" || c.verifyToken == "" || c.providerToken == "" {
+		fmt.Fprintln(os.Stderr, "webhook: set CALLBACK_SECRET, SIGNING_KEY, VERIFY_TOKEN and PROVIDER_TOKEN")
+		os.Exit(2)
+	}
+	server := &http.Server{
+		Addr:              "127.0.0.1:8080",
+		Handler:           newHandler(c, new(ledger), nil),
+		ReadHeaderTimeout: 5 * time.Second,
+	}
+	log.Fatal(server.ListenAndServe())
+}
+
+// newHandler serves /callback/shop/payment/{secret}. A nil doer is the default
+// client.
+func newHandler(c config, books *ledger, doer callback.HTTPDoer) *callback.Handler {
+	return &callback.Handler{
+		Runner:         &callback.GojaRunner{Scripts: scripts},
+		Secrets:        callback.SecretMap{"shop/payment": c.callbackSecret},
+		HTTP:           doer,
+		RequestHeaders: []string{"X-Timestamp", "X-Signature"},
+		Members: callback.Members{
+			"getSigningKey":    constant(c.signingKey),
+			"getVerifyToken":   constant(c.verifyToken),
+			"getProviderToken": constant(c.providerToken),
+			"creditOnce":       {Func: books.creditOnce},
+		},
+	}
+}
+
+// constant is a member of Spark that returns text.
+func constant(text string) callback.Member {
+	return callback.Member{
+		Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return text, nil },
+	}
+}
+
+// A ledger credits players. It stands for a table with a unique key: a real one
+// outlives the process.
+type ledger struct {
+	mu       sync.Mutex
+	events   map[string]bool
+	balances map[string]int64 // cents by player
+}
+
+// creditOnce is Spark.creditOnce(eventId, playerId, cents): it reports whether
+// the event was new, and credits the player only then. To look and to write are
+// one step, so that two deliveries at the same moment credit once, too.
+func (l *ledger) creditOnce(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+	var event, player string
+	var cents int64
+	if err := args.Scan(&event, &player, &cents); err != nil {
+		return nil, err
+	}
+	if event == "" || player == "" || cents <= 0 {
+		return nil, errors.New("creditOnce wants an event, a player and a positive amount")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.events[event] {
+		return false, nil
+	}
+	if l.events == nil {
+		l.events, l.balances = map[string]bool{}, map[string]int64{}
+	}
+	l.events[event] = true
+	l.balances[player] += cents
+	return true, nil
+}
+
+// balance is what the player has, in cents.
+func (l *ledger) balance(player string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.balances[player]
+}
