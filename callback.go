@@ -41,7 +41,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -485,12 +485,14 @@ type Member struct {
 }
 
 // Members are host-supplied members of Spark by name. One that has the name of
-// a member the library carries takes its place.
+// a member the library carries takes its place; Spark.player is what the host's
+// getPlayer returns.
 type Members map[string]Member
 
 // A HostFunc is a function of the host that a script can call. Its arguments
-// are the script's, as JSON; what it returns is given to the script by way of
-// [json.Marshal], nil as null. An error is thrown in the script as an Error
+// are the script's, as JSON (undefined is null as an argument, and left out of
+// an object); what it returns is given to the script by way of [json.Marshal],
+// nil as null. ctx is done when the run ends, at the latest. An error is thrown in the script as an Error
 // with the error's text, which the script may pass on to its caller: it must
 // hold nothing secret. A panic is thrown without its value. HostFuncs must be
 // safe for concurrent use and return when ctx is done.
@@ -510,10 +512,25 @@ func (a Args) Scan(dst ...any) error {
 		if err := json.Unmarshal(a[i], d); err != nil {
 			var typeErr *json.UnmarshalTypeError
 			if errors.As(err, &typeErr) {
-				return fmt.Errorf("argument %d is a %s, not a %s", i+1, typeErr.Value, strings.TrimPrefix(typeErr.Type.String(), "*"))
+				return fmt.Errorf("argument %d is not as expected: it holds a %s where a %s belongs", i+1, typeErr.Value, jsonKind(typeErr.Type.Kind()))
 			}
 			return fmt.Errorf("argument %d is not as expected", i+1)
 		}
 	}
 	return nil
+}
+
+// jsonKind is what a script author calls the kind of a Go value.
+func jsonKind(k reflect.Kind) string {
+	switch k {
+	case reflect.Bool:
+		return "boolean"
+	case reflect.String:
+		return "string"
+	case reflect.Slice, reflect.Array:
+		return "array"
+	case reflect.Map, reflect.Struct:
+		return "object"
+	}
+	return "number"
 }

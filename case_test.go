@@ -35,7 +35,9 @@ func caseHandler() *callback.Handler {
 			"echo": {Func: func(_ context.Context, call *callback.Call, args callback.Args) (any, error) {
 				return map[string]any{"args": args, "credential": call.Credential}, nil
 			}},
-			"fails":   {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return nil, errors.New("no such level") }},
+			"fails": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+				return nil, errors.New("no such level")
+			}},
 			"panics":  {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { panic("s3cret") }},
 			"nothing": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return nil, nil }},
 			"loadPlayer": {

@@ -71,7 +71,7 @@ type GojaRunner struct {
 	MaxStuck int
 
 	scripts sync.Map // of *script by file name
-	members sync.Map // of *goja.Program by source: those of the host's Members
+	members sync.Map // of *program by source: those of the host's Members
 	cached  atomic.Int64
 	gate    gate
 	stuck   atomic.Int64
@@ -163,7 +163,7 @@ type run struct {
 
 // run loads and runs the script and says how it ended.
 func (r *run) run() {
-	var o outcome
+	o := outcome{nil, errors.New("callback: the run's goroutine was ended")} // by runtime.Goexit in a function of the host's
 	defer func() {
 		if v := recover(); v != nil {
 			// The engine's own panics included; printing v may run script code.
@@ -181,7 +181,8 @@ func (r *run) run() {
 		o.err = err
 		return
 	}
-	o.result, o.err = r.execute(program)
+	result, err := r.execute(program)
+	o = outcome{result, err}
 }
 
 // growStack makes the goroutine's stack as large as most runs need while there

@@ -3,8 +3,6 @@ package callback
 import (
 	"encoding/json"
 	"fmt"
-
-	"github.com/dop251/goja"
 )
 
 // callHost calls a function of the host's and returns its result as JSON. A
@@ -33,14 +31,14 @@ func callHost(r *run, name string, f HostFunc, args Args) (result []byte, err er
 
 // memberProgram returns the compiled script of a host's member. There are as
 // many as the host has written, so all are kept.
-func (g *GojaRunner) memberProgram(name, source string) (*goja.Program, error) {
+func (g *GojaRunner) memberProgram(name, source string) (*program, error) {
 	if p, ok := g.members.Load(source); ok {
-		return p.(*goja.Program), nil
+		return p.(*program), nil
 	}
 	p, err := compile("Spark."+name, "("+source+"\n)", false)
 	if err != nil {
 		return nil, err
 	}
-	g.members.Store(source, p.compiled)
-	return p.compiled, nil
+	g.members.Store(source, p)
+	return p, nil
 }

@@ -149,15 +149,21 @@ func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
 	if size > maxHTTPHeaderBytes {
 		return nil, errHTTPTooLong
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, d.maxBody+1))
+	body, ok, err := readAtMost(resp.Body, d.maxBody)
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(body)) > d.maxBody {
+	if !ok {
 		return nil, errHTTPTooLong
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+// readAtMost reads to the end of r, or reports that it is longer than limit.
+func readAtMost(r io.Reader, limit int64) (data []byte, ok bool, err error) {
+	data, err = io.ReadAll(io.LimitReader(r, max(limit, limit+1))) // limit+1 may overflow
+	return data, int64(len(data)) <= limit, err
 }
 
 // httpFailure puts an outbound request's failure in words for the log. The

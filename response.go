@@ -401,7 +401,8 @@ func (s *scriptHeaders) setContentType(text string) bool {
 // answer.
 func isFraming(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
-	case "Connection", "Content-Length", "Http2-Settings", "Keep-Alive", "Proxy-Connection",
+	case "Connection", "Content-Length", "Http2-Settings", "Keep-Alive",
+		"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
 		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
 		return true
 	}

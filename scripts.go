@@ -3,7 +3,6 @@ package callback
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"strings"
@@ -138,11 +137,11 @@ func (g *GojaRunner) read(name string, module bool) (*version, error) {
 	}
 	v := &version{modTime: info.ModTime(), size: info.Size()}
 	limit := or(g.MaxScriptSize, DefaultMaxScriptSize)
-	source, err := io.ReadAll(io.LimitReader(file, limit+1))
+	source, ok, err := readAtMost(file, limit)
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(source)) > limit {
+	if !ok {
 		v.err = &ScriptError{Script: name, Message: fmt.Sprintf("script is over the limit of %d bytes", limit)}
 		return v, nil
 	}

@@ -3,8 +3,10 @@ package callback
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,6 +108,7 @@ type memberMaker interface{ member(name string) goja.Value }
 type namedValue struct {
 	name  string
 	value goja.Value
+	added bool // by the script
 }
 
 func (o *lazyObject) find(name string) *namedValue {
@@ -127,7 +130,7 @@ func (o *lazyObject) Get(name string) goja.Value {
 		if o.values == nil {
 			o.values = make([]namedValue, 0, 4)
 		}
-		o.values = append(o.values, namedValue{name, value})
+		o.values = append(o.values, namedValue{name: name, value: value})
 	}
 	return value
 }
@@ -135,43 +138,43 @@ func (o *lazyObject) Get(name string) goja.Value {
 // Set implements [goja.DynamicObject].
 func (o *lazyObject) Set(name string, value goja.Value) bool {
 	if v := o.find(name); v != nil {
-		v.value = value
+		v.value, v.added = value, true
 	} else {
-		o.values = append(o.values, namedValue{name, value})
+		o.values = append(o.values, namedValue{name, value, true})
 	}
 	return true
 }
 
 // Has implements [goja.DynamicObject].
-func (o *lazyObject) Has(name string) bool { return o.Get(name) != nil }
+func (o *lazyObject) Has(name string) bool {
+	if v := o.find(name); v != nil {
+		return v.value != nil
+	}
+	return slices.Contains(o.class.members, name) || o.Get(name) != nil
+}
 
 // Delete implements [goja.DynamicObject].
 func (o *lazyObject) Delete(name string) bool { return o.Set(name, nil) }
 
-// Keys implements [goja.DynamicObject].
+// Keys implements [goja.DynamicObject]. It makes no members.
 func (o *lazyObject) Keys() []string {
-	keys := make([]string, 0, len(o.class.members)+len(o.values))
-	for _, name := range o.class.members {
-		if o.Has(name) {
-			keys = append(keys, name)
+	keys := slices.Clone(o.class.members)
+	if s, ok := o.maker.(*spark); ok {
+		for _, name := range slices.Sorted(maps.Keys(s.call.Members)) {
+			if !slices.Contains(keys, name) {
+				keys = append(keys, name)
+			}
 		}
 	}
-	known := len(keys)
 	for _, v := range o.values {
-		if v.value != nil && !contains(keys[:known], v.name) {
+		switch i := slices.Index(keys, v.name); {
+		case v.value == nil && i >= 0:
+			keys = slices.Delete(keys, i, i+1)
+		case v.value != nil && i < 0 && v.added:
 			keys = append(keys, v.name)
 		}
 	}
 	return keys
-}
-
-func contains(list []string, s string) bool {
-	for i := range list {
-		if list[i] == s {
-			return true
-		}
-	}
-	return false
 }
 
 // object makes a JavaScript object of lazy members.
@@ -278,7 +281,7 @@ func (r *run) require(call goja.FunctionCall, function string) goja.Value {
 	if !isName(code) {
 		r.throw("%s: no module %q", function, cut(code, 100))
 	}
-	if contains(r.chain, code) || function == "requireOnce" && r.required[code] {
+	if slices.Contains(r.chain, code) || function == "requireOnce" && r.required[code] {
 		return goja.Undefined()
 	}
 	program, err := r.runner.load("modules/"+code+".js", true, r.log)
@@ -596,7 +599,7 @@ func (r *run) hostMember(name string, m Member) goja.Value {
 	if err != nil {
 		r.throw("Spark.%s: %s", name, err.Error())
 	}
-	value, err := r.vm.RunProgram(program)
+	value, err := r.vm.RunProgram(r.prepare(program))
 	if err != nil {
 		panic(err)
 	}

@@ -274,7 +274,7 @@ func (p *httpResponse) member(name string) goja.Value {
 		f = func() goja.Value { return p.vm.ToValue(p.text()) }
 	case "getResponseJson":
 		f = func() goja.Value {
-			value, err := parseJSON(p.vm, p.text())
+			value, err := parseJSON(p.vm, strings.TrimPrefix(p.text(), "\ufeff"))
 			if err != nil {
 				return goja.Null()
 			}
