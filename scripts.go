@@ -165,14 +165,14 @@ func compile(name, source string, module bool) (p *program, err error) {
 	// any file or URL it likes.
 	tree, err := parser.ParseFile(nil, name, source, 0, parser.WithDisableSourceMaps)
 	if err != nil {
-		return nil, compileError(name, err)
+		return nil, compileError(name, source, err)
 	}
 	if module {
 		hoistLexical(tree)
 	}
 	compiled, err := goja.CompileAST(tree, false)
 	if err != nil {
-		return nil, compileError(name, err)
+		return nil, compileError(name, source, err)
 	}
 	return &program{compiled: compiled, traits: traitsOf(source)}, nil
 }
@@ -199,7 +199,7 @@ func nesting(source string) (deepest int) {
 
 // compileError makes a ScriptError of what the parser or the compiler says.
 // Both are plain Go: nothing of a script has run.
-func compileError(name string, err error) error {
+func compileError(name, source string, err error) error {
 	e := &ScriptError{Script: name, Message: "SyntaxError: " + err.Error()}
 	var at file.Position
 	var list parser.ErrorList
@@ -218,6 +218,7 @@ func compileError(name string, err error) error {
 	}
 	e.Message = cut(e.Message, maxMessage)
 	e.Line, e.Column = at.Line, at.Column
+	explainSyntax(source, e)
 	return e
 }
 

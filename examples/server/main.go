@@ -3,6 +3,7 @@
 //
 //	go run ./examples/server
 //	go run ./examples/server -scripts cloudcode -secrets secrets.json
+//	go run ./examples/server -scripts cloudcode -check
 //
 // It prints a curl line for each script to stdout, then the address it listens
 // on, and logs to stderr. It speaks plain HTTP: put TLS in front of it, for a
@@ -25,9 +26,12 @@ import (
 	"time"
 
 	"example.com/callback"
+	"example.com/callback/sandbox"
 )
 
 func main() {
+	sandbox.Main() // with -sandbox, the children of this process begin and end here
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -51,6 +55,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		tree, err = openScripts(opts.scripts, logger)
 	}
+	if err == nil && opts.check {
+		return check(tree, stdout, stderr)
+	}
 	var secrets *secrets
 	if err == nil {
 		secrets, err = openSecrets(opts.secrets, tree, logger)
@@ -65,6 +72,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 
 	var runner callback.ScriptRunner = &callback.GojaRunner{Scripts: tree.fs}
+	if opts.sandbox {
+		pool := &sandbox.Runner{Scripts: tree.fs, Logger: logger}
+		defer pool.Close()
+		if err := pool.Start(ctx); err != nil {
+			logger.Error("sandbox failed", "error", err)
+			return exitFailed
+		}
+		runner = pool
+	}
 
 	client := &callback.HTTPClient{DangerouslyAllowPrivate: opts.allowPrivate}
 	defer client.CloseIdleConnections()
@@ -102,6 +118,7 @@ type options struct {
 	addr, scripts, secrets string
 	timeout, httpTimeout   time.Duration
 	allowPrivate           bool
+	sandbox, check         bool
 }
 
 // parseOptions reads the flags. For -h it prints them and returns flag.ErrHelp.
@@ -114,6 +131,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&opts.timeout, "timeout", callback.DefaultTimeout, "longest time a call may take")
 	flags.DurationVar(&opts.httpTimeout, "http-timeout", callback.DefaultHTTPTimeout, "longest time an outbound request of a script may take, unless the script says otherwise")
 	flags.BoolVar(&opts.allowPrivate, "allow-private", false, "let scripts connect to private addresses, this machine's own included")
+	flags.BoolVar(&opts.sandbox, "sandbox", false, "run each script in a child process, for scripts nobody has to trust")
+	flags.BoolVar(&opts.check, "check", false, "report what is wrong with the scripts, serve nothing, and exit with 1 if one cannot run")
 	flags.SetOutput(io.Discard) // its errors are returned, and one line long
 	err := flags.Parse(args)
 	switch {
@@ -201,4 +220,28 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, grac
 	}
 	<-failed // http.ErrServerClosed
 	return err
+}
+
+// check prints what is wrong with the scripts, a problem a line, and then which
+// of them can run.
+func check(tree *scriptTree, stdout, stderr io.Writer) int {
+	problems, err := callback.Check(tree.fs)
+	if err != nil {
+		fmt.Fprintln(stderr, "server: -check:", err)
+		return exitFailed
+	}
+	broken := map[string]bool{}
+	for _, p := range problems {
+		fmt.Fprintln(stdout, p)
+		broken[p.Script] = broken[p.Script] || p.Fatal
+	}
+	code := exitOK
+	for _, name := range tree.files() {
+		verdict := "can run"
+		if broken[name] {
+			verdict, code = "cannot run", exitFailed
+		}
+		fmt.Fprintf(stdout, "%s: %s\n", name, verdict)
+	}
+	return code
 }

@@ -128,3 +128,13 @@ func curlLines(base string, tree *scriptTree, secrets *secrets) []string {
 	}
 	return lines
 }
+
+// files lists the scripts and modules of the tree.
+func (t *scriptTree) files() []string {
+	var files []string
+	for _, pattern := range []string{"callbacks/*.js", "modules/*.js", "system/GS_CALLBACK_URL.js"} {
+		names, _ := fs.Glob(t.fs, pattern) // the patterns are well formed
+		files = append(files, names...)
+	}
+	return files
+}
