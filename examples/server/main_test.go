@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/callback/sandbox"
 )
 
 // A command is the server running as its user starts it, on a free port.
@@ -471,4 +473,55 @@ func write(t *testing.T, dir, name, text string) {
 	file := filepath.Join(dir, filepath.FromSlash(name))
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+}
+
+// TestMain is what main is to a program: a child of the sandbox begins here.
+func TestMain(m *testing.M) {
+	sandbox.Main()
+	os.Exit(m.Run())
+}
+
+func TestSandbox(t *testing.T) {
+	dir := tree(t, map[string]string{
+		"callbacks/loop.js":  `[].indexOf.call({length: Number.MAX_SAFE_INTEGER}, 1)`,
+		"callbacks/hello.js": `Spark.setScriptData("hello", Spark.getData().name)`,
+	})
+	server := start(t, "-sandbox", "-scripts", dir, "-timeout", "300ms")
+	urls := map[string]string{}
+	for _, line := range server.lines {
+		url := regexp.MustCompile(`http://[^"]+`).FindString(line)
+		urls[strings.Split(url, "/")[5]] = url
+	}
+	require.Equal(t, 504, get(t, urls["loop"]).status, "a native call that no interrupt reaches")
+	hello := get(t, urls["hello"]+"?name=Ada")
+	require.Equal(t, 200, hello.status)
+	require.Equal(t, `{"hello":"Ada"}`, hello.body)
+}
+
+func TestCheck(t *testing.T) {
+	check := func(files map[string]string) (int, string) {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"-check", "-scripts", tree(t, files)}, &stdout, &stderr)
+		require.Empty(t, stderr.String())
+		return code, stdout.String()
+	}
+	code, out := check(map[string]string{
+		"callbacks/good.js": `require("LIB"); if (Spark.getData().id) Spark.loadPlayer("x")`,
+		"modules/LIB.js":    `var lib = 1`,
+	})
+	require.Equal(t, exitOK, code)
+	require.Equal(t, `callbacks/good.js:1:47: Spark.loadPlayer is not supplied: the host of these scripts can supply it
+callbacks/good.js: can run
+modules/LIB.js: can run
+`, out)
+
+	code, out = check(map[string]string{
+		"callbacks/each.js": "var a = [1]\nfor each (var x in a) {}",
+		"callbacks/good.js": ``,
+		"callbacks/lost.js": "\n  requireOnce('NOPE')",
+	})
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "callbacks/each.js:2:1: SyntaxError: `for each")
+	require.Contains(t, out, `callbacks/lost.js:2:15: requireOnce: no module "NOPE"`)
+	require.Contains(t, out, "callbacks/each.js: cannot run\ncallbacks/good.js: can run\ncallbacks/lost.js: cannot run\n")
 }
