@@ -293,25 +293,30 @@ func (e *ScriptError) Unwrap() error { return e.Err }
 
 // ServeHTTP answers one callback.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	out := &responseWriter{w: w, head: r.Method == http.MethodHead}
+	out := &responseWriter{
+		w:      w,
+		head:   r.Method == http.MethodHead,
+		unread: r.ContentLength != 0 && r.Body != nil,
+	}
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
-			// The value is not printed: it may hold a secret, and printing
-			// one of the engine's runs script code.
-			h.logger().Error("callback: panic", "type", fmt.Sprintf("%T", v), "stack", stack())
+			h.logPanic(v)
 			out.fail(http.StatusInternalServerError, "script failed")
 		}
 	}()
 	if status, message := h.serve(out, r); status != 0 {
-		if r.ContentLength != 0 && !out.bodyRead {
-			// Without this net/http reads on in the body before it answers.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
-		}
 		out.fail(status, message)
 	}
+}
+
+// logPanic logs a panic without its value, which may hold a secret; and to
+// print one of the engine's runs script code.
+func (h *Handler) logPanic(v any) {
+	defer func() { _ = recover() }() // it may be the logger that panics
+	h.logger().Error("callback: panic", "type", fmt.Sprintf("%T", v), "stack", stack())
 }
 
 // serve answers r, or returns the status and the message to refuse it with.
@@ -328,6 +333,9 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 	defer cancel()
 
 	call, err := h.authorize(ctx, target)
+	if err != nil && r.Context().Err() != nil {
+		return http.StatusServiceUnavailable, "cancelled" // the caller went away
+	}
 	if err != nil {
 		h.logger().Error("callback: secret store failed", "apiKey", target.apiKey, "error", err)
 		return http.StatusServiceUnavailable, "unavailable"
@@ -355,7 +363,7 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 		bad := requestFault(err)
 		return bad.status, bad.message
 	}
-	w.bodyRead = true
+	w.unread = w.unread && r.Method != http.MethodPost
 	format, err := requestedFormat(call.Data)
 	if err != nil {
 		return http.StatusBadRequest, err.Error()

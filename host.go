@@ -3,6 +3,7 @@ package callback
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 )
 
 // callHost calls a function of the host's and returns its result as JSON. A
@@ -10,7 +11,7 @@ import (
 func callHost(r *run, name string, f HostFunc, args Args) (result []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			r.log.Error("callback: panic in a host function", "function", name, "type", fmt.Sprintf("%T", v), "stack", stack())
+			r.logLine(slog.LevelError, "callback: panic in a host function", "function", name, "type", fmt.Sprintf("%T", v), "stack", stack())
 			result, err = nil, fmt.Errorf("%s failed", name)
 		}
 	}()
@@ -23,7 +24,7 @@ func callHost(r *run, name string, f HostFunc, args Args) (result []byte, err er
 	}
 	result, err = json.Marshal(value)
 	if err != nil {
-		r.log.Error("callback: host function returned no JSON", "function", name, "error", err)
+		r.logLine(slog.LevelError, "callback: host function returned no JSON", "function", name, "error", err)
 		return nil, fmt.Errorf("%s failed", name)
 	}
 	return result, nil

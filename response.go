@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/text/encoding"
@@ -131,10 +132,10 @@ func (f format) contentType(byDefault string) string {
 
 // A responseWriter writes at most one answer, at once.
 type responseWriter struct {
-	w        http.ResponseWriter
-	head     bool // answer without the body
-	bodyRead bool // the request's
-	written  bool
+	w       http.ResponseWriter
+	head    bool // answer without the body
+	unread  bool // the request has a body that nobody has read
+	written bool
 }
 
 // fail writes an error that the library itself answers with.
@@ -222,6 +223,10 @@ func (w *responseWriter) send(status int, body []byte) {
 	}
 	if status != http.StatusNoContent && status != http.StatusNotModified {
 		header["Content-Length"] = values[3:4:4]
+	}
+	if w.unread {
+		// Without this net/http reads on in the body before it answers.
+		_ = http.NewResponseController(w.w).SetReadDeadline(time.Unix(1, 0))
 	}
 	w.w.WriteHeader(status)
 	if !w.head && len(body) > 0 {
@@ -317,6 +322,7 @@ type scriptHeaders struct {
 	log     *slog.Logger
 
 	count, bytes int
+	dropped      int
 	typed        bool // Content-Type is the script's
 }
 
@@ -327,11 +333,18 @@ func (s *scriptHeaders) set(value json.RawMessage) {
 }
 
 func (s *scriptHeaders) drop(name, why string) {
-	s.log.Warn("callback: response header dropped", "header", name, "reason", why)
+	if s.dropped++; s.dropped <= maxResponseHeaders {
+		s.log.Warn("callback: response header dropped", "header", cut(name, 100), "reason", why)
+	}
 }
+
+// full reports whether the rest of the headers need not be looked at.
+func (s *scriptHeaders) full() bool { return s.dropped > maxResponseHeaders }
 
 func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
 	switch {
+	case s.full():
+		return
 	case !httpguts.ValidHeaderFieldName(name):
 		s.drop(name, "not a header name")
 		return
@@ -345,6 +358,9 @@ func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
 	}
 	repeated := false
 	eachElement(value, func(value json.RawMessage) {
+		if s.full() {
+			return
+		}
 		s.add(http.CanonicalHeaderKey(name), value, repeated)
 		repeated = true
 	})

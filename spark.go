@@ -728,14 +728,18 @@ func (r *run) logger(level slog.Level) func(goja.FunctionCall) goja.Value {
 		if level < r.logLevel || !r.log.Enabled(r.ctx, level) {
 			return goja.Undefined()
 		}
-		if r.logLines++; r.logLines > maxLogLines {
-			if r.logLines == maxLogLines+1 {
-				r.log.Warn("callback: script logs too much, the rest is dropped", "script", r.name)
-			}
-			return goja.Undefined()
-		}
-		r.log.Log(r.ctx, level, cut(r.logText(call.Argument(0)), maxLogBytes), "script", r.name)
+		r.logLine(level, cut(r.logText(call.Argument(0)), maxLogBytes))
 		return goja.Undefined()
+	}
+}
+
+// logLine logs for the run, whoever has something to say: the script or the
+// library about it.
+func (r *run) logLine(level slog.Level, message string, attrs ...any) {
+	if r.logLines++; r.logLines < maxLogLines {
+		r.log.Log(r.ctx, level, message, append([]any{"script", r.name}, attrs...)...)
+	} else if r.logLines == maxLogLines {
+		r.log.Warn("callback: script logs too much, the rest is dropped", "script", r.name)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -211,7 +212,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 		if u, err := url.Parse(h.url); err == nil {
 			host = u.Host // and no more: the rest of a URL may hold a secret
 		}
-		h.log.Warn("callback: outbound request failed", "script", h.name, "host", host, "reason", httpFailure(err))
+		h.logLine(slog.LevelWarn, "callback: outbound request failed", "host", cut(host, 100), "reason", httpFailure(err))
 		return goja.Null()
 	}
 	resp := &httpResponse{run: h.run, status: status, header: header, body: answer}
@@ -223,7 +224,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 func (h *sparkHTTP) exchange(verb, body, contentType string) (status int, header http.Header, answer []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			h.log.Error("callback: panic in the HTTPDoer", "type", fmt.Sprintf("%T", v), "stack", stack())
+			h.logLine(slog.LevelError, "callback: panic in the HTTPDoer", "type", fmt.Sprintf("%T", v), "stack", stack())
 			err = errHTTPPanic
 		}
 	}()
@@ -316,7 +317,7 @@ func (p *httpResponse) headers() goja.Value {
 func (p *httpResponse) xml() goja.Value {
 	node, err := parseXML(p.text())
 	if err != nil {
-		p.log.Warn("callback: answer is not XML", "script", p.name, "reason", err.Error())
+		p.logLine(slog.LevelWarn, "callback: answer is not XML", "reason", err.Error())
 		return goja.Null()
 	}
 	return p.xmlValue(node)

@@ -522,6 +522,6 @@ modules/LIB.js: can run
 	})
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "callbacks/each.js:2:1: SyntaxError: `for each")
-	require.Contains(t, out, `callbacks/lost.js:2:15: requireOnce: no module "NOPE"`)
+	require.Contains(t, out, `callbacks/lost.js:2:3: requireOnce: no module "NOPE"`)
 	require.Contains(t, out, "callbacks/each.js: cannot run\ncallbacks/good.js: can run\ncallbacks/lost.js: cannot run\n")
 }

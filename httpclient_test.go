@@ -1,0 +1,1219 @@
+package callback_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"example.com/callback"
+)
+
+// The names that exist in these tests: no query leaves the process. Those that
+// look like numbers are what a C library takes for an address and Go for a
+// name; here they resolve as C would have it.
+var testNames = map[string][]string{
+	"upstream.test.":      {"127.0.0.1"},
+	"other.test.":         {"127.0.0.1"},
+	"metadata.test.":      {"169.254.169.254", "fd00:ec2::254"},
+	"private.test.":       {"10.0.0.1"},
+	"several.test.":       {"127.0.0.1", "10.1.2.3", "::1"},
+	"mapped.test.":        {"::ffff:127.0.0.1"},
+	"0x7f000001.":         {"127.0.0.1"},
+	"0x7f.0.0.0x1.":       {"127.0.0.1"},
+	"0xa9fea9fe.":         {"169.254.169.254"},
+	"localhost.":          {"127.0.0.1"}, // if no file says so
+	"localhost.test.":     {"127.0.0.1"},
+	"public.test.":        {publicIPv4},
+	"both.test.":          {"127.0.0.1", publicIPv4},
+	"later-private.test.": nil, // see answerName
+}
+
+// laterPrivate counts the look-ups of a name that is public only once.
+var laterPrivate atomic.Int64
+
+func init() {
+	net.DefaultResolver = &net.Resolver{
+		PreferGo: true,
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			go serveNames(server)
+			return client, nil
+		},
+	}
+}
+
+// serveNames answers DNS queries as they come over TCP.
+func serveNames(conn net.Conn) {
+	defer conn.Close()
+	for {
+		var size uint16
+		if binary.Read(conn, binary.BigEndian, &size) != nil {
+			return
+		}
+		query := make([]byte, size)
+		if _, err := io.ReadFull(conn, query); err != nil {
+			return
+		}
+		var msg dnsmessage.Message
+		if msg.Unpack(query) != nil || len(msg.Questions) != 1 {
+			return
+		}
+		msg.Response, msg.RCode, msg.Additionals = true, dnsmessage.RCodeNameError, nil
+		question := msg.Questions[0]
+		if addrs, ok := answerName(question); ok {
+			msg.RCode = dnsmessage.RCodeSuccess
+			for _, addr := range addrs {
+				head := dnsmessage.ResourceHeader{Name: question.Name, Class: question.Class}
+				ip, isV4 := net.ParseIP(addr), !strings.Contains(addr, ":")
+				if isV4 && question.Type == dnsmessage.TypeA {
+					msg.Answers = append(msg.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AResource{A: [4]byte(ip.To4())}})
+				}
+				if !isV4 && question.Type == dnsmessage.TypeAAAA {
+					msg.Answers = append(msg.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AAAAResource{AAAA: [16]byte(ip.To16())}})
+				}
+			}
+		}
+		answer, err := msg.Pack()
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)); err != nil {
+			return
+		}
+	}
+}
+
+func answerName(q dnsmessage.Question) ([]string, bool) {
+	name := strings.ToLower(q.Name.String())
+	addrs, ok := testNames[name]
+	if name == "later-private.test." && q.Type == dnsmessage.TypeA {
+		addrs = []string{"127.0.0.1"}
+		if laterPrivate.Add(1) == 1 {
+			addrs = []string{publicIPv4}
+		}
+	}
+	return addrs, ok
+}
+
+// fetchScript sends one request and tells what came of it.
+const fetchScript = `
+	var data = Spark.getData();
+	var http = data.timeout ? Spark.getHttp(data.url, Number(data.timeout)) : Spark.getHttp(data.url);
+	var answer = http.get();
+	Spark.setScriptData("null", answer === null);
+	if (answer) {
+		Spark.setScriptData("code", answer.getResponseCode());
+		Spark.setScriptData("text", answer.getResponseString());
+	}
+`
+
+// A fetched is what fetchScript tells.
+type fetched struct {
+	Null bool
+	Code int
+	Text string
+}
+
+// A textLog is a log in memory.
+type textLog struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *textLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *textLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *textLog) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// outboundHandler serves one script, called hello.
+func outboundHandler(t *testing.T, script string, doer callback.HTTPDoer) (*callback.Handler, *textLog) {
+	t.Helper()
+	if c, ok := doer.(*callback.HTTPClient); ok {
+		t.Cleanup(c.CloseIdleConnections)
+	}
+	log := new(textLog)
+	return &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(script)}}},
+		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+		HTTP:    doer,
+		Logger:  log.logger(),
+	}, log
+}
+
+// callHello calls the script with parameters, given as pairs.
+func callHello(h http.Handler, params ...string) *httptest.ResponseRecorder {
+	query := url.Values{}
+	for i := 0; i < len(params); i += 2 {
+		query.Add(params[i], params[i+1])
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/callback/E3/hello/s3cret?"+query.Encode(), nil))
+	return rec
+}
+
+func fetch(t *testing.T, h http.Handler, params ...string) (f fetched) {
+	t.Helper()
+	rec := callHello(h, params...)
+	require.Equal(t, 200, rec.Code, rec.Body)
+	require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &f))
+	return f
+}
+
+// A trap is a port of this machine that nobody must connect to.
+type trap struct {
+	port     string
+	listener []net.Listener
+	accepted chan string // remote addresses
+}
+
+func newTrap(t *testing.T) *trap {
+	t.Helper()
+	v4, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	tr := &trap{accepted: make(chan string, 1000), listener: []net.Listener{v4}}
+	_, tr.port, _ = net.SplitHostPort(v4.Addr().String())
+	if v6, err := net.Listen("tcp6", "[::1]:"+tr.port); err == nil {
+		tr.listener = append(tr.listener, v6)
+	}
+	var accepting sync.WaitGroup
+	for _, l := range tr.listener {
+		t.Cleanup(func() { l.Close() })
+		accepting.Go(func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				conn.Close()
+				tr.accepted <- conn.RemoteAddr().String()
+			}
+		})
+	}
+	t.Cleanup(func() {
+		for _, l := range tr.listener {
+			l.Close()
+		}
+		accepting.Wait()
+	})
+	return tr
+}
+
+// assertUntouched connects to the trap itself: on each of its addresses that
+// connection must be the first one.
+func (tr *trap) assertUntouched(t *testing.T) {
+	t.Helper()
+	for _, l := range tr.listener {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		assert.Equal(t, conn.LocalAddr().String(), <-tr.accepted, "somebody connected before")
+	}
+}
+
+// No form of an address that is not public gets past the default client. What
+// the guard refuses it refuses before a packet is sent.
+func TestHTTPClientRefusesAddresses(t *testing.T) {
+	trap := newTrap(t)
+	const refused, unknown = "address not allowed", "host name not found"
+	cases := []struct{ host, reason string }{
+		// This machine.
+		{"127.0.0.1", refused},
+		{"127.0.0.2", refused},
+		{"127.255.255.254", refused},
+		{"0.0.0.0", refused},
+		{"0.1.2.3", refused},
+		{"[::1]", refused},
+		{"[::]", refused},
+		{"[0:0:0:0:0:0:0:1]", refused},
+		{"localhost", refused},
+		{"LocalHost", refused},
+		{"localhost.", refused},
+		{"localhost.test", refused},
+		{"several.test", refused},
+		{"SEVERAL.TEST.", refused},
+		{"127.0.0.1.", unknown},
+		// Its numbers in other notations: names to Go, addresses to C.
+		{"2130706433", unknown},
+		{"017700000001", unknown},
+		{"0177.0.0.1", unknown},
+		{"127.1", unknown},
+		{"127.0.1", unknown},
+		{"0x7f000001", refused},
+		{"0x7f.0.0.0x1", refused},
+		{"①②⑦.⓪.⓪.①", refused},
+		{"127。0。0。1", refused},
+		// IPv4 in IPv6.
+		{"[::ffff:127.0.0.1]", refused},
+		{"[::ffff:7f00:1]", refused},
+		{"[0:0:0:0:0:ffff:169.254.169.254]", refused},
+		{"[::ffff:10.0.0.1]", refused},
+		{"mapped.test", refused},
+		{"[::127.0.0.1]", refused},          // compatible
+		{"[::a9fe:a9fe]", refused},          // compatible
+		{"[::ffff:0:127.0.0.1]", refused},   // translated
+		{"[64:ff9b::127.0.0.1]", refused},   // NAT64
+		{"[64:ff9b::a9fe:a9fe]", refused},   // NAT64
+		{"[64:ff9b:1::7f00:1]", refused},    // NAT64, local
+		{"[2002:7f00:1::]", refused},        // 6to4
+		{"[2002:a9fe:a9fe::1]", refused},    // 6to4
+		{"[2001:0:7f00:1::]", refused},      // Teredo, server
+		{"[2001::5efe:80ff:fffe]", refused}, // Teredo, client
+		{"[fe80::5efe:127.0.0.1]", refused}, // ISATAP
+		{"[2001:db8::1]", refused},          // documentation
+		{"[3fff::1]", refused},              // documentation
+		{"[100::1]", refused},               // discard
+		{"[2001:2::1]", refused},            // benchmarks
+		{"[2001:10::1]", refused},           // ORCHID
+		{"[5f00::1]", refused},              // segment routing
+		{"[4000::1]", refused},              // not handed out
+		{"[fc00::1]", refused},              // unique local
+		{"[fdff:ffff::1]", refused},         // unique local
+		{"[fe80::1]", refused},              // link-local
+		{"[fe80::1%25lo]", refused},         // with a zone
+		{"[::1%25lo]", refused},             // with a zone
+		{"[fec0::1]", refused},              // site-local
+		{"[ff02::1]", refused},              // multicast
+		{"[ff0e::1]", refused},              // multicast
+		// Private networks.
+		{"10.0.0.1", refused},
+		{"10.255.255.255", refused},
+		{"172.16.0.1", refused},
+		{"172.31.255.255", refused},
+		{"192.168.0.1", refused},
+		{"192.168.255.255", refused},
+		{"private.test", refused},
+		{"100.64.0.1", refused}, // carrier-grade NAT
+		{"100.127.255.254", refused},
+		{"169.254.1.1", refused}, // link-local
+		// Cloud metadata.
+		{"169.254.169.254", refused},
+		{"169.254.170.2", refused},
+		{"100.100.100.200", refused},
+		{"192.0.0.192", refused},
+		{"[fd00:ec2::254]", refused},
+		{"[fd20:ce::254]", refused},
+		{"0xa9fea9fe", refused},
+		{"metadata.test", refused},
+		{"metadata.google.internal", unknown},
+		// Not for anybody to connect to.
+		{"192.0.0.8", refused},
+		{"192.0.2.1", refused},
+		{"198.18.0.1", refused},
+		{"198.51.100.1", refused},
+		{"203.0.113.1", refused},
+		{"192.88.99.1", refused},
+		{"224.0.0.1", refused},
+		{"240.0.0.1", refused},
+		{"255.255.255.255", refused},
+		{"nowhere.test", unknown},
+	}
+	client := new(callback.HTTPClient)
+	requireGuard(t, client)
+	for _, c := range cases {
+		h, log := outboundHandler(t, fetchScript, client)
+		got := fetch(t, h, "url", "http://"+c.host+":"+trap.port+"/")
+		assert.True(t, got.Null, c.host)
+		assert.Contains(t, log.String(), `reason="`+c.reason+`"`, c.host)
+	}
+	trap.assertUntouched(t)
+}
+
+// requireGuard ends a test that would send packets to whatever it names if the
+// client let it: one that connects to this machine has no guard.
+func requireGuard(t *testing.T, client *callback.HTTPClient) {
+	t.Helper()
+	for _, url := range []string{"http://127.0.0.1:1/", "http://[::1]:1/", "http://localhost:1/"} {
+		h, log := outboundHandler(t, fetchScript, client)
+		require.True(t, fetch(t, h, "url", url).Null)
+		require.Contains(t, log.String(), "address not allowed")
+	}
+}
+
+// The guard is before TLS as well, and no port makes an exception.
+func TestHTTPClientRefusesPortsAndSchemes(t *testing.T) {
+	requireGuard(t, new(callback.HTTPClient))
+	trap := newTrap(t)
+	for raw, reason := range map[string]string{
+		"https://127.0.0.1:" + trap.port:               "address not allowed",
+		"https://[::1]:" + trap.port:                   "address not allowed",
+		"http://127.0.0.1":                             "address not allowed",
+		"https://localhost":                            "address not allowed",
+		"http://169.254.169.254:443":                   "address not allowed",
+		"HTTP://127.0.0.1:1":                           "address not allowed",
+		"":                                             "not an http or https URL",
+		"//127.0.0.1/":                                 "not an http or https URL",
+		"127.0.0.1:" + trap.port:                       "not an http or https URL",
+		"http:127.0.0.1":                               "not an http or https URL",
+		"http:///etc/passwd":                           "not an http or https URL",
+		"file:///etc/passwd":                           "not an http or https URL",
+		"ftp://127.0.0.1/":                             "not an http or https URL",
+		"gopher://127.0.0.1:6379/_PING":                "not an http or https URL",
+		"unix:///var/run/docker.sock":                  "not an http or https URL",
+		"data:text/plain,x":                            "not an http or https URL",
+		"http://127.0.0.1:99999999999/":                "",
+		"http://127.0.0.1\r\nX: y/":                    "not an http or https URL",
+		"http://127.0.0.1\x00/":                        "not an http or https URL",
+		"http://[::1/":                                 "not an http or https URL",
+		"http://[::1]x/":                               "not an http or https URL",
+		"http://%31%32%37.0.0.1:" + trap.port:          "not an http or https URL",
+		"http://%zz/":                                  "not an http or https URL",
+		"http://[fe80::1%lo]/":                         "not an http or https URL",
+		"http://" + strings.Repeat("a", 100_000) + "/": "",
+	} {
+		h, log := outboundHandler(t, fetchScript, new(callback.HTTPClient))
+		assert.True(t, fetch(t, h, "url", raw).Null, raw)
+		assert.Contains(t, log.String(), "callback: outbound request failed", raw)
+		assert.Contains(t, log.String(), reason, raw)
+	}
+	trap.assertUntouched(t)
+}
+
+func TestHTTPClientDangerouslyAllowPrivate(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "at ", r.Host)
+	}))
+	defer upstream.Close()
+	_, port, _ := net.SplitHostPort(upstream.Listener.Addr().String())
+	for _, host := range []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "upstream.test", "0x7f000001"} {
+		h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		got := fetch(t, h, "url", "http://"+host+":"+port)
+		assert.Equal(t, fetched{Code: 200, Text: "at " + host + ":" + port}, got, log)
+	}
+	// The zero client is the Handler's own.
+	h, log := outboundHandler(t, fetchScript, nil)
+	assert.True(t, fetch(t, h, "url", upstream.URL).Null)
+	assert.Contains(t, log.String(), "address not allowed")
+}
+
+// The addresses of TestHTTPClientAcrossPublicAddresses.
+const (
+	publicIPv4 = "93.184.216.34"
+	publicIPv6 = "2606:2800:220:1::1"
+)
+
+// In a network namespace of its own, whose loopback device has public
+// addresses, the default client does connect to them, and to nothing else that
+// they send it to: by a redirect or by a name that changes.
+func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
+	const inside = "CALLBACK_TEST_NAMESPACE"
+	if os.Getenv(inside) == "" {
+		setUp := "ip link set lo up"
+		for _, addr := range []string{publicIPv4 + "/32", "169.254.169.254/32", "10.0.0.1/32"} {
+			setUp += " && ip addr add " + addr + " dev lo"
+		}
+		setUp += "; ip addr add " + publicIPv6 + "/128 dev lo nodad"
+		cmd := exec.Command("unshare", "-rn", "sh", "-c", setUp+`; exec "$0" "-test.run=^TestHTTPClientAcrossPublicAddresses$" -test.v`, os.Args[0])
+		cmd.Env = append(os.Environ(), inside+"=1")
+		out, err := cmd.CombinedOutput()
+		switch {
+		case bytes.Contains(out, []byte("--- SKIP")), err != nil && !bytes.Contains(out, []byte("=== RUN")):
+			t.Skipf("needs a network namespace: %v\n%s", err, out)
+		case err != nil:
+			t.Fatalf("%v\n%s", err, out)
+		}
+		require.Contains(t, string(out), "--- PASS: TestHTTPClientAcrossPublicAddresses")
+		return
+	}
+
+	// To listen on the address proves that it is this machine's.
+	public, err := net.Listen("tcp", publicIPv4+":80")
+	if err != nil {
+		t.Skip(err)
+	}
+	var reached atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			w.Header().Set("Connection", "close") // the next request looks the name up anew
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+			return
+		}
+		fmt.Fprint(w, "public")
+	}))
+	server.Listener = public
+	server.Start()
+	defer server.Close()
+	for _, addr := range []string{"127.0.0.1:80", "10.0.0.1:80", "169.254.169.254:80", "[::1]:80"} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue // no IPv6
+		}
+		defer l.Close()
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				reached.Add(1)
+				_, _ = io.WriteString(conn, "HTTP/1.0 200 OK\r\n\r\nprivate")
+				conn.Close()
+			}
+		}()
+	}
+
+	for _, host := range []string{publicIPv4, "[::ffff:" + publicIPv4 + "]", "public.test", "both.test"} {
+		h, log := outboundHandler(t, fetchScript, new(callback.HTTPClient))
+		assert.Equal(t, fetched{Code: 200, Text: "public"}, fetch(t, h, "url", "http://"+host+"/"), "%s: %s", host, log)
+	}
+	if v6, err := net.Listen("tcp", "["+publicIPv6+"]:80"); err == nil {
+		go func() { _ = http.Serve(v6, server.Config.Handler) }()
+		defer v6.Close()
+		h, log := outboundHandler(t, fetchScript, new(callback.HTTPClient))
+		assert.Equal(t, fetched{Code: 200, Text: "public"}, fetch(t, h, "url", "http://["+publicIPv6+"]/"), log)
+	}
+	for _, to := range []string{
+		"http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://10.0.0.1/",
+		"http://169.254.169.254/latest/meta-data/", "http://metadata.test/", "http://0x7f000001/", "https://127.0.0.1:80/",
+		"//127.0.0.1/", "http://both.test@127.0.0.1/",
+	} {
+		h, log := outboundHandler(t, fetchScript, new(callback.HTTPClient))
+		assert.True(t, fetch(t, h, "url", "http://public.test/?to="+url.QueryEscape(to)).Null, to)
+		assert.Contains(t, log.String(), "address not allowed", to)
+	}
+	// The name is public when it is first looked up, and private ever after.
+	h, log := outboundHandler(t, fetchScript, new(callback.HTTPClient))
+	again := "http://later-private.test/?to=" + url.QueryEscape("http://later-private.test/")
+	assert.True(t, fetch(t, h, "url", again).Null)
+	assert.Contains(t, log.String(), "address not allowed")
+	assert.Greater(t, laterPrivate.Load(), int64(1), "the name was not looked up again")
+	assert.Zero(t, reached.Load(), "a private address was dialled")
+}
+
+func TestHTTPClientRedirectChain(t *testing.T) {
+	var requests atomic.Int64
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		left, _ := strconv.Atoi(r.URL.Query().Get("left"))
+		if left == 0 {
+			fmt.Fprint(w, "arrived")
+			return
+		}
+		http.Redirect(w, r, fmt.Sprintf("/?left=%d", left-1), http.StatusFound)
+	}))
+	defer upstream.Close()
+	for _, c := range []struct {
+		redirects int
+		want      fetched
+		requests  int64
+	}{
+		{0, fetched{Code: 200, Text: "arrived"}, 1},
+		{5, fetched{Code: 200, Text: "arrived"}, 6},
+		{6, fetched{Null: true}, 6},
+		{1000, fetched{Null: true}, 6},
+	} {
+		requests.Store(0)
+		h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		assert.Equal(t, c.want, fetch(t, h, "url", fmt.Sprintf("%s/?left=%d", upstream.URL, c.redirects)))
+		assert.Equal(t, c.requests, requests.Load(), "%d redirects", c.redirects)
+		assert.Equal(t, c.want.Null, strings.Contains(log.String(), `reason="too many redirects"`), log)
+	}
+}
+
+func TestHTTPClientRedirectTargets(t *testing.T) {
+	var location string
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if location != "" {
+			w.Header().Set("Location", location)
+		}
+		w.WriteHeader(http.StatusFound)
+	}))
+	defer upstream.Close()
+	for _, location = range []string{
+		"file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1/", "javascript:alert(1)", "data:,x",
+		"unix:///var/run/docker.sock", "http://", "https://[", "http://%zz/", ":", "http://a b/",
+	} {
+		h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		assert.True(t, fetch(t, h, "url", upstream.URL).Null, location)
+		assert.Contains(t, log.String(), "callback: outbound request failed", location)
+		assert.NotContains(t, log.String(), "docker.sock")
+	}
+	location = "" // without one the redirect is an answer like any other
+	h, _ := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+	assert.Equal(t, fetched{Code: 302}, fetch(t, h, "url", upstream.URL))
+}
+
+// Once a redirect has led to another host, port or scheme, nothing that the
+// script's headers say is sent again, not even back where it was meant to go.
+func TestHTTPClientRedirectDropsHeaders(t *testing.T) {
+	type hop struct {
+		at     string
+		header http.Header
+		body   string
+		method string
+	}
+	var mu sync.Mutex
+	var hops []hop
+	upstream := func(name string) *httptest.Server {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			mu.Lock()
+			hops = append(hops, hop{name, r.Header.Clone(), string(body), r.Method})
+			mu.Unlock()
+			to := r.URL.Query()["to"]
+			if len(to) == 0 {
+				fmt.Fprint(w, "arrived")
+				return
+			}
+			code, next, _ := strings.Cut(to[0], " ")
+			status, _ := strconv.Atoi(code)
+			if rest := to[1:]; len(rest) > 0 {
+				next += "?" + url.Values{"to": rest}.Encode()
+			}
+			w.Header().Set("Location", next)
+			w.WriteHeader(status)
+		}))
+		t.Cleanup(s.Close)
+		return s
+	}
+	a, b := upstream("a"), upstream("b")
+	_, portA, _ := net.SplitHostPort(a.Listener.Addr().String())
+	const script = `
+		var http = Spark.getHttp(Spark.getData().url).setHeaders({
+			"X-Api-Key": "key-0001", Cookie: "session=cookie-0001", "X-Custom": ["custom-0001", "custom-0002"],
+			"Content-Type": "application/x-mine", "User-Agent": "agent-0001", Referer: "https://referer-0001/",
+			"WWW-Authenticate": "www-0001", "Proxy-Authorization": "proxy-0001", "Cookie2": "cookie-0002",
+		}).setBasicAuth("user-0001", "password-0001");
+		var answer = http[Spark.getData().method]("body-0001");
+		Spark.setScriptData("text", answer && answer.getResponseString());
+	`
+	for _, c := range []struct {
+		name, method string
+		to           []string // after a
+		at           string   // the servers' names in turn
+		kept         int      // how many requests have the script's headers
+		bodies       int      // how many have the body
+	}{
+		{"same host", "get", []string{"302 /x"}, "aa", 2, 0},
+		{"other port", "get", []string{"302 " + b.URL + "/x"}, "ab", 1, 0},
+		{"away and back", "get", []string{"302 " + b.URL + "/x", "302 " + a.URL + "/x"}, "aba", 1, 0},
+		{"other name", "get", []string{"302 http://other.test:" + portA + "/x"}, "aa", 1, 0},
+		{"subdomain", "get", []string{"302 http://localhost.test:" + portA + "/x", "302 /y"}, "aaa", 1, 0},
+		{"with credentials", "get", []string{"302 http://someone:else@127.0.0.1:" + portA + "/x"}, "aa", 2, 0},
+		{"307 here", "postString", []string{"307 /x"}, "aa", 2, 2},
+		{"307 away", "postString", []string{"307 " + b.URL + "/x"}, "ab", 1, 2},
+		{"308 away and back", "postString", []string{"308 " + b.URL + "/x", "308 " + a.URL + "/x"}, "aba", 1, 3},
+		{"302 of a POST", "postString", []string{"302 /x"}, "aa", 2, 1},
+		{"303 of a PUT away", "putString", []string{"303 " + b.URL + "/x"}, "ab", 1, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			hops = nil
+			h, log := outboundHandler(t, script, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+			rec := callHello(h, "url", a.URL+"/?"+url.Values{"to": c.to}.Encode(), "method", c.method)
+			require.JSONEq(t, `{"text":"arrived"}`, rec.Body.String(), log)
+			at := ""
+			for i, hop := range hops {
+				at += hop.at
+				_, told := hop.header["X-Api-Key"]
+				if i < c.kept {
+					assert.True(t, told, "request %d lacks the headers", i)
+					assert.Equal(t, []string{"custom-0001", "custom-0002"}, hop.header["X-Custom"])
+				} else {
+					var text strings.Builder
+					_ = hop.header.Write(&text)
+					assert.NotContains(t, text.String(), "-000", "request %d", i)
+					assert.NotContains(t, hop.header, "Authorization", "request %d", i)
+				}
+				if i > 0 {
+					assert.NotContains(t, hop.header, "Referer", "request %d", i)
+				}
+				if i < c.bodies {
+					assert.Equal(t, "body-0001", hop.body, "request %d", i)
+					assert.Equal(t, "application/x-mine", hop.header.Get("Content-Type"), "request %d", i)
+				} else {
+					assert.Empty(t, hop.body, "request %d", i)
+				}
+			}
+			assert.Equal(t, c.at, at)
+		})
+	}
+}
+
+// Whatever the environment says, no proxy dials for the client. The variables
+// are those of a process of its own: net/http reads them but once.
+func TestHTTPClientIgnoresProxies(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "direct") }))
+	defer upstream.Close()
+	const inside = "CALLBACK_TEST_PROXY"
+	if os.Getenv(inside) == "" {
+		trap := newTrap(t)
+		cmd := exec.Command(os.Args[0], "-test.run=^TestHTTPClientIgnoresProxies$", "-test.v")
+		proxy := "http://127.0.0.1:" + trap.port
+		cmd.Env = append(os.Environ(), inside+"=1")
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
+			cmd.Env = append(cmd.Env, name+"="+proxy, strings.ToLower(name)+"="+proxy)
+		}
+		cmd.Env = append(cmd.Env, "NO_PROXY=", "no_proxy=", "REQUEST_METHOD=")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "--- PASS")
+		trap.assertUntouched(t)
+		return
+	}
+	_, port, _ := net.SplitHostPort(upstream.Listener.Addr().String())
+	target := "http://upstream.test:" + port + "/"
+	// The trap is set: a client that asks the environment goes there.
+	req := httptest.NewRequest("GET", target, nil)
+	proxy, err := http.ProxyFromEnvironment(req)
+	require.NoError(t, err)
+	require.NotNil(t, proxy)
+
+	h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+	assert.Equal(t, fetched{Code: 200, Text: "direct"}, fetch(t, h, "url", target), log)
+	h, log = outboundHandler(t, fetchScript, new(callback.HTTPClient))
+	assert.True(t, fetch(t, h, "url", target).Null)
+	assert.True(t, fetch(t, h, "url", "https://upstream.test:"+port).Null)
+	assert.Equal(t, 2, strings.Count(log.String(), "address not allowed"), log)
+}
+
+// One KiB that inflates to one MiB, again and again.
+var gzipBomb = sync.OnceValue(func() []byte {
+	var buf bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&buf, gzip.BestCompression)
+	_, _ = w.Write(make([]byte, 1<<20))
+	_ = w.Close()
+	return buf.Bytes()
+})
+
+func TestHTTPClientGzipBomb(t *testing.T) {
+	var sent atomic.Int64
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		for range 1024 { // 1 GiB
+			if _, err := w.Write(gzipBomb()); err != nil {
+				return
+			}
+			sent.Add(1)
+		}
+	}))
+	defer upstream.Close()
+	h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+	_ = callHello(h, "url", "x:") // warm up
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := fetch(t, h, "url", upstream.URL)
+	runtime.ReadMemStats(&after)
+	assert.True(t, got.Null)
+	assert.Contains(t, log.String(), `reason="answer too large"`)
+	// 4 MiB are read; to grow a buffer to that costs some four times as much.
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
+}
+
+func TestHTTPClientBodyLimit(t *testing.T) {
+	const limit = 100_000
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		size, _ := strconv.Atoi(r.URL.Query().Get("size"))
+		body := io.Writer(w)
+		if r.URL.Path == "/gzip" {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			defer z.Close()
+			body = z
+		}
+		if r.URL.Path == "/length" {
+			w.Header().Set("Content-Length", strconv.Itoa(size))
+		}
+		_, _ = io.WriteString(body, strings.Repeat("x", size))
+	}))
+	defer upstream.Close()
+	for _, path := range []string{"/gzip", "/length", "/chunked"} {
+		for _, size := range []int{0, limit - 1, limit, limit + 1, 2 * limit} {
+			h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+			h.MaxHTTPBody = limit
+			got := fetch(t, h, "url", fmt.Sprintf("%s%s?size=%d", upstream.URL, path, size))
+			if size <= limit {
+				assert.Equal(t, size, len(got.Text), path)
+				assert.Empty(t, log.String())
+			} else {
+				assert.True(t, got.Null, path)
+				assert.Contains(t, log.String(), `reason="answer too large"`, path)
+			}
+		}
+	}
+	h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+	h.MaxHTTPBody = math.MaxInt64 // no limit
+	assert.Equal(t, "xxxx", fetch(t, h, "url", upstream.URL+"/length?size=4").Text, log)
+}
+
+// rawUpstream answers each connection's first request with what answer writes.
+func rawUpstream(t *testing.T, answer func(conn net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer conn.Close()
+				_, _ = conn.Read(make([]byte, 4096))
+				answer(conn)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); serving.Wait() })
+	return "http://" + l.Addr().String()
+}
+
+func TestHTTPClientHeaderFlood(t *testing.T) {
+	flood := func(line func(i int) string, sent *atomic.Int64) func(net.Conn) {
+		return func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+			for i := 0; i < 1<<20; i++ {
+				n, err := io.WriteString(conn, line(i))
+				sent.Add(int64(n))
+				if err != nil {
+					return
+				}
+			}
+		}
+	}
+	long := strings.Repeat("x", 1<<10)
+	for name, line := range map[string]func(int) string{
+		"many":     func(i int) string { return fmt.Sprintf("X-%d: %s\r\n", i, long) },
+		"repeated": func(int) string { return "Set-Cookie: " + long + "\r\n" },
+		"one line": func(i int) string { return map[bool]string{true: "X: "}[i == 0] + long },
+		"folded":   func(i int) string { return map[bool]string{true: "X: "}[i == 0] + long + "\r\n " },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var sent atomic.Int64
+			h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+			assert.True(t, fetch(t, h, "url", rawUpstream(t, flood(line, &sent))).Null)
+			assert.Contains(t, log.String(), "callback: outbound request failed")
+			assert.Less(t, sent.Load(), int64(64<<20), "read on past the limit") // what the sockets' buffers take
+		})
+	}
+	t.Run("just below", func(t *testing.T) {
+		h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		got := fetch(t, h, "url", rawUpstream(t, func(conn net.Conn) {
+			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nX: %s\r\nContent-Length: 2\r\n\r\nok", strings.Repeat("x", 60<<10))
+		}))
+		assert.Equal(t, fetched{Code: 200, Text: "ok"}, got, log)
+	})
+	// A host's own HTTPDoer need not have a limit: then the Handler's counts.
+	h, log := outboundHandler(t, fetchScript, callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"X": {strings.Repeat("x", 64<<10)}}}, nil
+	}))
+	assert.True(t, fetch(t, h, "url", "http://upstream.test/").Null)
+	assert.Contains(t, log.String(), `reason="answer too large"`)
+}
+
+func TestHTTPClientBrokenAnswers(t *testing.T) {
+	for name, answer := range map[string]string{
+		"none":                  "",
+		"not HTTP":              "SSH-2.0-OpenSSH_9.6\r\n",
+		"no headers' end":       "HTTP/1.1 200 OK\r\nX: y\r\n",
+		"short body":            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+		"two lengths":           "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+		"negative length":       "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+		"bad chunk":             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"huge chunk size":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+		"not gzip":              "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd",
+		"status 0":              "HTTP/1.1 000 Nothing\r\n\r\n",
+		"status -1":             "HTTP/1.1 -12 Nothing\r\n\r\n",
+		"informational forever": strings.Repeat("HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n", 10_000),
+		"header name":           "HTTP/1.1 200 OK\r\n\x00: y\r\n\r\n",
+	} {
+		h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		url := rawUpstream(t, func(conn net.Conn) { _, _ = io.WriteString(conn, answer) })
+		if name == "status 0" {
+			assert.Zero(t, fetch(t, h, "url", url).Code, name) // net/http lets it pass
+			continue
+		}
+		assert.True(t, fetch(t, h, "url", url).Null, name)
+		assert.Contains(t, log.String(), "callback: outbound request failed", name)
+	}
+}
+
+// A time-out of the script's, of the Handler's and of the run: each ends a
+// request that hangs before its headers or in its body. The others are so long
+// that the test would not end.
+func TestHTTPClientTimeouts(t *testing.T) {
+	hang := make(chan struct{})
+	slowHeader := rawUpstream(t, func(conn net.Conn) { <-hang })
+	slowBody := rawUpstream(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegin")
+		<-hang
+	})
+	slowLine := rawUpstream(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: ")
+		<-hang
+	})
+	t.Cleanup(func() { close(hang) }) // before rawUpstream waits for it
+	for _, upstream := range []string{slowHeader, slowBody, slowLine} {
+		h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		h.Timeout, h.HTTPTimeout = time.Hour, time.Hour
+		assert.True(t, fetch(t, h, "url", upstream, "timeout", "50").Null)
+		assert.Contains(t, log.String(), `reason="timed out"`)
+
+		h, log = outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		h.Timeout, h.HTTPTimeout = time.Hour, 50*time.Millisecond
+		assert.True(t, fetch(t, h, "url", upstream).Null)
+		assert.Contains(t, log.String(), `reason="timed out"`)
+
+		h, _ = outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		h.Timeout, h.HTTPTimeout = 50*time.Millisecond, time.Hour
+		rec := callHello(h, "url", upstream, "timeout", "3600000")
+		assert.Equal(t, 504, rec.Code)
+		assert.JSONEq(t, `{"error":"script timed out"}`, rec.Body.String())
+	}
+}
+
+// What a request says it may take, as the HTTPDoer sees it.
+func TestGetHttpTimeout(t *testing.T) {
+	var left time.Duration
+	doer := callback.HTTPDoerFunc(func(req *http.Request) (*http.Response, error) {
+		deadline, ok := req.Context().Deadline()
+		if !ok {
+			return nil, errors.New("no deadline")
+		}
+		left = time.Until(deadline)
+		return &http.Response{StatusCode: 200}, nil
+	})
+	const slack = 10 * time.Second
+	for _, c := range []struct {
+		arg         string
+		host, call  time.Duration // Handler.HTTPTimeout, Handler.Timeout
+		want        time.Duration
+		isTypeError bool
+	}{
+		{"", 0, time.Hour, callback.DefaultHTTPTimeout, false},
+		{", null", 0, time.Hour, callback.DefaultHTTPTimeout, false},
+		{", undefined", time.Minute, time.Hour, time.Minute, false},
+		{", 120000", time.Minute, time.Hour, 2 * time.Minute, false},
+		{", 120000.9", 0, time.Hour, 2 * time.Minute, false},
+		{", 1e300", 0, time.Hour, time.Hour, false},
+		{", Infinity", 0, time.Hour, time.Hour, false},
+		{", 3600000", 0, time.Minute, time.Minute, false},
+		{"", time.Hour, time.Minute, time.Minute, false},
+		{", 0", 0, 0, 0, true},
+		{", -1", 0, 0, 0, true},
+		{", NaN", 0, 0, 0, true},
+		{", '500'", 0, 0, 0, true},
+		{", {}", 0, 0, 0, true},
+		{", true", 0, 0, 0, true},
+	} {
+		left = 0
+		h, log := outboundHandler(t, `
+			try { Spark.getHttp("http://upstream.test/"`+c.arg+`).get() } catch (e) { Spark.setScriptData("error", String(e)) }
+		`, doer)
+		h.Timeout, h.HTTPTimeout = c.call, c.host
+		rec := callHello(h)
+		if c.isTypeError {
+			assert.JSONEq(t, `{"error":"TypeError: Spark.getHttp: timeoutMs must be a number of at least 1"}`, rec.Body.String(), c.arg)
+			continue
+		}
+		assert.Equal(t, "{}", rec.Body.String(), "%s: %s", c.arg, log)
+		assert.LessOrEqual(t, left, c.want, c.arg)
+		assert.Greater(t, left, c.want-min(slack, c.want), c.arg)
+	}
+}
+
+func TestHTTPCallsPerRun(t *testing.T) {
+	var sent atomic.Int64
+	doer := callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) {
+		sent.Add(1)
+		return &http.Response{StatusCode: 200}, nil
+	})
+	const script = `
+		var nulls = 0;
+		for (var i = 0; i < Number(Spark.getData().n); i++) {
+			if (Spark.getHttp("http://upstream.test/").get() === null) nulls++;
+		}
+		Spark.setScriptData("nulls", nulls);
+	`
+	for _, c := range []struct{ max, calls, sent int }{{0, 20, 20}, {0, 21, 20}, {3, 10, 3}, {0, 0, 0}} {
+		sent.Store(0)
+		h, log := outboundHandler(t, script, doer)
+		h.MaxHTTPCalls = c.max
+		rec := callHello(h, "n", strconv.Itoa(c.calls))
+		assert.JSONEq(t, fmt.Sprintf(`{"nulls":%d}`, c.calls-c.sent), rec.Body.String())
+		assert.EqualValues(t, c.sent, sent.Load())
+		assert.Equal(t, c.calls-c.sent, strings.Count(log.String(), `reason="too many outbound requests in one run"`))
+		// The next run has its own count.
+		assert.JSONEq(t, `{"nulls":0}`, callHello(h, "n", strconv.Itoa(c.sent)).Body.String())
+	}
+}
+
+// Connections are kept, also after answers that the script has no use for.
+func TestHTTPClientReusesConnections(t *testing.T) {
+	var opened atomic.Int64
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/404":
+			http.NotFound(w, r)
+		case "/302":
+			http.Redirect(w, r, "/", http.StatusFound)
+		case "/gzip":
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(gzipBomb())
+		default:
+			fmt.Fprint(w, "ok")
+		}
+	}))
+	upstream.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	upstream.Start()
+	defer upstream.Close()
+	h, log := outboundHandler(t, `
+		for (var i = 0; i < 5; i++) {
+			["/", "/404", "/302", "/gzip"].forEach(function (path) {
+				if (Spark.getHttp(Spark.getData().url + path).get() === null) throw "null";
+			});
+		}
+	`, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+	for range 5 {
+		require.Equal(t, 200, callHello(h, "url", upstream.URL).Code, log)
+	}
+	assert.EqualValues(t, 1, opened.Load())
+}
+
+// A host's HTTPDoer may do what it must not: the caller gets an answer, the
+// server lives, and no run is left behind once the HTTPDoer is done.
+func TestHTTPDoerMisbehaves(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	body := func(r io.Reader) func(*http.Request) (*http.Response, error) {
+		return func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(r)}, nil
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		do     callback.HTTPDoerFunc
+		status int
+		body   string
+		log    string
+	}{
+		{"panics", func(*http.Request) (*http.Response, error) { panic("panic-0001") },
+			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
+		{"panics with nil", func(*http.Request) (*http.Response, error) { panic(nil) },
+			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
+		{"dereferences nil", func(*http.Request) (*http.Response, error) { var r *http.Response; return nil, errors.New(r.Status) },
+			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
+		{"aborts", func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) },
+			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
+		{"nothing", func(*http.Request) (*http.Response, error) { return nil, nil },
+			200, `{"null":true}`, "callback: outbound request failed"},
+		{"an error with the URL", func(r *http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("GET %s: %v", r.URL, r.Header)
+		}, 200, `{"null":true}`, "callback: outbound request failed"},
+		{"an error and an answer", func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200}, errors.New("both")
+		}, 200, `{"null":true}`, "callback: outbound request failed"},
+		{"no body", func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 204}, nil },
+			200, `{"null":false,"code":204,"text":""}`, ""},
+		{"no header", body(strings.NewReader("text")), 200, `{"null":false,"code":200,"text":"text"}`, ""},
+		{"body fails", body(io.MultiReader(strings.NewReader("text"), readerFunc(func([]byte) (int, error) { return 0, errors.New("broken") }))),
+			200, `{"null":true}`, "callback: outbound request failed"},
+		{"body panics", body(readerFunc(func([]byte) (int, error) { panic("panic-0001") })),
+			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
+		{"body without end", body(readerFunc(func(p []byte) (int, error) { return len(p), nil })),
+			200, `{"null":true}`, `reason="answer too large"`},
+		{"status below zero", func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: -5}, nil },
+			200, `{"null":false,"code":-5,"text":""}`, ""},
+		{"ends its goroutine", func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil },
+			500, `{"error":"script failed"}`, "callback: script failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, log := outboundHandler(t, fetchScript, c.do)
+			rec := callHello(h, "url", "http://user:password-0001@upstream.test/path-0001?query-0001")
+			assert.Equal(t, c.status, rec.Code)
+			assert.JSONEq(t, c.body, rec.Body.String())
+			assert.Contains(t, log.String(), c.log)
+			assert.NotContains(t, log.String(), "-0001")
+			if c.log == "" {
+				assert.Empty(t, log.String())
+			}
+		})
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// An HTTPDoer, or its answer's body, that hangs without a look at its context:
+// the caller has its 504 at the deadline all the same, and the place is free
+// for others.
+func TestHTTPDoerHangs(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	for _, where := range []string{"Do", "Body"} {
+		t.Run(where, func(t *testing.T) {
+			release, ended := make(chan struct{}), make(chan struct{})
+			doer := callback.HTTPDoerFunc(func(req *http.Request) (*http.Response, error) {
+				if where == "Do" {
+					defer close(ended)
+					<-release
+					return nil, errors.New("late")
+				}
+				return &http.Response{StatusCode: 200, Body: io.NopCloser(readerFunc(func([]byte) (int, error) {
+					defer close(ended)
+					<-release
+					return 0, io.EOF
+				}))}, nil
+			})
+			h, log := outboundHandler(t, `if (Spark.getData().url) Spark.getHttp(Spark.getData().url).get()`, doer)
+			h.Timeout = 50 * time.Millisecond
+			h.Runner.(*callback.GojaRunner).MaxRunning = 1
+			begin := time.Now()
+			rec := callHello(h, "url", "http://upstream.test/")
+			assert.Equal(t, 504, rec.Code)
+			assert.Less(t, time.Since(begin), 650*time.Millisecond)
+			assert.Contains(t, log.String(), "callback: script failed")
+			h.Timeout = time.Minute
+			assert.Equal(t, 200, callHello(h).Code, "the place is not free")
+			close(release)
+			<-ended
+		})
+	}
+}
+
+// Headers that are not a script's to set are left out; the answer is inflated
+// whatever the script asks for.
+func TestSparkHttpHeadersOfTheConnection(t *testing.T) {
+	var got http.Header
+	var host string
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, host = r.Header.Clone(), r.Host
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, "inflated")
+		_ = z.Close()
+	}))
+	defer upstream.Close()
+	h, log := outboundHandler(t, `
+		var answer = Spark.getHttp(Spark.getData().url).setHeaders({
+			Host: "evil.test", "Content-Length": "5", "Transfer-Encoding": "chunked", Connection: "X-Kept", Trailer: "X",
+			TE: "trailers", Upgrade: "websocket", "Keep-Alive": "x", "Proxy-Connection": "x", "accept-ENCODING": "identity",
+			"X-Kept": "kept"
+		}).get();
+		Spark.setScriptData("text", answer.getResponseString());
+	`, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+	assert.JSONEq(t, `{"text":"inflated"}`, callHello(h, "url", upstream.URL).Body.String(), log)
+	assert.Equal(t, strings.TrimPrefix(upstream.URL, "http://"), host)
+	assert.Equal(t, "kept", got.Get("X-Kept"))
+	assert.Equal(t, "gzip", got.Get("Accept-Encoding"))
+	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Te", "Upgrade", "Keep-Alive", "Proxy-Connection"} {
+		assert.NotContains(t, got, name)
+	}
+	for _, bad := range []string{`"a\r\nb": "x"`, `"a": "x\r\nb: y"`, `"a": "x\u0000"`, `"": "x"`, `"a b": "x"`} {
+		got = nil
+		h, _ := outboundHandler(t, `
+			try { Spark.getHttp(Spark.getData().url).setHeaders({`+bad+`}).get() } catch (e) { Spark.setScriptData("name", e.name) }
+		`, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		assert.JSONEq(t, `{"name":"TypeError"}`, callHello(h, "url", upstream.URL).Body.String(), bad)
+		assert.Nil(t, got, bad)
+	}
+}
+
+// Credentials in a URL are sent as Basic auth. However a request fails, the
+// log has the host of its URL and no more.
+func TestHTTPLogHoldsNoURL(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		fmt.Fprint(w, user, " ", password)
+	}))
+	loop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.String()+"x-0001", http.StatusFound)
+	}))
+	defer loop.Close()
+	open := &callback.HTTPClient{DangerouslyAllowPrivate: true}
+	h, _ := outboundHandler(t, fetchScript, open)
+	with := func(raw string) string {
+		return strings.Replace(raw, "//", "//user-0001:password-0001@", 1) + "/path-0001?query=query-0001#fragment-0001"
+	}
+	assert.Equal(t, "user-0001 password-0001", fetch(t, h, "url", with(upstream.URL)).Text)
+	closed := upstream.URL
+	upstream.Close()
+	open.CloseIdleConnections() // or a request may meet one that is closing
+	hang := make(chan struct{})
+	slow := rawUpstream(t, func(net.Conn) { <-hang })
+	t.Cleanup(func() { close(hang) })
+	broken := rawUpstream(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nLocation: x-0001\r\nbroken-0001\r\n\r\n")
+	})
+	cut := rawUpstream(t, func(net.Conn) {})
+	notTLS := strings.Replace(loop.URL, "http:", "https:", 1)
+	for _, c := range []struct {
+		url, reason string
+		doer        callback.HTTPDoer
+	}{
+		{with(closed), "connection refused", open},
+		{with(loop.URL), "too many redirects", open},
+		{with(notTLS), "request failed", open},
+		{with(slow), "timed out", open},
+		{with(broken), "request failed", open},
+		{with(cut), "", open},
+		{with("http://nowhere.test"), "host name not found", open},
+		{with("http://127.0.0.1"), "address not allowed", new(callback.HTTPClient)},
+		{with("http://[::1%25zone]"), "address not allowed", new(callback.HTTPClient)},
+		{with("ftp://upstream.test"), "not an http or https URL", open},
+		{with("http://upstream.test:port"), "not an http or https URL", open},
+		{with("http://upstream.test") + "%zz", "", open},
+		{with("http://upstream.test") + "\x7f", "", open},
+		{with("http://%zz"), "not an http or https URL", open},
+		{"http:opaque-0001", "not an http or https URL", open},
+		{with("http://upstream.test"), "request failed", callback.HTTPDoerFunc(func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: errors.New("dial " + r.URL.String())}
+		})},
+		{with("http://upstream.test"), "dial failed", callback.HTTPDoerFunc(func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: &net.OpError{Op: "dial", Err: errors.New("no route")}}
+		})},
+	} {
+		h, log := outboundHandler(t, `
+			Spark.getHttp(Spark.getData().url, Number(Spark.getData().timeout)).setBasicAuth("user-0001", "password-0001")
+				.setHeaders({"X-Key": "header-0001"}).postJson({key: "body-0001"});
+		`, c.doer)
+		timeout := "9000"
+		if c.reason == "timed out" {
+			timeout = "50"
+		}
+		rec := callHello(h, "url", c.url, "timeout", timeout)
+		assert.Equal(t, 200, rec.Code, c.url)
+		assert.Contains(t, log.String(), c.reason, c.url)
+		assert.Contains(t, log.String(), "callback: outbound request failed", c.url)
+		assert.NotContains(t, log.String(), "0001", c.url)
+	}
+}

@@ -1,0 +1,632 @@
+package callback_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"example.com/callback"
+)
+
+// What must not be seen anywhere. Nothing else of the tests has "zq7" in it.
+const (
+	credentialSecret = "zq7-credential-secret"
+	otherSecret      = "zq7-other-credential"
+	serverSecret     = "zq7-server-secret"
+	guessedSecret    = "zq7-guessed-secret"
+	queryToken       = "zq7-query-token"
+	bodyToken        = "zq7-body-token"
+	headerToken      = "zq7-header-token"
+	outboundPath     = "zq7-outbound-path"
+	outboundQuery    = "zq7-outbound-query"
+	outboundUser     = "zq7-outbound-user"
+	outboundPassword = "zq7-outbound-password"
+	outboundHeader   = "zq7-outbound-header"
+	outboundBody     = "zq7-outbound-body"
+	panicValue       = "zq7-panic-value"
+)
+
+// leaks returns the forms in which text holds one of the secrets.
+func leaks(text string) (found []string) {
+	forms := []string{"zq7", url.QueryEscape("zq7-"), hex.EncodeToString([]byte("zq7"))}
+	for _, secret := range []string{credentialSecret, otherSecret, serverSecret, guessedSecret} {
+		sum := sha256.Sum256([]byte(secret))
+		numbers, _ := json.Marshal(sum)
+		forms = append(forms, base64.StdEncoding.EncodeToString([]byte(secret)), fmt.Sprintf("%x", sum), fmt.Sprint(sum), string(numbers),
+			base64.StdEncoding.EncodeToString(sum[:]))
+	}
+	forms = append(forms, base64.StdEncoding.EncodeToString([]byte(outboundUser+":"+outboundPassword)))
+	for _, form := range forms {
+		if strings.Contains(strings.ToLower(text), strings.ToLower(form)) {
+			found = append(found, form)
+		}
+	}
+	return found
+}
+
+// bothLogs is a slog.Handler that writes every record to two others.
+type bothLogs [2]slog.Handler
+
+func (b bothLogs) Enabled(context.Context, slog.Level) bool { return true }
+
+func (b bothLogs) Handle(ctx context.Context, r slog.Record) error {
+	return errors.Join(b[0].Handle(ctx, r.Clone()), b[1].Handle(ctx, r.Clone()))
+}
+
+func (b bothLogs) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return bothLogs{b[0].WithAttrs(attrs), b[1].WithAttrs(attrs)}
+}
+
+func (b bothLogs) WithGroup(name string) slog.Handler {
+	return bothLogs{b[0].WithGroup(name), b[1].WithGroup(name)}
+}
+
+// panickingLog is a slog.Handler that fails as badly as it can.
+type panickingLog struct{}
+
+func (panickingLog) Enabled(context.Context, slog.Level) bool  { return true }
+func (panickingLog) Handle(context.Context, slog.Record) error { panic("the log is broken") }
+func (l panickingLog) WithAttrs([]slog.Attr) slog.Handler      { return l }
+func (l panickingLog) WithGroup(string) slog.Handler           { return l }
+
+// storeFunc is a function as a SecretStore.
+type storeFunc func(ctx context.Context, apiKey, credential string) ([]callback.Secret, error)
+
+func (f storeFunc) Secrets(ctx context.Context, apiKey, credential string) ([]callback.Secret, error) {
+	return f(ctx, apiKey, credential)
+}
+
+// secretScripts are the scripts of TestSecretsAreNeverSeen by their credential.
+var secretScripts = map[string]string{
+	"hello":     `Spark.setScriptData("ok", true)`,
+	"throws":    `throw new TypeError("boom")`,
+	"rejects":   `Promise.reject(new Error("boom"))`,
+	"broken":    `var x = ;`,
+	"forever":   `for (;;) {}`,
+	"recurses":  `(function f() { f() })()`,
+	"status":    `Spark.setScriptData("RESPONSE_STATUS", 99)`,
+	"long":      `Spark.setScriptData("RESPONSE_RAW", new Array(2000).join("x"))`,
+	"headers":   `Spark.setScriptData("RESPONSE_HEADERS", {"X-A": "` + headerToken + `\r\nb", "Content-Length": "` + headerToken + `", "X-B": {a: "` + headerToken + `"}, "X-C": null})`,
+	"noHeaders": `Spark.setScriptData("RESPONSE_HEADERS", "` + headerToken + `")`,
+	"member":    `try { Spark.bad() } catch (e) { Spark.setScriptData("caught", e instanceof Error) }`,
+	"uncaught":  `Spark.bad()`,
+	"unknown":   `Spark.getChallenge()`,
+	"module":    `require("NONE")`,
+	"missing":   "",
+	"outbound": `
+		var http = Spark.getHttp("http://` + outboundUser + ":" + outboundPassword + `@127.0.0.1/` + outboundPath + `?` + outboundQuery + `#` + outboundQuery + `", 50);
+		http.setBasicAuth("` + outboundUser + `", "` + outboundPassword + `").setHeaders({"X-Key": "` + outboundHeader + `"});
+		Spark.setScriptData("answers", [http.get(), http.postJson({key: "` + outboundBody + `"}), http.putForm({key: "` + outboundBody + `"})]);
+	`,
+	"badURL": `
+		["%zz", "\u0000", "ftp://x/", "x:` + outboundPath + `", "http://[", "http://x:y/"].forEach(function (url) {
+			Spark.getHttp(url + "` + outboundPath + `").get();
+		})
+	`,
+	"badHeader": `Spark.getHttp("http://` + outboundPath + `").setHeaders({"X-Key": "` + outboundHeader + `\n"})`,
+}
+
+func secretHandler(logger *slog.Logger) *callback.Handler {
+	scripts := fstest.MapFS{}
+	secrets := callback.SecretMap{"E3/": serverSecret, "E3/other": otherSecret}
+	for name, source := range secretScripts {
+		secrets["E3/"+name] = credentialSecret
+		if source != "" {
+			scripts["callbacks/"+name+".js"] = &fstest.MapFile{Data: []byte(source)}
+		}
+	}
+	return &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: scripts},
+		Secrets: secrets,
+		Logger:  logger,
+		Members: callback.Members{"bad": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			return nil, errors.New("no such level")
+		}}},
+		RequestHeaders: []string{"X-Token"},
+	}
+}
+
+// Every way in which a call can fail, with a secret wherever there can be one:
+// none is in a log, an answer, or in what net/http prints.
+func TestSecretsAreNeverSeen(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	blocked := func(ctx context.Context) { <-ctx.Done() }
+	panics := func() { panic(panicValue) }
+	member := func(f callback.HostFunc) func(*callback.Handler) {
+		return func(h *callback.Handler) { h.Members = callback.Members{"bad": {Func: f}} }
+	}
+	doer := func(f callback.HTTPDoerFunc) func(*callback.Handler) {
+		return func(h *callback.Handler) { h.HTTP = f }
+	}
+	runner := func(f callback.ScriptRunnerFunc) func(*callback.Handler) {
+		return func(h *callback.Handler) { h.Runner = f }
+	}
+	store := func(f storeFunc) func(*callback.Handler) {
+		return func(h *callback.Handler) { h.Secrets = f }
+	}
+	timeout := func(h *callback.Handler) { h.Timeout = 50 * time.Millisecond }
+	const multipart = "Content-Type: multipart/form-data; boundary=b"
+	cases := []struct {
+		name   string
+		change func(*callback.Handler)
+		method string
+		path   string // after /callback/
+		header string
+		body   string
+		status int // 0: none is needed
+	}{
+		{"refused", nil, "GET", "E3/hello/" + guessedSecret, "", "", 403},
+		{"refused with a body", nil, "POST", "E3/hello/" + guessedSecret, "", bodyToken, 403},
+		{"unknown key", nil, "GET", "zz/hello/" + credentialSecret, "", "", 403},
+		{"other's secret", nil, "GET", "E3/other/" + credentialSecret, "", "", 403},
+		{"server secret as a credential's", nil, "GET", "E3/hello/" + serverSecret, "", "", 403},
+		{"credential's secret as the server's", nil, "GET", "E3/" + credentialSecret + "/hello", "", "", 403},
+		{"secret as a credential", nil, "GET", "E3/" + guessedSecret + "/x/y", "", "", 403},
+		{"no store", func(h *callback.Handler) { h.Secrets = nil }, "GET", "E3/hello/" + credentialSecret, "", "", 403},
+		{"too deep", nil, "GET", "E3/hello/" + credentialSecret + "/a/b/c", "", "", 404},
+		{"broken escape", nil, "GET", "E3/hello/" + credentialSecret + "%2", "", "", 400},
+		{"other prefix", func(h *callback.Handler) { h.Prefix = "/else/" }, "GET", "E3/hello/" + credentialSecret, "", "", 404},
+		{"no script", nil, "GET", "E3/missing/" + credentialSecret, "", "", 404},
+		{"no server script", nil, "GET", "E3/" + serverSecret, "", "", 404},
+		{"method", nil, "PUT", "E3/hello/" + credentialSecret, "", "", 405},
+		{"TRACE", nil, "TRACE", "E3/hello/" + credentialSecret, "", "", 405},
+		{"unknown method", nil, "BREW", "E3/hello/" + credentialSecret, "", bodyToken, 405},
+		{"query", nil, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken + "%zz", "", "", 400},
+		{"semicolon", nil, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken + ";b=%", "", "", 400},
+		{"form", nil, "POST", "E3/hello/" + credentialSecret, "Content-Type: application/x-www-form-urlencoded", bodyToken + "=%zz", 400},
+		{"multipart", nil, "POST", "E3/hello/" + credentialSecret, multipart, bodyToken, 400},
+		{"multipart header", nil, "POST", "E3/hello/" + credentialSecret, multipart, "--b\r\n" + bodyToken + "\r\n\r\n" + bodyToken, 400},
+		{"charset", nil, "POST", "E3/hello/" + credentialSecret, "Content-Type: text/plain; charset=" + headerToken, bodyToken, 400},
+		{"content coding", nil, "POST", "E3/hello/" + credentialSecret, "Content-Encoding: " + headerToken, bodyToken, 415},
+		{"contentType", nil, "GET", "E3/hello/" + credentialSecret + "?contentType=" + queryToken, "", "", 400},
+		{"contentType's charset", nil, "GET", "E3/hello/" + credentialSecret + "?contentType=text/x;charset%3d" + queryToken, "", "", 400},
+		{"characterEncoding", nil, "GET", "E3/hello/" + credentialSecret + "?characterEncoding=" + queryToken, "", "", 400},
+		{"slow body", timeout, "POST", "E3/hello/" + credentialSecret, "Content-Length: 1000", bodyToken, 408},
+		{"long body", func(h *callback.Handler) { h.MaxBody = 5 }, "POST", "E3/hello/" + credentialSecret, "", bodyToken, 413},
+		{"long chunked body", func(h *callback.Handler) { h.MaxBody = 5 }, "POST", "E3/hello/" + credentialSecret, "Transfer-Encoding: chunked", "e\r\n" + bodyToken + "\r\n0\r\n\r\n", 413},
+		{"parameters", func(h *callback.Handler) { h.MaxParams = 1 }, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken + "&b=" + queryToken, "", "", 413},
+		{"script throws", nil, "POST", "E3/throws/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 500},
+		{"script rejects", nil, "GET", "E3/rejects/" + credentialSecret, "", "", 500},
+		{"script does not compile", nil, "GET", "E3/broken/" + credentialSecret, "", "", 500},
+		{"script recurses", nil, "GET", "E3/recurses/" + credentialSecret, "", "", 500},
+		{"script loops", timeout, "POST", "E3/forever/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 504},
+		{"status", nil, "GET", "E3/status/" + credentialSecret, "", "", 500},
+		{"long answer", func(h *callback.Handler) { h.MaxResponse = 1000 }, "GET", "E3/long/" + credentialSecret, "", "", 500},
+		{"answer's headers", nil, "GET", "E3/headers/" + credentialSecret, "", "", 200},
+		{"answer's headers are none", nil, "GET", "E3/noHeaders/" + credentialSecret, "", "", 200},
+		{"member", nil, "GET", "E3/member/" + credentialSecret, "", "", 200},
+		{"uncaught member", nil, "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
+		{"unknown member", nil, "GET", "E3/unknown/" + credentialSecret, "", "", 500},
+		{"unknown module", nil, "GET", "E3/module/" + credentialSecret, "", "", 500},
+		{"member panics", member(func(context.Context, *callback.Call, callback.Args) (any, error) { panics(); return nil, nil }), "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
+		{"member panics with an error", member(func(context.Context, *callback.Call, callback.Args) (any, error) { panic(errors.New(panicValue)) }), "GET", "E3/member/" + credentialSecret, "", "", 200},
+		{"member returns no JSON", member(func(context.Context, *callback.Call, callback.Args) (any, error) {
+			return map[string]any{panicValue: func() {}}, nil
+		}), "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
+		{"member's MarshalJSON panics", member(func(context.Context, *callback.Call, callback.Args) (any, error) {
+			return marshaler(func() ([]byte, error) { panics(); return nil, nil }), nil
+		}), "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
+		{"member without a function", func(h *callback.Handler) { h.Members = callback.Members{"bad": {}} }, "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
+		{"member's script is broken", func(h *callback.Handler) { h.Members = callback.Members{"bad": {Script: "zq("}} }, "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
+		{"member hangs", func(h *callback.Handler) {
+			timeout(h)
+			member(func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
+				blocked(ctx)
+				return nil, ctx.Err()
+			})(h)
+		}, "GET", "E3/uncaught/" + credentialSecret, "", "", 504},
+		{"outbound refused", nil, "GET", "E3/outbound/" + credentialSecret, "", "", 200},
+		{"outbound fails", doer(func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: r.Method, URL: r.URL.String(), Err: fmt.Errorf("%s %v", r.URL, r.Header)}
+		}), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
+		{"outbound panics", doer(func(r *http.Request) (*http.Response, error) { panic(r.URL.String()) }), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
+		{"outbound panics with an error", doer(func(r *http.Request) (*http.Response, error) { panic(errors.New(r.URL.String())) }), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
+		{"outbound hangs", doer(func(r *http.Request) (*http.Response, error) { blocked(r.Context()); return nil, r.Context().Err() }), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
+		{"outbound answers nothing", doer(func(*http.Request) (*http.Response, error) { return nil, nil }), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
+		{"outbound URLs", nil, "GET", "E3/badURL/" + credentialSecret, "", "", 200},
+		{"outbound header", nil, "GET", "E3/badHeader/" + credentialSecret, "", "", 500},
+		{"store fails", store(func(context.Context, string, string) ([]callback.Secret, error) {
+			return nil, errors.New("no connection")
+		}), "POST", "E3/hello/" + credentialSecret, "", bodyToken, 503},
+		{"store hangs", func(h *callback.Handler) {
+			timeout(h)
+			store(func(ctx context.Context, _, _ string) ([]callback.Secret, error) { blocked(ctx); return nil, ctx.Err() })(h)
+		}, "GET", "E3/hello/" + credentialSecret, "", "", 503},
+		{"store panics", store(func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
+			panic(panicValue + apiKey + credential)
+		}), "GET", "E3/hello/" + credentialSecret, "", "", 500},
+		{"store panics with its secrets", store(func(context.Context, string, string) ([]callback.Secret, error) {
+			panic([]callback.Secret{callback.NewSecret(credentialSecret)})
+		}), "GET", "E3/hello/" + credentialSecret, "", "", 500},
+		{"no runner", func(h *callback.Handler) { h.Runner = nil }, "GET", "E3/hello/" + credentialSecret, "", "", 500},
+		{"no scripts", func(h *callback.Handler) { h.Runner = &callback.GojaRunner{} }, "GET", "E3/hello/" + credentialSecret, "", "", 500},
+		{"runner fails", runner(func(context.Context, *callback.Call) (*callback.Result, error) { return nil, errors.New("broken") }), "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken, "", "", 500},
+		{"runner is overloaded", runner(func(context.Context, *callback.Call) (*callback.Result, error) {
+			return nil, callback.ErrOverloaded
+		}), "GET", "E3/hello/" + credentialSecret, "", "", 503},
+		{"runner panics", runner(func(context.Context, *callback.Call) (*callback.Result, error) { panics(); return nil, nil }), "GET", "E3/hello/" + credentialSecret, "", "", 500},
+		{"runner panics with the call", runner(func(_ context.Context, c *callback.Call) (*callback.Result, error) { panic(c) }), "POST", "E3/hello/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 500},
+		{"runner returns nothing", runner(func(context.Context, *callback.Call) (*callback.Result, error) { return nil, nil }), "GET", "E3/hello/" + credentialSecret, "", "", 200},
+		{"runner returns no JSON", runner(func(context.Context, *callback.Call) (*callback.Result, error) {
+			return &callback.Result{Data: []callback.Field{{Name: "RESPONSE_HEADERS", Value: json.RawMessage("{")}}}, nil
+		}), "GET", "E3/hello/" + credentialSecret, "", "", 500},
+		{"ClientIP panics", func(h *callback.Handler) {
+			h.ClientIP = func(r *http.Request) string { panic(r.URL.String() + panicValue) }
+		}, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken, "", "", 500},
+		{"log panics when refused", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/hello/" + guessedSecret, "", "", 403},
+		{"log panics", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/throws/" + credentialSecret + "?a=" + queryToken, "", "", 0},
+		{"log panics in the run", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/outbound/" + credentialSecret, "", "", 0},
+		{"log panics after a panic", func(h *callback.Handler) {
+			h.Logger = slog.New(panickingLog{})
+			h.ClientIP = func(*http.Request) string { panic(panicValue) }
+		}, "GET", "E3/hello/" + credentialSecret, "", "", 0},
+		{"host aborts", runner(func(context.Context, *callback.Call) (*callback.Result, error) { panic(http.ErrAbortHandler) }), "GET", "E3/hello/" + credentialSecret, "", "", 0},
+		{"no fault", nil, "POST", "E3/hello/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 200},
+		{"no fault, with the server secret", func(h *callback.Handler) {
+			h.Runner = &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/server.js": {Data: []byte("for (;;) {}")}}}
+			timeout(h)
+		}, "GET", "E3/" + serverSecret + "/player?a=" + queryToken, "", "", 504},
+	}
+	seen := map[int]bool{}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var text, jsonText, errorLog textLog
+			options := &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}
+			h := secretHandler(slog.New(bothLogs{slog.NewTextHandler(&text, options), slog.NewJSONHandler(&jsonText, options)}))
+			if c.change != nil {
+				c.change(h)
+			}
+			server := httptest.NewUnstartedServer(h)
+			server.Config.ErrorLog = log.New(&errorLog, "", 0)
+			server.Start()
+			defer server.Close()
+
+			request := c.method + " /callback/" + c.path + " HTTP/1.1\r\nHost: x\r\nReferer: http://x/callback/" + c.path + "\r\n"
+			if c.header != "" {
+				request += c.header + "\r\n"
+			}
+			if c.body != "" && !strings.Contains(c.header, "Content-Length") && !strings.Contains(c.header, "Transfer-Encoding") {
+				request += fmt.Sprintf("Content-Length: %d\r\n", len(c.body))
+			}
+			answer := exchangeRaw(t, server.Listener.Addr().String(), request+"\r\n"+c.body, c.method)
+			if c.status != 0 {
+				assert.True(t, strings.HasPrefix(answer, fmt.Sprintf("HTTP/1.1 %d ", c.status)), answer)
+			}
+			seen[c.status] = true
+			server.Close() // ends what is under way
+			for where, text := range map[string]string{
+				"answer": answer, "text log": text.String(), "JSON log": jsonText.String(), "ErrorLog": errorLog.String(),
+			} {
+				assert.Empty(t, leaks(text), "%s: %s", where, text)
+			}
+		})
+	}
+	for _, status := range []int{200, 400, 403, 404, 405, 408, 413, 415, 500, 503, 504} {
+		assert.True(t, seen[status], "no case for %d", status)
+	}
+	// The search does find what it looks for.
+	for _, text := range []string{
+		"x" + credentialSecret, strings.ToUpper(serverSecret), fmt.Sprintf("%x", outboundPath), "dot" + hex.EncodeToString([]byte(queryToken)),
+		"Basic " + base64.StdEncoding.EncodeToString([]byte(outboundUser+":"+outboundPassword)), fmt.Sprint(sha256.Sum256([]byte(serverSecret))),
+	} {
+		assert.NotEmpty(t, leaks(text), text)
+	}
+}
+
+type marshaler func() ([]byte, error)
+
+func (f marshaler) MarshalJSON() ([]byte, error) { return f() }
+
+// exchangeRaw sends a request and returns the answer, of which there may be
+// none.
+func exchangeRaw(t *testing.T, addr, request, method string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, err = io.WriteString(conn, request)
+	require.NoError(t, err)
+	var raw bytes.Buffer
+	resp, err := http.ReadResponse(bufio.NewReader(io.TeeReader(conn, &raw)), &http.Request{Method: method})
+	if err != nil {
+		return raw.String()
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	assert.NoError(t, err)
+	return raw.String()
+}
+
+// Two calls at the limits of a Handler and a runner: their refusals as well
+// hold no secret.
+func TestSecretsAreNotSeenWhenOverloaded(t *testing.T) {
+	for _, limit := range []string{"MaxInFlight", "MaxStuck"} {
+		t.Run(limit, func(t *testing.T) {
+			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+			var text textLog
+			h := secretHandler(text.logger())
+			entered, release := make(chan struct{}), make(chan struct{})
+			h.Members = callback.Members{"bad": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+				close(entered)
+				<-release
+				return nil, nil
+			}}}
+			call := func(credential string) *httptest.ResponseRecorder {
+				rec := httptest.NewRecorder()
+				h.ServeHTTP(rec, httptest.NewRequest("GET", "/callback/E3/"+credential+"/"+credentialSecret+"?a="+queryToken, nil))
+				return rec
+			}
+			var first sync.WaitGroup
+			if limit == "MaxInFlight" {
+				h.MaxInFlight = 1
+				first.Go(func() { call("uncaught") })
+				<-entered
+			} else {
+				h.Runner.(*callback.GojaRunner).MaxStuck = 1
+				h.Timeout = 10 * time.Millisecond
+				assert.Equal(t, 504, call("uncaught").Code)
+				h.Timeout = 0
+			}
+			rec := call("hello")
+			assert.Equal(t, 503, rec.Code)
+			assert.JSONEq(t, `{"error":"overloaded"}`, rec.Body.String())
+			assert.NotEmpty(t, rec.Header().Get("Retry-After"))
+			close(release)
+			first.Wait()
+			assert.Empty(t, leaks(text.String()), text.String())
+			assert.Empty(t, leaks(rec.Body.String()+fmt.Sprint(rec.Header())))
+		})
+	}
+}
+
+// However a Secret is printed, alone or inside of something, it is not seen.
+func TestSecretIsNotPrinted(t *testing.T) {
+	secret := callback.NewSecret(credentialSecret)
+	type record struct {
+		Name    string
+		Secret  callback.Secret
+		Pointer *callback.Secret
+	}
+	var text textLog
+	for _, value := range []any{
+		secret, &secret, []callback.Secret{secret}, map[string]callback.Secret{"a": secret}, record{"a", secret, &secret}, &record{"a", secret, &secret},
+		fmt.Errorf("wrapped %v", secret),
+	} {
+		for _, verb := range []string{"%v", "%+v", "%s", "%q", "%x", "%X", "%#v"} {
+			assert.Empty(t, leaks(fmt.Sprintf(verb, value)), "%s of a %T", verb, value)
+		}
+		text.logger().Info("x", "value", value)
+	}
+	assert.Empty(t, leaks(text.String()))
+	assert.Contains(t, text.String(), "REDACTED")
+}
+
+// refusals are the ways to be refused, by the number of segments after the key.
+// All those of a number are to be told apart by nothing.
+var refusals = map[int]map[string]string{
+	1: {
+		"wrong server secret":  "E3/" + guessedSecret,
+		"unknown key":          "zz/" + serverSecret,
+		"other case":           "e3/" + serverSecret,
+		"no server secret":     "NoServer/" + serverSecret,
+		"credential's secret":  "E3/" + credentialSecret,
+		"almost":               "E3/" + serverSecret[:len(serverSecret)-1],
+		"too much":             "E3/" + serverSecret + "x",
+		"with a NUL":           "E3/" + serverSecret + "%00",
+		"empty":                "E3//",
+		"empty key":            "/" + serverSecret,
+		"long":                 "E3/" + strings.Repeat("x", 4096),
+		"slash in the segment": "E3%2Fhello/" + credentialSecret,
+	},
+	2: {
+		"wrong secret":              "E3/hello/" + guessedSecret,
+		"unknown credential":        "E3/nobody/" + credentialSecret,
+		"unknown key":               "zz/hello/" + credentialSecret,
+		"other's secret":            "E3/other/" + credentialSecret,
+		"server secret":             "E3/hello/" + serverSecret,
+		"wrong server secret":       "E3/" + guessedSecret + "/player",
+		"empty secret":              "E3/hello//",
+		"empty secret in the store": "E3/open//",
+		"empty credential":          "E3//" + credentialSecret,
+		"not a name":                "E3/he%20llo/" + credentialSecret,
+		"path":                      "E3/..%2Fhello/" + credentialSecret,
+		"NUL":                       "E3/hello%00/" + credentialSecret,
+		"other case":                "E3/Hello/" + credentialSecret,
+		"almost":                    "E3/hello/" + credentialSecret[:len(credentialSecret)-1],
+		"too much":                  "E3/hello/" + credentialSecret + "x",
+		"digest":                    "E3/hello/" + fmt.Sprintf("%x", sha256.Sum256([]byte(credentialSecret))),
+		"raw digest":                "E3/hello/" + url.PathEscape(string(fmt.Append(nil, sha256.Sum256([]byte(credentialSecret))))),
+		"long":                      "E3/hello/" + strings.Repeat("x", 4096),
+		"not UTF-8":                 "E3/hello/%ff%fe",
+		"retired":                   "E3/rotated/zq7-retired",
+	},
+	3: {
+		"wrong secret":       "E3/hello/" + guessedSecret + "/player",
+		"unknown credential": "E3/nobody/" + credentialSecret + "/player",
+		"unknown key":        "zz/hello/" + credentialSecret + "/player",
+		"empty secret":       "E3/hello//player",
+		"not a name":         "E3/he.llo/" + credentialSecret + "/player",
+		"server secret":      "E3/" + serverSecret + "/x/player",
+	},
+}
+
+// countingStore is a store that counts what it is asked.
+type countingStore struct {
+	mu    sync.Mutex
+	asked []string // "server" or "credential"
+}
+
+func (s *countingStore) Secrets(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kind := "server"
+	if credential != "" {
+		kind = "credential"
+	}
+	s.asked = append(s.asked, kind)
+	switch apiKey + "/" + credential {
+	case "E3/":
+		return []callback.Secret{callback.NewSecret(serverSecret)}, nil
+	case "E3/hello":
+		return []callback.Secret{callback.NewSecret(credentialSecret)}, nil
+	case "E3/other":
+		return []callback.Secret{callback.NewSecret(otherSecret)}, nil
+	case "E3/open":
+		return []callback.Secret{callback.NewSecret("")}, nil
+	case "E3/rotated":
+		return []callback.Secret{callback.NewSecret("zq7-new"), callback.NewSecret("zq7-newer")}, nil
+	}
+	return nil, nil
+}
+
+var dateLine = regexp.MustCompile(`(?m)^Date: .*\r\n`)
+
+// Of two refusals neither the bytes nor the work tell which it was: the store
+// is asked the same number of times, no script runs, nothing is logged.
+func TestRefusalsAreAlike(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	store := new(countingStore)
+	var text textLog
+	h := secretHandler(text.logger())
+	h.Secrets = store
+	h.Runner = callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) {
+		t.Error("the script ran")
+		return nil, nil
+	})
+	server := httptest.NewServer(h)
+	defer server.Close()
+	for _, method := range []string{"GET", "HEAD", "POST", "POST with a body"} {
+		method, body, _ := strings.Cut(method, " with a ")
+		head := fmt.Sprintf(" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		want := ""
+		for segments, kinds := range refusals {
+			asked := map[int][]string{1: {"server"}, 2: {"server", "credential"}, 3: {"credential"}}[segments]
+			for kind, path := range kinds {
+				for _, slash := range []string{"", "/"} {
+					if slash != "" && strings.HasSuffix(path, "/") {
+						continue
+					}
+					store.asked = nil
+					answer := exchangeRaw(t, server.Listener.Addr().String(), method+" /callback/"+path+slash+head, method)
+					answer = dateLine.ReplaceAllString(answer, "")
+					if want == "" {
+						want = answer
+						require.True(t, strings.HasPrefix(want, "HTTP/1.1 403 "), want)
+					}
+					assert.Equal(t, want, answer, "%s %s", method, kind)
+					assert.Equal(t, asked, store.asked, "%s %s", method, kind)
+				}
+			}
+		}
+	}
+	assert.Empty(t, text.String())
+}
+
+// A refusal's time tells nothing about why: samples of all kinds are taken in
+// turn, and of two kinds neither is slower both in most pairs and by much. That
+// a real difference would show, the last sample shows: a store that takes
+// longer for names it knows.
+func TestRefusalsTakeAlikeTime(t *testing.T) {
+	const rounds, calls = 400, 20
+	secrets := callback.SecretMap{"E3/": serverSecret, "E3/hello": credentialSecret}
+	fair := &callback.Handler{Secrets: secrets}
+	leaky := &callback.Handler{Secrets: storeFunc(func(ctx context.Context, apiKey, credential string) ([]callback.Secret, error) {
+		found, err := secrets.Secrets(ctx, apiKey, credential)
+		if credential != "" && len(found) > 0 {
+			for range 100 {
+				found[0] = callback.NewSecret(string(found[0][:]))
+			}
+		}
+		return found, err
+	})}
+	wrong := strings.Repeat("x", len(credentialSecret))
+	kinds := []struct {
+		name string
+		h    *callback.Handler
+		path string
+	}{
+		{"wrong secret", fair, "E3/hello/" + wrong},
+		{"almost right", fair, "E3/hello/" + credentialSecret[:len(credentialSecret)-1] + "x"},
+		{"right at the end", fair, "E3/hello/x" + credentialSecret[1:]},
+		{"unknown credential", fair, "E3/nobdy/" + wrong},
+		{"unknown key", fair, "E4/hello/" + wrong},
+		{"not a name", fair, "E3/he.lo/" + wrong},
+		{"leak", leaky, "E3/hello/" + wrong},
+	}
+	requests := make([]*http.Request, len(kinds))
+	for i, k := range kinds {
+		requests[i] = httptest.NewRequest("GET", "/callback/"+k.path, nil)
+	}
+	samples := make([][]time.Duration, len(kinds))
+	for range rounds {
+		for _, i := range rand.Perm(len(kinds)) { // what comes before a sample tells on it
+			w := discardResponse{http.Header{}}
+			begin := time.Now()
+			for range calls {
+				kinds[i].h.ServeHTTP(w, requests[i])
+			}
+			samples[i] = append(samples[i], time.Since(begin))
+		}
+	}
+	for i, k := range kinds[1:] {
+		slower := probabilityOfLess(samples[0], samples[i+1])
+		ratio := float64(median(samples[i+1])) / float64(median(samples[0]))
+		t.Logf("%s: slower than a wrong secret in %.1f %% of pairs, median %.3f times as long", k.name, 100*slower, ratio)
+		// By chance alone it is 50 % ± 2 % (one standard deviation) of pairs.
+		differs := math.Abs(slower-0.5) > 0.25 && math.Abs(ratio-1) > 0.1
+		assert.Equal(t, k.name == "leak", differs, k.name)
+	}
+}
+
+// probabilityOfLess is how probably a sample of a is less than one of b: the
+// Mann-Whitney statistic as a share of all pairs, with ties as halves.
+func probabilityOfLess(a, b []time.Duration) float64 {
+	b = slices.Clone(b)
+	slices.Sort(b)
+	wins := 0
+	for _, x := range a {
+		atMost := sort.Search(len(b), func(i int) bool { return b[i] > x })
+		below := sort.Search(len(b), func(i int) bool { return b[i] >= x })
+		wins += 2*(len(b)-atMost) + (atMost - below)
+	}
+	return float64(wins) / float64(2*len(a)*len(b))
+}
+
+func median(samples []time.Duration) time.Duration {
+	samples = slices.Clone(samples)
+	slices.Sort(samples)
+	return samples[len(samples)/2]
+}
+
+type discardResponse struct{ header http.Header }
+
+func (d discardResponse) Header() http.Header         { return d.header }
+func (d discardResponse) Write(p []byte) (int, error) { return len(p), nil }
+func (d discardResponse) WriteHeader(int)             {}
