@@ -1,0 +1,401 @@
+package callback
+
+import (
+	"encoding/json"
+	"math"
+	"math/big"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/dop251/goja"
+)
+
+// A jsonLimits says how much appendJSON may do.
+type jsonLimits struct {
+	maxBytes int         // of JSON text; no limit if 0
+	maxDepth int         // of arrays and objects; maxJSONDepth if 0
+	stop     func() bool // polled now and then; true interrupts the script; may be nil
+}
+
+// appendJSON appends JSON.stringify(v) to dst. It reports false, and appends
+// nothing, if that is undefined.
+//
+// It may run code of the script, and throws by panicking as goja does. So the
+// caller is a native function of vm or holds a [goja.Runtime.Try]. A script
+// can call such a function back without any code of its own in between; see
+// limitReentry.
+func appendJSON(dst []byte, vm *goja.Runtime, v goja.Value, lim jsonLimits) ([]byte, bool) {
+	e := newJSONEncoder(dst, vm, lim)
+	return e.append(v)
+}
+
+// jsonStringifyBuiltin returns a replacement for JSON.stringify.
+func jsonStringifyBuiltin(vm *goja.Runtime, lim jsonLimits) func(goja.FunctionCall) goja.Value {
+	return limitReentry(vm, "JSON.stringify", func(call goja.FunctionCall) goja.Value {
+		e := newJSONEncoder(nil, vm, lim)
+		e.setReplacer(call.Argument(1))
+		e.setSpace(call.Argument(2))
+		text, ok := e.append(call.Argument(0))
+		if !ok {
+			return goja.Undefined()
+		}
+		return vm.ToValue(string(text))
+	})
+}
+
+// jsonEncoder is the state of JSON.stringify.
+type jsonEncoder struct {
+	vm       *goja.Runtime
+	dst      []byte
+	base     int // where the JSON text begins in dst
+	lim      jsonLimits
+	steps    int
+	stack    []*goja.Object // the arrays and objects being written
+	replacer goja.Callable  // may be nil
+	list     []jsonKey      // the properties to write, if hasList
+	hasList  bool
+	gap      string
+}
+
+func newJSONEncoder(dst []byte, vm *goja.Runtime, lim jsonLimits) jsonEncoder {
+	if lim.maxDepth == 0 {
+		lim.maxDepth = maxJSONDepth
+	}
+	return jsonEncoder{vm: vm, dst: dst, base: len(dst), lim: lim}
+}
+
+func (e *jsonEncoder) setReplacer(v goja.Value) {
+	o, ok := v.(*goja.Object)
+	if !ok {
+		return
+	}
+	if e.replacer, ok = goja.AssertFunction(o); ok || !isArray(e.vm, o) {
+		return
+	}
+	e.hasList = true
+	seen := make(map[string]bool)
+	for i := range arrayLength(o) {
+		e.step()
+		v := o.Get(strconv.FormatInt(i, 10))
+		switch item := v.(type) {
+		case goja.String:
+		case *goja.Object:
+			if class := item.ClassName(); class != "Number" && class != "String" {
+				continue
+			}
+		default:
+			if !goja.IsNumber(v) {
+				continue
+			}
+		}
+		s := toJSString(e.vm, v)
+		text, _ := toWTF8(s)
+		if seen[text] {
+			continue
+		}
+		seen[text] = true
+		key := jsonKey{name: text}
+		if !utf8.ValidString(text) || strings.Contains(text, "\uFFFD") {
+			key = jsonKey{exact: s}
+		}
+		e.list = append(e.list, key)
+	}
+}
+
+func (e *jsonEncoder) setSpace(v goja.Value) {
+	if o, ok := v.(*goja.Object); ok {
+		switch o.ClassName() {
+		case "Number":
+			v = o.ToNumber()
+		case "String":
+			v = toJSString(e.vm, o)
+		}
+	}
+	if s, ok := v.(goja.String); ok {
+		e.gap = s.Substring(0, min(10, s.Length())).String()
+	} else if goja.IsNumber(v) {
+		e.gap = strings.Repeat(" ", int(max(0, min(10, v.ToInteger()))))
+	}
+}
+
+func (e *jsonEncoder) append(v goja.Value) ([]byte, bool) {
+	var holder *goja.Object
+	if e.replacer != nil {
+		holder = e.vm.NewObject()
+		jsonKey{}.define(e.vm, holder, v)
+	}
+	ok := e.property(holder, jsonKey{}, v)
+	e.checkSize(0)
+	return e.dst, ok
+}
+
+// step is called for every value. An array of a few bytes may have the length
+// 2⁵³, and a small graph may have any number of paths.
+func (e *jsonEncoder) step() {
+	e.steps++
+	if e.steps%jsonStopSteps == 0 && e.lim.stop != nil && e.lim.stop() {
+		panic(&goja.InterruptedError{})
+	}
+	e.checkSize(0)
+}
+
+// checkSize throws if n more bytes are too many.
+func (e *jsonEncoder) checkSize(n int) {
+	if limit := e.lim.maxBytes; limit > 0 && n > limit-(len(e.dst)-e.base) {
+		panic(e.vm.NewTypeError("JSON is longer than %d bytes", limit))
+	}
+}
+
+// property is SerializeJSONProperty of ECMA-262 for the property of holder
+// that has been read as v. The holder is nil if there is no replacer.
+func (e *jsonEncoder) property(holder *goja.Object, key jsonKey, v goja.Value) bool {
+	e.step()
+	if o, ok := v.(*goja.Object); ok {
+		v = e.toJSON(o, o, key)
+	} else if v != nil && goja.IsBigInt(v) {
+		v = e.toJSON(v.ToObject(e.vm), v, key)
+	}
+	if e.replacer != nil {
+		var err error
+		if v, err = e.replacer(holder, key.value(e.vm), orUndefined(v)); err != nil {
+			panic(err)
+		}
+	}
+	return e.value(v)
+}
+
+func (e *jsonEncoder) toJSON(o *goja.Object, this goja.Value, key jsonKey) goja.Value {
+	method, ok := o.Get("toJSON").(*goja.Object)
+	if !ok {
+		return this
+	}
+	call, ok := goja.AssertFunction(method)
+	if !ok {
+		return this
+	}
+	v, err := call(this, key.value(e.vm))
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (e *jsonEncoder) value(v goja.Value) bool {
+	switch v := v.(type) {
+	case nil, *goja.Symbol:
+		return false
+	case goja.String:
+		e.string(v)
+		return true
+	case *goja.Object:
+		return e.object(v)
+	}
+	switch {
+	case goja.IsNumber(v):
+		e.dst = appendJSONNumber(e.dst, v.ToFloat())
+	case goja.IsUndefined(v):
+		return false
+	case goja.IsNull(v):
+		e.dst = append(e.dst, "null"...)
+	case goja.IsBigInt(v):
+		panic(e.vm.NewTypeError("Do not know how to serialize a BigInt"))
+	default:
+		e.dst = strconv.AppendBool(e.dst, v.ToBoolean())
+	}
+	return true
+}
+
+var (
+	objectType    = reflect.TypeFor[map[string]any]()
+	arrayType     = reflect.TypeFor[[]any]()
+	bigIntType    = reflect.TypeFor[*big.Int]()
+	proxyType     = reflect.TypeFor[goja.Proxy]()
+	encodableType = reflect.TypeFor[goja.JsonEncodable]()
+	marshalerType = reflect.TypeFor[json.Marshaler]()
+)
+
+func (e *jsonEncoder) object(o *goja.Object) bool {
+	// The types that objects are exported as tell apart what goja itself keeps
+	// apart by unexported types.
+	class := o.ClassName()
+	switch typ := o.ExportType(); typ {
+	case objectType, arrayType:
+		switch class {
+		case "String":
+			return e.value(toJSString(e.vm, o))
+		case "RawJSON": // made by JSON.rawJSON
+			e.raw(o.Get("rawJSON").String())
+			return true
+		}
+	case bigIntType:
+		panic(e.vm.NewTypeError("Do not know how to serialize a BigInt"))
+	default:
+		if typ != proxyType && class != "Date" { // a Date is exported as a time.Time
+			if typ.Implements(encodableType) {
+				return e.value(e.vm.ToValue(o.Export().(goja.JsonEncodable).JsonEncodable()))
+			}
+			if typ.Implements(marshalerType) {
+				text, err := o.Export().(json.Marshaler).MarshalJSON()
+				if err != nil {
+					panic(e.vm.NewGoError(err))
+				}
+				e.raw(string(text))
+				return true
+			}
+		}
+		switch class {
+		case "Number":
+			return e.value(o.ToNumber())
+		case "String": // of Go
+			return e.value(toJSString(e.vm, o))
+		case "Boolean":
+			e.dst = strconv.AppendBool(e.dst, reflect.ValueOf(o.Export()).Bool())
+			return true
+		}
+		if _, ok := goja.AssertFunction(o); ok {
+			return false
+		}
+	}
+
+	if slices.Contains(e.stack, o) {
+		panic(e.vm.NewTypeError("Converting circular structure to JSON"))
+	}
+	if len(e.stack) >= e.lim.maxDepth {
+		panic(e.vm.NewTypeError("JSON is nested deeper than %d levels", e.lim.maxDepth))
+	}
+	e.stack = append(e.stack, o)
+	if isArray(e.vm, o) {
+		e.elements(o)
+	} else {
+		e.members(o)
+	}
+	e.stack = e.stack[:len(e.stack)-1]
+	return true
+}
+
+func (e *jsonEncoder) elements(o *goja.Object) {
+	n := arrayLength(o)
+	e.dst = append(e.dst, '[')
+	for i := range n {
+		if i > 0 {
+			e.dst = append(e.dst, ',')
+		}
+		e.newline(0)
+		name := strconv.FormatInt(i, 10)
+		if !e.property(o, jsonKey{name: name}, o.Get(name)) {
+			e.dst = append(e.dst, "null"...)
+		}
+	}
+	if n > 0 {
+		e.newline(1)
+	}
+	e.dst = append(e.dst, ']')
+}
+
+func (e *jsonEncoder) members(o *goja.Object) {
+	e.dst = append(e.dst, '{')
+	start := len(e.dst)
+	if e.hasList {
+		for _, key := range e.list {
+			e.member(o, key, start)
+		}
+	} else if names := o.Keys(); !slices.ContainsFunc(names, inexact) {
+		for _, name := range names {
+			e.member(o, jsonKey{name: name}, start)
+		}
+	} else {
+		for _, key := range exactKeys(e.vm, o, names) {
+			e.member(o, key, start)
+		}
+	}
+	if len(e.dst) > start {
+		e.newline(1)
+	}
+	e.dst = append(e.dst, '}')
+}
+
+// member writes a member of the object whose members begin at start.
+func (e *jsonEncoder) member(o *goja.Object, key jsonKey, start int) {
+	v := key.get(e.vm, o)
+	mark := len(e.dst)
+	if mark > start {
+		e.dst = append(e.dst, ',')
+	}
+	e.newline(0)
+	if key.exact != nil {
+		e.string(key.exact)
+	} else {
+		e.dst = appendJSONString(e.dst, key.name)
+	}
+	e.dst = append(e.dst, ':')
+	if e.gap != "" {
+		e.dst = append(e.dst, ' ')
+	}
+	if !e.property(o, key, v) {
+		e.dst = e.dst[:mark]
+	}
+}
+
+// newline starts a line which is indented outdent levels less than usual.
+func (e *jsonEncoder) newline(outdent int) {
+	if e.gap == "" {
+		return
+	}
+	e.dst = append(e.dst, '\n')
+	for range len(e.stack) - outdent {
+		e.dst = append(e.dst, e.gap...)
+	}
+}
+
+func (e *jsonEncoder) raw(text string) {
+	e.checkSize(len(text))
+	e.dst = append(e.dst, text...)
+}
+
+func (e *jsonEncoder) string(s goja.String) {
+	if e.lim.maxBytes > 0 {
+		e.checkSize(s.Length()) // before it is converted
+	}
+	text := s.String()
+	if !inexact(text) {
+		e.dst = appendJSONString(e.dst, text)
+		return
+	}
+	e.dst = append(e.dst, '"')
+	for i := 0; i < s.Length(); i++ {
+		r, size := runeAt(s, i)
+		if utf16.IsSurrogate(r) {
+			e.dst = append(e.dst, `\u`...)
+			e.dst = strconv.AppendUint(e.dst, uint64(r), 16)
+			continue
+		}
+		e.dst = appendJSONEscaped(e.dst, string(r))
+		i += size - 1
+	}
+	e.dst = append(e.dst, '"')
+}
+
+// appendJSONNumber appends f as Number.prototype.toString has it, and null for
+// what JSON has no number for.
+func appendJSONNumber(dst []byte, f float64) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return append(dst, "null"...)
+	}
+	abs := math.Abs(f)
+	if abs < 1e15 && f == math.Trunc(f) {
+		return strconv.AppendInt(dst, int64(f), 10) // -0 is 0 here
+	}
+	if abs >= 1e-6 && abs < 1e21 {
+		return strconv.AppendFloat(dst, f, 'f', -1, 64)
+	}
+	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
+	if n := len(dst); dst[n-2] == '0' && dst[n-3] == '-' { // e-07 is e-7
+		dst[n-2] = dst[n-1]
+		dst = dst[:n-1]
+	}
+	return dst
+}
