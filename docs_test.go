@@ -1,0 +1,452 @@
+package callback
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A docExample is a fenced js block of docs/scripts.md.
+type docExample struct {
+	line   int // of docs/scripts.md
+	source string
+	answer string // the http block that follows, if there is one
+}
+
+// docExamples reads the examples of docs/scripts.md. A block that begins with
+// the name of a module is that module and no example.
+func docExamples(t *testing.T) (examples []docExample, modules map[string]string) {
+	t.Helper()
+	page, err := os.ReadFile("docs/scripts.md")
+	require.NoError(t, err)
+	modules = map[string]string{}
+	fence := regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+	end := 0
+	for _, m := range fence.FindAllSubmatchIndex(page, -1) {
+		language, source := string(page[m[2]:m[3]]), string(page[m[4]:m[5]])
+		first, _, _ := strings.Cut(source, "\n")
+		module, isModule := strings.CutPrefix(first, "// modules/")
+		switch {
+		case language == "js" && isModule:
+			modules["modules/"+module] = source
+		case language == "js":
+			examples = append(examples, docExample{line: 1 + bytes.Count(page[:m[0]], []byte("\n")), source: source})
+		case language == "http":
+			require.Empty(t, strings.TrimSpace(string(page[end:m[0]])), "an http block belongs right behind its script")
+			examples[len(examples)-1].answer = source
+		}
+		end = m[1]
+	}
+	require.NotEmpty(t, examples)
+	return examples, modules
+}
+
+// request makes the request that an example begins with:
+// "// GET /player?query" or "// POST ?query type; x-signature=… body".
+func (e docExample) request(t *testing.T) *http.Request {
+	t.Helper()
+	first, _, _ := strings.Cut(e.source, "\n")
+	const url = "/callback/E3/example/s3cret"
+	if rest, ok := strings.CutPrefix(first, "// POST "); ok {
+		query := ""
+		if strings.HasPrefix(rest, "?") {
+			query, rest, _ = strings.Cut(rest, " ")
+		}
+		contentType, body, _ := strings.Cut(rest, " ")
+		header := http.Header{}
+		if bare, ok := strings.CutSuffix(contentType, ";"); ok {
+			var set string
+			set, body, _ = strings.Cut(body, " ")
+			name, value, _ := strings.Cut(set, "=")
+			header.Set(name, value)
+			contentType = bare
+		}
+		r := httptest.NewRequest(http.MethodPost, url+query, strings.NewReader(body))
+		r.Header = header
+		r.Header.Set("Content-Type", contentType)
+		return r
+	}
+	target, _ := strings.CutPrefix(first, "// GET ")
+	if target == first {
+		target = ""
+	}
+	return httptest.NewRequest(http.MethodGet, url+target, nil)
+}
+
+// comments gives what stands behind the marker in the example's comments.
+func (e docExample) comments(marker string) []string {
+	var found []string
+	for line := range strings.Lines(e.source) {
+		if _, comment, ok := strings.Cut(line, "// "+marker+" "); ok {
+			found = append(found, strings.TrimSuffix(comment, "\n"))
+		}
+	}
+	return found
+}
+
+// TestScriptsPage runs each example of docs/scripts.md and compares the answer
+// with the one that the page gives.
+func TestScriptsPage(t *testing.T) {
+	t.Parallel()
+	examples, modules := docExamples(t)
+	for _, example := range examples {
+		t.Run(fmt.Sprintf("line %d", example.line), func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"callbacks/example.js": example.source}
+			for name, source := range modules {
+				files[name] = source
+			}
+			var log logLines
+			h := &Handler{
+				Runner:  &GojaRunner{Scripts: tree(files)},
+				Secrets: SecretMap{"E3/example": "s3cret"},
+				HTTP:    fakeUpstream(),
+				Members: docMembers(),
+				Logger:  slog.New(&log),
+			}
+			if strings.Contains(example.source, "REQUEST_HEADERS") {
+				h.RequestHeaders = []string{"X-Signature"}
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, example.request(t))
+
+			if want := example.comments("log:"); want != nil {
+				require.Equal(t, want, log.lines)
+			}
+			if example.answer != "" {
+				head, body, _ := strings.Cut(example.answer, "\n\n")
+				status, fields, _ := strings.Cut(head, "\n")
+				require.Equal(t, status, fmt.Sprint(w.Code), log.lines)
+				require.Equal(t, strings.TrimSuffix(body, "\n"), w.Body.String())
+				want := http.Header{}
+				for field := range strings.Lines(fields + "\n") {
+					name, value, _ := strings.Cut(strings.TrimSpace(field), ": ")
+					want.Add(name, value)
+				}
+				for name, values := range want {
+					require.Equal(t, values, w.Header().Values(name))
+				}
+				return
+			}
+			want := example.comments("→")
+			require.Len(t, want, 1, "an example says what it answers")
+			require.Equal(t, want[0], w.Body.String(), log.lines)
+		})
+	}
+}
+
+// TestScriptsPageIsComplete holds the page against the members there are.
+func TestScriptsPageIsComplete(t *testing.T) {
+	t.Parallel()
+	examples, _ := docExamples(t)
+	var all strings.Builder
+	for _, e := range examples {
+		all.WriteString(e.source)
+	}
+	for _, class := range []string{"Spark", "SparkPlayer", "SparkLog", "SparkHttp", "SparkHttpResponse"} {
+		for _, name := range carriedBy(class) {
+			require.Regexp(t, `\.`+name+`\b`, all.String(), "%s.%s has no example", class, name)
+		}
+	}
+}
+
+// TestScriptsPageLimits holds the page's table against the limits there are.
+func TestScriptsPageLimits(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/scripts.md")
+	require.NoError(t, err)
+	for of, limit := range map[string]string{
+		"a run, waiting included":    fmt.Sprintf("%g s", DefaultTimeout.Seconds()),
+		"an outbound request":        fmt.Sprintf("%g s, changed by the second argument of `getHttp`", DefaultHTTPTimeout.Seconds()),
+		"outbound requests of a run": fmt.Sprint(DefaultMaxHTTPCalls),
+		"an outbound answer":         fmt.Sprintf("%d MiB", DefaultMaxHTTPBody>>20),
+		"the request's body":         fmt.Sprintf("%d MiB", DefaultMaxBody>>20),
+		"the answer's body":          fmt.Sprintf("%d MiB", DefaultMaxResponse>>20),
+		"a script or module":         fmt.Sprintf("%d MiB", DefaultMaxScriptSize>>20),
+		"nested calls":               fmt.Sprint(maxCallStack),
+		"log lines of a run":         fmt.Sprintf("%d, each of %d KiB", maxLogLines, maxLogBytes>>10),
+	} {
+		require.Contains(t, string(page), "\n| "+of+" | "+limit+" | ")
+	}
+}
+
+// TestScriptsPageLinks follows the links inside the page.
+func TestScriptsPageLinks(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/scripts.md")
+	require.NoError(t, err)
+	anchors := []string{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllSubmatch(page, -1) {
+		text := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(string(heading[1])), "")
+		anchors = append(anchors, "#"+strings.ReplaceAll(text, " ", "-"))
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)]*)\)`).FindAllSubmatch(page, -1) {
+		target := string(link[1])
+		if strings.HasPrefix(target, "#") {
+			require.Contains(t, anchors, target)
+			continue
+		}
+		_, err := os.Stat("docs/" + target)
+		require.NoError(t, err)
+	}
+}
+
+// TestDeclarations holds spark.d.ts against the members there are, in their
+// order.
+func TestDeclarations(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("spark.d.ts")
+	require.NoError(t, err)
+	declared := map[string][]string{}
+	for _, m := range regexp.MustCompile(`(?ms)^interface (\w+) \{\n(.*?)^\}`).FindAllSubmatch(text, -1) {
+		names := []string{}
+		for _, member := range regexp.MustCompile(`(?m)^\t(\w+)\??[(:]`).FindAllSubmatch(m[2], -1) {
+			names = append(names, string(member[1]))
+		}
+		names = slices.Compact(names) // overloads
+		declared[string(m[1])] = names
+		for _, name := range names {
+			require.Regexp(t, `(?m)^\t/\*\* .+\. \*/\n\t`+name+`\b`, string(m[2]), "%s.%s has no line of documentation", m[1], name)
+		}
+	}
+	for _, class := range []string{"Spark", "SparkPlayer", "SparkHttp", "SparkHttpResponse", "SparkLog", "SparkDigest"} {
+		require.ElementsMatch(t, carriedBy(class), declared[class], class)
+		delete(declared, class)
+	}
+	require.Equal(t, map[string][]string{
+		"SparkPairs": {},
+		"SparkData":  {"REQUEST_BODY", "REQUEST_HEADERS"},
+		"SparkXml":   {"toString", "toXMLString"},
+	}, declared)
+	var globals []string
+	for _, m := range regexp.MustCompile(`(?m)^declare var (\w+):`).FindAllSubmatch(text, -1) {
+		globals = append(globals, string(m[1]))
+	}
+	require.Equal(t, []string{"Spark", "require", "requireOnce"}, globals)
+}
+
+// A diagnostic is a line of the TypeScript compiler's.
+var diagnostic = regexp.MustCompile(`(?m)^(\S+)\(\d+,\d+\): error (TS\d+): (.*)$`)
+
+// typeCheck runs the TypeScript compiler over the files and gives what it says
+// by file name.
+func typeCheck(t *testing.T, files ...string) map[string][]string {
+	t.Helper()
+	const compiler = "docs/typescript/node_modules/typescript/lib/tsc.js"
+	if _, err := os.Stat(compiler); err != nil {
+		t.Skip("no TypeScript compiler: run npm ci in docs/typescript")
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("no TypeScript compiler: node is not installed")
+	}
+	declarations, err := filepath.Abs("spark.d.ts")
+	require.NoError(t, err)
+	args := []string{compiler, "--noEmit", "--allowJs", "--checkJs", "--pretty", "false", "--target", "es2022", "--lib", "es2022", declarations}
+	output, err := exec.CommandContext(t.Context(), node, append(args, files...)...).CombinedOutput()
+	said := map[string][]string{}
+	for _, m := range diagnostic.FindAllStringSubmatch(string(output), -1) {
+		said[filepath.Base(m[1])] = append(said[filepath.Base(m[1])], m[2]+" "+m[3])
+	}
+	if err != nil {
+		require.NotEmpty(t, diagnostic.FindString(string(output)), "%v: %s", err, output)
+	}
+	return said
+}
+
+// TestDeclarationsFitThePage compiles the page's examples against spark.d.ts.
+func TestDeclarationsFitThePage(t *testing.T) {
+	t.Parallel()
+	examples, modules := docExamples(t)
+	dir := t.TempDir()
+	var files []string
+	write := func(name, source string) {
+		file := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+		files = append(files, file)
+	}
+	page, err := os.ReadFile("docs/scripts.md")
+	require.NoError(t, err)
+	added := regexp.MustCompile("(?ms)^```ts\n(.*?)^```$").FindSubmatch(page)
+	require.NotNil(t, added)
+	write("host.d.ts", string(added[1])+"\ndeclare var total: number; declare var loads: number;\n") // the latter are assigned undeclared
+	for name, source := range modules {
+		write(strings.ReplaceAll(name, "/", "-"), source)
+	}
+	want := map[string][]string{}
+	for _, e := range examples {
+		name := fmt.Sprintf("example%d.js", e.line)
+		write(name, "(function () {\n"+e.source+"\n})();\n")
+		// These show what happens to what is wrong.
+		if strings.Contains(e.source, "Spark.setScriptData({}, 1)") {
+			want[name] = []string{"TS2769 No overload matches this call."}
+		}
+		if strings.Contains(e.source, "Spark.runtimeCollection") {
+			want[name] = []string{"TS2339 Property 'runtimeCollection' does not exist on type 'Spark'."}
+		}
+	}
+	require.Len(t, want, 2)
+	require.Equal(t, want, typeCheck(t, files...))
+}
+
+// TestSampleScripts checks the scripts of the examples, by Check and by the
+// TypeScript compiler.
+func TestSampleScripts(t *testing.T) {
+	t.Parallel()
+	trees := map[string]bool{}
+	for _, pattern := range []string{"examples/*/callbacks", "examples/*/*/callbacks"} {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, dir := range found {
+			trees[filepath.Dir(dir)] = true
+		}
+	}
+	require.NotEmpty(t, trees)
+	for root := range trees {
+		members := addedMembers(t, root)
+		problems, err := Check(os.DirFS(root), members...)
+		require.NoError(t, err)
+		require.Empty(t, problems, root)
+
+		added := filepath.Join(t.TempDir(), "host.d.ts")
+		declaration := "interface Spark {\n"
+		for _, name := range members {
+			if !slices.Contains(carriedBy("Spark"), name) {
+				declaration += "\t" + name + ": any;\n"
+			}
+		}
+		declaration += "}\n"
+		if slices.Contains(members, "getPlayer") {
+			declaration += "interface SparkPlayer { [name: string]: any }\n"
+		}
+		require.NoError(t, os.WriteFile(added, []byte(declaration), 0o600))
+		shared, err := filepath.Glob(root + "/modules/*.js")
+		require.NoError(t, err)
+		scripts, err := filepath.Glob(root + "/[cs]*/*.js") // callbacks, system
+		require.NoError(t, err)
+		for _, script := range scripts {
+			t.Run(script, func(t *testing.T) {
+				t.Parallel()
+				require.Empty(t, typeCheck(t, append([]string{added, script}, shared...)...))
+			})
+		}
+	}
+}
+
+// addedMembers finds what the host of a sample adds to Spark: any name in
+// quotes in its Go files may be one.
+func addedMembers(t *testing.T, root string) []string {
+	t.Helper()
+	sources, err := filepath.Glob(strings.Join(strings.Split(filepath.ToSlash(root), "/")[:2], "/") + "/*.go")
+	require.NoError(t, err)
+	var names []string
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`"([a-z]\w+)"`).FindAllSubmatch(text, -1) {
+			if name := string(m[1]); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// logLines is a slog.Handler that keeps what scripts log.
+type logLines struct{ lines []string }
+
+func (l *logLines) Enabled(context.Context, slog.Level) bool { return true }
+func (l *logLines) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *logLines) WithGroup(string) slog.Handler            { return l }
+func (l *logLines) Handle(_ context.Context, r slog.Record) error {
+	l.lines = append(l.lines, r.Level.String()+" "+r.Message)
+	return nil
+}
+
+// docMembers are what the page says its host has added.
+func docMembers() Members {
+	return Members{"loadPlayer": {
+		Script: `function (host) {
+			return function loadPlayer(id) {
+				return {
+					getPlayerId: function () { return id; },
+					getDisplayName: function () { return host.name(id); }
+				};
+			};
+		}`,
+		Funcs: map[string]HostFunc{"name": func(_ context.Context, _ *Call, args Args) (any, error) {
+			var id string
+			if err := args.Scan(&id); err != nil {
+				return nil, err
+			}
+			if id == "p0" {
+				return nil, errors.New("no such player")
+			}
+			return "Player " + id, nil
+		}},
+	}}
+}
+
+// fakeUpstream is the world outside of the page's examples.
+func fakeUpstream() HTTPDoer {
+	return HTTPDoerFunc(func(r *http.Request) (*http.Response, error) {
+		switch r.URL.Host {
+		case "down.example":
+			return nil, errors.New("connection refused")
+		case "slow.example":
+			select {
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			case <-time.After(time.Minute):
+				return nil, errors.New("not awaited")
+			}
+		}
+		w := httptest.NewRecorder()
+		switch r.URL.Path {
+		case "/":
+			io.WriteString(w, "<a/>")
+		case "/rates":
+			io.WriteString(w, `{"EUR":1,"USD":1.1}`)
+		case "/feed":
+			io.WriteString(w, `<feed><title>Arms &amp; more</title><item id="1">Sword</item><item id="2">Bow</item></feed>`)
+		case "/missing":
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, "no such thing")
+		case "/login":
+			w.Header()["X-Shop"] = []string{"a", "b"}
+			w.Header()["Set-Cookie"] = []string{"sid=1; Path=/", "lang=en"}
+		case "/headers":
+			headers := map[string]string{}
+			for _, name := range []string{"Authorization", "X-Key"} {
+				headers[name] = r.Header.Get(name)
+			}
+			w.Write(mustJSON(headers))
+		default:
+			said := []string{r.Method, r.URL.Path}
+			if r.Body != nil {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					return nil, err
+				}
+				said = append(said, r.Header.Get("Content-Type"), string(body))
+			}
+			io.WriteString(w, strings.Join(slices.DeleteFunc(said, func(s string) bool { return s == "" }), " "))
+		}
+		return w.Result(), nil
+	})
+}

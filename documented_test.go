@@ -1,0 +1,140 @@
+package callback
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// carriedMembers are all the members that the contract promises, by the
+// expression that gives their object, as "name" for a function and "name:type"
+// for what else typeof says. The list is the contract's own words, not the
+// library's.
+var carriedMembers = map[string]string{
+	"this": "Spark:object require requireOnce",
+	"Spark": `getData data:object setScriptData getScriptData removeScriptData removeAllScriptData
+		setScriptError getScriptError removeScriptError removeAllScriptErrors hasScriptErrors
+		getLog getHttp getDigester exit getRemainingMilliseconds currentStack getCredentialType
+		getSessionId getClientIp getPlayer player:object`,
+	"Spark.getPlayer()": "getPlayerId",
+	"Spark.player":      "getPlayerId",
+	"Spark.getLog()":    "debug info warn error getLevel setLevel",
+	"Spark.getHttp('http://h.test/')": `setBasicAuth setHeaders get delete postForm postJson postString postXml
+		putForm putJson putString putXml`,
+	"Spark.getHttp('http://h.test/').get()":                  "getResponseCode getResponseString getResponseJson getResponseXml getHeaders getCookies",
+	"Spark.getHttp('http://h.test/').get().getResponseXml()": "toString toXMLString",
+	"Spark.getDigester()": `hmacMd5Hex hmacMd5Base64 hmacMd5HexWithHexKey hmacMd5Base64WithBase64Key
+		hmacSha1Hex hmacSha1Base64 hmacSha1HexWithHexKey hmacSha1Base64WithBase64Key
+		hmacSha256Hex hmacSha256Base64 hmacSha256HexWithHexKey hmacSha256Base64WithBase64Key
+		hmacSha384Hex hmacSha384Base64 hmacSha384HexWithHexKey hmacSha384Base64WithBase64Key
+		hmacSha512Hex hmacSha512Base64 hmacSha512HexWithHexKey hmacSha512Base64WithBase64Key
+		md2Hex md2Base64 md5Hex md5Base64 sha1Hex sha1Base64 sha256Hex sha256Base64
+		sha384Hex sha384Base64 sha512Hex sha512Base64`,
+}
+
+// runSource runs a script for a player, with an upstream that answers <a/>, and
+// gives what it has set as r.
+func runSource(t *testing.T, source string, r any) {
+	t.Helper()
+	runner := &GojaRunner{Scripts: tree(map[string]string{"callbacks/x.js": source})}
+	result, err := runner.RunScript(t.Context(), &Call{Credential: "x", PlayerID: "p1", HTTP: fakeUpstream()})
+	require.NoError(t, err, source)
+	require.Len(t, result.Data, 1)
+	require.NoError(t, json.Unmarshal(result.Data[0].Value, r))
+}
+
+func TestEveryMemberIsCarried(t *testing.T) {
+	t.Parallel()
+	for object, list := range carriedMembers {
+		want := map[string]string{}
+		var script strings.Builder
+		script.WriteString("var types = {}, o = " + object + ";\n")
+		for _, member := range strings.Fields(list) {
+			name, kind, ok := strings.Cut(member, ":")
+			if !ok {
+				kind = "function"
+			}
+			want[name] = kind
+			script.WriteString("types." + name + " = typeof o." + name + ";\n")
+		}
+		script.WriteString("Spark.setScriptData('types', types);")
+		var got map[string]string
+		runSource(t, script.String(), &got)
+		require.Equal(t, want, got, object)
+	}
+}
+
+// The members that a for in over an object shows are those and no others.
+func TestNoMemberBesides(t *testing.T) {
+	t.Parallel()
+	for object, list := range carriedMembers {
+		if object == "this" || strings.HasSuffix(object, "getResponseXml()") {
+			continue
+		}
+		var got []string
+		runSource(t, "var names = []; for (var name in "+object+") names.push(name);\nSpark.setScriptData('names', names);", &got)
+		var want []string
+		for _, member := range strings.Fields(list) {
+			name, _, _ := strings.Cut(member, ":")
+			want = append(want, name)
+		}
+		require.ElementsMatch(t, want, got, object)
+	}
+}
+
+// What the library does not carry says so, and never "is not a function".
+func TestDocumentedMembersSayThatAHostCanSupplyThem(t *testing.T) {
+	t.Parallel()
+	for class, object := range map[string]string{"Spark": "Spark", "SparkPlayer": "Spark.getPlayer()"} {
+		names := strings.Fields(documented(class))
+		require.NotEmpty(t, names)
+		var got map[string]string
+		runSource(t, `var said = {}, o = `+object+`;
+			`+string(mustJSON(names))+`.forEach(function (name) {
+				try { o[name](1); said[name] = "returned" } catch (e) { said[name] = e.constructor.name + ": " + e.message }
+			});
+			Spark.setScriptData("said", said);`, &got)
+		for _, name := range names {
+			require.Equal(t, "Error: "+class+"."+name+" is not supplied: the host of these scripts can supply it", got[name])
+		}
+	}
+	var got string
+	runSource(t, "Spark.setScriptData('t', typeof Spark.abracadabra)", &got)
+	require.Equal(t, "undefined", got)
+}
+
+func mustJSON(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func TestDocumentedLists(t *testing.T) {
+	t.Parallel()
+	classes := documentedClasses()
+	require.Len(t, slices.Compact(slices.Sorted(slices.Values(classes))), len(classes))
+	for _, class := range classes {
+		names := strings.Fields(documented(class))
+		require.NotEmpty(t, names, class)
+		require.Equal(t, strings.Join(names, " "), documented(class), class)
+		require.True(t, slices.IsSorted(names), class)
+		require.Len(t, slices.Compact(names), len(names), class)
+		for _, name := range names {
+			require.True(t, isName(name), name)
+			require.False(t, slices.Contains(carriedBy(class), name), "%s carries %s", class, name)
+		}
+	}
+	for _, class := range []string{"", "Other", "SparkHttp", "SparkHttpResponse", "SparkLog", "SparkDigest"} {
+		require.Empty(t, documented(class))
+	}
+	// What real scripts use most is known.
+	for _, name := range strings.Fields("runtimeCollection loadPlayer getGameDataService metaCollection getChallenge sendRequest " +
+		"getScheduler getCache getConfig getRedis getProperties getLeaderboards getTeams systemCollection") {
+		require.True(t, isDocumented("Spark", name), name)
+	}
+}

@@ -1,0 +1,360 @@
+package callback
+
+import "strings"
+
+// explainSyntax looks whether what the parser stumbled over is a form that the
+// original's engine, Rhino, had and JavaScript has not, and then says so in
+// e's message, at the place of the form. source is what was parsed.
+func explainSyntax(source string, e *ScriptError) {
+	if !strings.HasPrefix(e.Message, "SyntaxError: Unexpected ") || e.Line == 0 {
+		return
+	}
+	offset := offsetOf(source, e.Line, e.Column)
+	if offset < 0 {
+		return
+	}
+	at, message := rhinoForm(source, offset)
+	if message == "" {
+		return
+	}
+	e.Message = "SyntaxError: " + message
+	e.Line, e.Column = positionOf(source, at)
+}
+
+// rhinoForm finds the form whose syntax the parser did not know at offset.
+func rhinoForm(source string, offset int) (at int, message string) {
+	const e4x = "E4X is not JavaScript any more: "
+	rest := source[offset:]
+	tokens, k := tokenize(source, offset) // tokens[k] is the first at offset or after it
+	before := func(i int) string {        // the text of the i-th token before the error
+		if k-i < 0 {
+			return ""
+		}
+		return tokens[k-i].text
+	}
+	start := func(i int) int { return tokens[k-i].at }
+	word := ""
+	if k < len(tokens) {
+		word = tokens[k].text
+	}
+
+	switch {
+	case word == "each" && before(1) == "for":
+		return start(1), "`for each (… in …)` is not JavaScript any more: write `for (const x of Object.values(y))`"
+	case word == "if" && before(2) == "(" && before(3) == "catch":
+		return start(3), "`catch (e if …)` is not JavaScript any more: write `catch (e) { if (…) {…} else throw e }`"
+	case word == "for":
+		if open := enclosing(tokens, k); open >= 0 && isComprehension(tokens, k, open) {
+			if tokens[open].text == "[" {
+				return tokens[open].at, "`[… for (x in y)]` is not JavaScript any more: write `Object.keys(y).map(x => …)`"
+			}
+			return tokens[open].at, "`(… for (x in y))` is not JavaScript any more: write a `function*` or `Object.keys(y).map(x => …)`"
+		}
+	case word == "xml" && before(1) == "default", word == "default" && k+1 < len(tokens) && tokens[k+1].text == "xml":
+		return offset, e4x + "there is no `default xml namespace`"
+	case strings.HasPrefix(rest, "<!--") && !isOperand(before(1)):
+		return offset, "`<!--` is no comment here: write `//`"
+	case strings.HasPrefix(rest, ">") && strings.HasSuffix(source[:offset], "--") && isLineStart(source, offset-2):
+		return offset - 2, "`-->` is no comment here: write `//`"
+	case len(rest) > 1 && rest[0] == '<' && (isWordByte(rest[1]) || strings.IndexByte(">/!?{", rest[1]) >= 0):
+		return offset, e4x + "write the markup as a string, for SparkHttp.postXml as it is"
+	case strings.HasPrefix(rest, ".."):
+		return offset, e4x + "`x..name` has no short form, go down with `x.a.b.name`"
+	case strings.HasPrefix(rest, "@") && before(1) == ".":
+		return start(1), e4x + "write `x[\"@name\"]` for `x.@name`"
+	case strings.HasPrefix(rest, "@"):
+		return offset, e4x + "write `x[\"@name\"]` for an attribute"
+	case strings.HasPrefix(rest, "(") && before(1) == ".":
+		return start(1), e4x + "write `x.filter(e => …)` for `x.(…)`"
+	case strings.HasPrefix(rest, "*") && before(1) == ".":
+		return start(1), e4x + "write `Object.values(x)` for `x.*`"
+	case strings.HasPrefix(rest, "::"):
+		return offset, e4x + "write `x[\"ns:name\"]` for `x.ns::name`"
+	case strings.HasPrefix(rest, ":") && before(1) == ":":
+		return start(1), e4x + "write `x[\"ns:name\"]` for `x.ns::name`"
+	case len(rest) > 1 && rest[0] == '0' && rest[1] >= '0' && rest[1] <= '9':
+		return offset, "a number does not start with 0"
+	case before(1) == "yield":
+		return start(1), "`yield` belongs in a `function*`"
+	case before(1) == ")":
+		open := opening(tokens, k-1)
+		if open < 1 {
+			break
+		}
+		head := tokens[open-1].text
+		if head == "let" && word == "{" {
+			return tokens[open-1].at, "`let (x = …) {…}` is not JavaScript any more: write `{ let x = …; … }`"
+		}
+		if head == "let" {
+			return tokens[open-1].at, "`let (x = …) …` is not JavaScript any more: write `(x => …)(…)`"
+		}
+		for i := open - 1; i >= 0 && i >= open-2; i-- {
+			if tokens[i].text == "function" {
+				return tokens[i].at, "`function (x) x * 2` is not JavaScript any more: write `x => x * 2`, or braces and `return`"
+			}
+		}
+	}
+	return 0, ""
+}
+
+// isOperand reports whether after the token an operator can follow.
+func isOperand(text string) bool {
+	switch text {
+	case "", ";", "}", "{":
+		return false
+	}
+	return true
+}
+
+// isLineStart reports whether only white space is before offset in its line.
+func isLineStart(source string, offset int) bool {
+	line := source[strings.LastIndexAny(source[:offset], "\r\n")+1 : offset]
+	return strings.TrimSpace(line) == "" || strings.HasSuffix(strings.TrimSpace(line), ";")
+}
+
+// isComprehension reports whether the for at tokens[k] is the one of
+// [x for (… in …)] or (x for (… in …)).
+func isComprehension(tokens []sourceToken, k, open int) bool {
+	if tokens[open].text == "(" {
+		if open+1 == k {
+			return false
+		}
+		if open > 0 {
+			switch tokens[open-1].text {
+			case "if", "while", "for", "switch", "with", "catch":
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// enclosing finds the innermost bracket that is open before tokens[k], if it
+// is one of ( and [.
+func enclosing(tokens []sourceToken, k int) int {
+	depth := 0
+	for i := k - 1; i >= 0; i-- {
+		switch tokens[i].text {
+		case ")", "]", "}":
+			depth++
+		case "(", "[":
+			if depth == 0 {
+				return i
+			}
+			depth--
+		case "{":
+			if depth == 0 {
+				return -1
+			}
+			depth--
+		}
+	}
+	return -1
+}
+
+// opening finds the bracket that tokens[k] closes.
+func opening(tokens []sourceToken, k int) int {
+	depth := 0
+	for i := k; i >= 0; i-- {
+		switch tokens[i].text {
+		case ")", "]", "}":
+			depth++
+		case "(", "[", "{":
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// A sourceToken is a word, or a byte that is none; strings, templates and
+// regular expressions are one token whose text is its first byte.
+type sourceToken struct {
+	at   int
+	text string
+}
+
+// tokenize splits source up to the second token from offset on, and returns the
+// index of the first of those.
+//
+// It goes over text that the parser has understood, so that it can be simple:
+// where it takes a slash for the wrong thing, the damage ends with the line.
+func tokenize(source string, offset int) (tokens []sourceToken, k int) {
+	k = -1
+	for i := 0; i < len(source); {
+		c := source[i]
+		end := i + 1
+		text := source[i:end]
+		switch {
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+			i++
+			continue
+		case strings.HasPrefix(source[i:], "//"):
+			i = endOfLine(source, i)
+			continue
+		case strings.HasPrefix(source[i:], "/*"):
+			j := strings.Index(source[i+2:], "*/")
+			if j < 0 {
+				i = len(source)
+				continue
+			}
+			i += j + 4
+			continue
+		case c == '"' || c == '\'':
+			end = endOfQuote(source, i, c)
+		case c == '`':
+			end = endOfTemplate(source, i)
+		case c == '/' && startsRegExp(tokens):
+			end = endOfRegExp(source, i)
+		case isWordByte(c):
+			for end < len(source) && isWordByte(source[end]) {
+				end++
+			}
+			text = source[i:end]
+		}
+		if k < 0 && end > offset {
+			k = len(tokens)
+		}
+		tokens = append(tokens, sourceToken{i, text})
+		if k >= 0 && len(tokens) > k+1 {
+			return tokens, k
+		}
+		i = end
+	}
+	if k < 0 {
+		k = len(tokens)
+	}
+	return tokens, k
+}
+
+// isWordByte reports whether c is of a name or number; beyond ASCII all is.
+func isWordByte(c byte) bool {
+	return c == '_' || c == '$' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= 0x80
+}
+
+func startsRegExp(before []sourceToken) bool {
+	if len(before) == 0 {
+		return true
+	}
+	switch last := before[len(before)-1].text; last {
+	case "return", "typeof", "case", "in", "of", "delete", "void", "throw", "new", "else", "do", "instanceof":
+		return true
+	case ")", "]", "}", `"`, "'", "`", "/":
+		return false
+	default:
+		return !isWordByte(last[0])
+	}
+}
+
+func endOfLine(source string, i int) int {
+	if j := strings.IndexAny(source[i:], "\r\n"); j >= 0 {
+		return i + j
+	}
+	return len(source)
+}
+
+func endOfQuote(source string, i int, quote byte) int {
+	for i++; i < len(source); i++ {
+		switch source[i] {
+		case '\\':
+			i++
+		case quote:
+			return i + 1
+		case '\n':
+			return i
+		}
+	}
+	return len(source)
+}
+
+func endOfRegExp(source string, i int) int {
+	class := false
+	for i++; i < len(source); i++ {
+		switch source[i] {
+		case '\\':
+			i++
+		case '[':
+			class = true
+		case ']':
+			class = false
+		case '\n':
+			return i
+		case '/':
+			if !class {
+				return i + 1
+			}
+		}
+	}
+	return len(source)
+}
+
+func endOfTemplate(source string, i int) int {
+	depth := 0
+	for i++; i < len(source); i++ {
+		switch c := source[i]; {
+		case c == '\\':
+			i++
+		case c == '`' && depth == 0:
+			return i + 1
+		case c == '`':
+			i = endOfTemplate(source, i) - 1
+		case depth > 0 && (c == '"' || c == '\''):
+			i = endOfQuote(source, i, c) - 1
+		case c == '$' && depth == 0 && strings.HasPrefix(source[i:], "${"):
+			depth = 1
+			i++
+		case c == '{' && depth > 0:
+			depth++
+		case c == '}' && depth > 0:
+			depth--
+		}
+	}
+	return len(source)
+}
+
+// offsetOf finds a position of the parser's: its lines end as JavaScript's do.
+func offsetOf(source string, line, column int) int {
+	offset := 0
+	for range line - 1 {
+		n := lineLength(source[offset:])
+		if n < 0 {
+			return -1
+		}
+		offset += n
+	}
+	if offset += column - 1; offset < 0 || offset >= len(source) {
+		return -1
+	}
+	return offset
+}
+
+// positionOf is the parser's position for an offset.
+func positionOf(source string, offset int) (line, column int) {
+	line = 1
+	start := 0
+	for {
+		n := lineLength(source[start:])
+		if n < 0 || start+n > offset {
+			return line, offset - start + 1
+		}
+		start += n
+		line++
+	}
+}
+
+// lineLength is the length of the first line with its end, or -1 if it is the
+// last.
+func lineLength(s string) int {
+	i := strings.IndexAny(s, "\n\r\u2028\u2029")
+	if i < 0 {
+		return -1
+	}
+	switch {
+	case strings.HasPrefix(s[i:], "\r\n"):
+		return i + 2
+	case s[i] == '\n' || s[i] == '\r':
+		return i + 1
+	}
+	return i + len("\u2028")
+}
