@@ -1,0 +1,211 @@
+// Package sandbox runs scripts that nobody has to trust: a [Runner] is a
+// [callback.ScriptRunner] over a pool of child processes.
+//
+//	func main() {
+//		sandbox.Main() // in a child process it does not return
+//
+//		runner := &sandbox.Runner{Scripts: os.DirFS("cloudcode")}
+//		defer runner.Close()
+//		http.ListenAndServe(":8080", &callback.Handler{Runner: runner, Secrets: secrets})
+//	}
+//
+// The children are this same program, started ahead of the calls they serve.
+// A child runs one call at a time; it compiles and runs the script in itself,
+// with the engine and the limits of [callback.GojaRunner], and everything a
+// script does to the world goes through the parent: outbound requests, log
+// lines, the host's members of Spark, the scripts' own files. A child that does
+// not stop at the deadline is killed and another takes its place.
+//
+// A test program is a program like any other: its TestMain needs the line, too.
+//
+//	func TestMain(m *testing.M) {
+//		sandbox.Main()
+//		os.Exit(m.Run())
+//	}
+//
+// # Security considerations
+//
+// A script can make its child slow, large or dead, and with it its own call;
+// neither the host nor another call. On Linux a child has an empty environment,
+// no file and no socket but the pipes to its parent and no way to open one, a
+// limit on its memory, and ends when its parent does. It has the parent's user
+// and sees the parent's system calls: against an attacker who gets past the
+// engine and runs machine code in a child, use what the system offers besides
+// (seccomp, another user, a container); such an attacker can also disturb later
+// calls of the same child, unless MaxCalls is 1. The parent takes what comes
+// from a child for hostile.
+//
+// On other systems children end at the deadline all the same, but the rest is
+// not enforced; the log says so when the first child starts.
+//
+// The packages of the program are initialised in a child too, before main:
+// what they do there is done once per child.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os/exec"
+	"runtime"
+	"sync"
+
+	"example.com/callback"
+)
+
+// Defaults of the [Runner]'s limits: what a field that is zero means.
+const (
+	DefaultMaxMemory = 512 << 20
+	DefaultMaxCalls  = 10_000
+	DefaultMaxQueue  = callback.DefaultMaxQueue
+)
+
+// A Runner is a [callback.ScriptRunner] that runs each script in one of a pool
+// of child processes. It is used by pointer and its fields must not change once
+// it runs. The program's main must begin with [Main], and the Runner must be
+// closed when it is of no more use.
+//
+// It reads the same tree as [callback.GojaRunner], and edits are live at the
+// next request in the same way.
+type Runner struct {
+	// Scripts holds the tree of scripts. It is required.
+	Scripts fs.FS
+
+	// Processes is how many children there may be, and with it how many calls
+	// can be under way at once: one that waits for an outbound request keeps
+	// its child. Zero means 4 times GOMAXPROCS. They are started as they are
+	// needed, all of them by Start.
+	Processes int
+
+	// MaxMemory is how much memory a child may use, in bytes, beyond what the
+	// program takes when it starts. One that needs more dies, and the call
+	// fails. Zero means DefaultMaxMemory. Below 128 MiB not much can run.
+	MaxMemory int64
+
+	// MaxCalls is how many calls a child serves before another takes its
+	// place. Zero means DefaultMaxCalls.
+	MaxCalls int
+
+	// MaxQueue is how many calls may wait for a child, each until its
+	// deadline. Zero means DefaultMaxQueue. For one more, and for one that
+	// waited in vain, RunScript returns [callback.ErrOverloaded].
+	MaxQueue int
+
+	// MaxScriptSize is the longest script or module, in bytes. Zero means
+	// [callback.DefaultMaxScriptSize]. A longer one fails as if it did not
+	// compile.
+	MaxScriptSize int64
+
+	// Logger takes what goes wrong with children. nil means [slog.Default].
+	Logger *slog.Logger
+
+	command func() *exec.Cmd // for tests; nil means this program
+	lib     library
+
+	mu       sync.Mutex
+	begun    bool
+	closing  bool
+	failed   error               // for good: the program does not call Main
+	proved   bool                // it does
+	orders   chan struct{}       // children to start; nil until begun
+	ordered  int                 // children on order or starting up
+	live     int                 // children that have started up
+	all      map[*child]struct{} // processes, starting up or live
+	idle     []*child            // the one used last is last
+	waiting  []chan supply       // calls, the first is first; each is buffered
+	busy     int                 // calls under way
+	drained  chan struct{}       // closed when closing and no call is under way
+	ended    chan struct{}       // closed when the Runner has
+	children sync.WaitGroup      // goroutines that start up or end a child
+}
+
+var (
+	// ErrNoMain means that a process started as a child did not turn into
+	// one: the program's main, or a test's TestMain, does not begin with Main.
+	ErrNoMain = errors.New("callback/sandbox: child process did not reach sandbox.Main: call it first in main, or in TestMain")
+
+	// ErrClosed is returned by a [Runner] that is closed.
+	ErrClosed = errors.New("callback/sandbox: Runner is closed")
+
+	errNoScripts = errors.New("callback/sandbox: Runner has no Scripts")
+)
+
+// RunScript runs the script of call's credential in a child.
+func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.Result, error) {
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	main, files, err := r.lib.states(call)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		c, err := r.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s := &session{runner: r, child: c, ctx: ctx, call: call, main: main}
+		result, end, err := s.run(files)
+		c.calls++
+		switch {
+		case end == absent:
+			r.retire(c, "none")
+		case end == died:
+			r.retire(c, main)
+		case end == spent || c.calls >= or(r.MaxCalls, DefaultMaxCalls):
+			r.retire(c, "")
+		default:
+			r.release(c)
+		}
+		if end != absent || err != nil {
+			return result, err
+		}
+	}
+}
+
+// Start starts the first child and returns when it is ready, or with the reason
+// why it is not; the others follow on their own. It need not be called: it finds
+// out early whether the Runner can work, and spares the first calls a wait.
+func (r *Runner) Start(ctx context.Context) error {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	c, err := r.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	r.release(c)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range r.processes() {
+		r.order()
+	}
+	return nil
+}
+
+// Close waits for the calls under way, refuses new ones, and ends all
+// children. A Runner that was never used can be closed, and one can be closed
+// twice.
+func (r *Runner) Close() error { return r.Shutdown(context.Background()) }
+
+// or returns v, or def if v is the zero value.
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func (r *Runner) processes() int { return or(r.Processes, 4*runtime.GOMAXPROCS(0)) }
+
+func (r *Runner) logger() *slog.Logger {
+	if r.Logger != nil {
+		return r.Logger
+	}
+	return slog.Default()
+}

@@ -1,0 +1,222 @@
+package sandbox_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+	"example.com/callback/sandbox"
+)
+
+// children returns the processes of this one's that still are.
+func children() (pids []string) {
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, list := range lists {
+		text, _ := os.ReadFile(list)
+		pids = append(pids, strings.Fields(string(text))...)
+	}
+	return pids
+}
+
+func TestChildHasNothing(t *testing.T) {
+	t.Setenv("CALLBACK_SECRET", "not for scripts")
+	open, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer open.Close()
+	inherited, err := syscall.Dup(int(open.Fd())) // as one that this process was started with
+	require.NoError(t, err)
+	defer syscall.Close(inherited)
+
+	r := newRunner(t, tree("callbacks/x.js", `Spark.setScriptData("say", 1)`))
+	r.Processes = 1
+	require.Equal(t, "1", say(t, r, "x"))
+	require.Len(t, r.Pids(), 1)
+	pid := r.Pids()[0]
+	proc := fmt.Sprintf("/proc/%d/", pid)
+
+	environ, err := os.ReadFile(proc + "environ")
+	require.NoError(t, err)
+	require.Empty(t, string(environ))
+
+	fds, err := os.ReadDir(proc + "fd")
+	require.NoError(t, err)
+	for _, fd := range fds {
+		target, err := os.Readlink(proc + "fd/" + fd.Name())
+		require.NoError(t, err)
+		if len(fd.Name()) == 1 && fd.Name() <= "2" {
+			require.Contains(t, target, "pipe:", fd.Name())
+		} else {
+			require.Regexp(t, `^(anon_inode:|/sys/fs/cgroup/)`, target) // the Go runtime's own
+		}
+	}
+
+	limits, err := os.ReadFile(proc + "limits")
+	require.NoError(t, err)
+	require.Regexp(t, `Max open files +0 +0 `, string(limits))
+	require.Regexp(t, `Max core file size +0 +0 `, string(limits))
+	require.Regexp(t, `Max data size +\d+ +\d+ `, string(limits))
+
+	group, err := syscall.Getpgid(pid)
+	require.NoError(t, err)
+	require.Equal(t, pid, group)
+}
+
+// A child that is killed while it has nothing to do costs nobody a call.
+func TestKilledIdle(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/x.js", `Spark.setScriptData("say", 1)`))
+	for range 5 {
+		require.Equal(t, "1", say(t, r, "x"))
+		for _, pid := range r.Pids() {
+			if syscall.Kill(pid, syscall.SIGKILL) == nil {
+				require.Eventually(t, func() bool { return isGone(pid) }, 10*time.Second, time.Millisecond)
+			}
+		}
+	}
+}
+
+// isGone reports whether a process has ended with all its threads, whether
+// waited for or not.
+func isGone(pid int) bool {
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || len(threads) <= 1 && strings.Contains(string(stat), ") Z ")
+}
+
+func TestKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/x.js", `var s = 0; for (var i = 0; i < 2000; i++) s += i; Spark.setScriptData("say", Spark.echo(s))`))
+	r.Processes = 4
+	require.NoError(t, r.Start(t.Context()))
+	members := callback.Members{"echo": {Func: func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+		return args[0], nil
+	}}}
+	var calls sync.WaitGroup
+	var good, bad atomic.Int64
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	for range 8 {
+		calls.Go(func() {
+			for ctx.Err() == nil {
+				result, err := r.RunScript(t.Context(), &callback.Call{Credential: "x", Members: members})
+				if err != nil {
+					assert.Regexp(t, "killed: out of memory or fatal error of the engine|died as it started", err.Error())
+					bad.Add(1)
+				} else if assert.Equal(t, "1999000", string(result.Data[0].Value)) {
+					good.Add(1)
+				}
+			}
+		})
+	}
+	kills := 0
+	for ctx.Err() == nil {
+		if pids := r.Pids(); len(pids) > 0 {
+			if syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL) == nil {
+				kills++
+			}
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	calls.Wait()
+	t.Log("good", good.Load(), "bad", bad.Load(), "kills", kills)
+	require.Positive(t, good.Load())
+	require.LessOrEqual(t, bad.Load(), int64(kills))
+}
+
+func TestMaxMemory(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/x.js", "var a = []; for (;;) a.push(new Uint8Array(1e7).fill(1))"))
+	r.MaxMemory = 128 << 20
+	_, err := run(t, r, "x")
+	require.ErrorContains(t, err, "killed: out of memory")
+}
+
+// SIGTERM for all of a service's processes is no end of the calls under way.
+func TestTerminated(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/x.js", `Spark.term(); Spark.setScriptData("say", 1)`))
+	result, err := r.RunScript(t.Context(), &callback.Call{Credential: "x", Members: callback.Members{
+		"term": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			for _, pid := range r.Pids() {
+				_ = syscall.Kill(pid, syscall.SIGTERM)
+			}
+			return nil, nil
+		}},
+	}})
+	require.NoError(t, err)
+	require.Len(t, result.Data, 1)
+}
+
+func TestNoMain(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string][]string{
+		"ends":   {"/bin/true"},
+		"fails":  {"/bin/false"},
+		"prints": {"/bin/sh", "-c", "yes"},
+		"hangs":  {"/bin/sleep", "60"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRunner(t, tree("callbacks/x.js", ""))
+			r.SetCommand(command[0], command[1:]...)
+			began := time.Now()
+			require.ErrorIs(t, r.Start(t.Context()), sandbox.ErrNoMain)
+			require.Less(t, time.Since(began), sandbox.GreetTimeout+slack)
+			_, err := run(t, r, "x")
+			require.ErrorIs(t, err, sandbox.ErrNoMain)
+			require.Empty(t, r.Pids())
+		})
+	}
+	t.Run("cannot start", func(t *testing.T) {
+		r := newRunner(t, tree("callbacks/x.js", ""))
+		r.SetCommand("/nonexistent")
+		require.ErrorIs(t, r.Start(t.Context()), os.ErrNotExist)
+	})
+}
+
+const orphanEnv = "CALLBACK_SANDBOX_ORPHANS"
+
+// becomeOrphans is the main of a host that is about to be killed: it has a child
+// in a script that does not stop, and says so.
+func becomeOrphans() {
+	r := &sandbox.Runner{Scripts: tree("callbacks/x.js", "Spark.begun(); Array.prototype.indexOf.call({length: 2**53-1}, 1)")}
+	_, _ = r.RunScript(context.Background(), &callback.Call{Credential: "x", Members: callback.Members{
+		"begun": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			fmt.Println(r.Pids()[0])
+			return nil, nil
+		}},
+	}})
+	os.Exit(1)
+}
+
+// Children do not outlive a host that is killed.
+func TestHostKilled(t *testing.T) {
+	t.Parallel()
+	host := exec.Command("/proc/self/exe")
+	host.Env = []string{orphanEnv + "=1"}
+	out, err := host.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, host.Start())
+	var pid int
+	_, scanErr := fmt.Fscanln(out, &pid)
+	require.NoError(t, host.Process.Kill())
+	_ = host.Wait()
+	require.NoError(t, scanErr)
+	require.Eventually(t, func() bool { return isGone(pid) }, 10*time.Second, time.Millisecond)
+}
