@@ -173,7 +173,7 @@ func httpFailure(err error) string {
 	var op *net.OpError
 	var dns *net.DNSError
 	for _, known := range []error{errRedirects, errHTTPCalls, errHTTPTooLong, errHTTPPanic, errNoHTTP, errHTTPURL} {
-		if errors.Is(err, known) {
+		if errors.Is(err, known) || err.Error() == known.Error() { // the latter from a sandbox's child
 			return strings.TrimPrefix(known.Error(), "callback: ")
 		}
 	}

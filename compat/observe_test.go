@@ -42,7 +42,7 @@ var observers = []struct {
 		return otelhttp.NewHandler(h, "callback", otelhttp.WithTracerProvider(provider)), func() {
 			fmt.Fprint(w, spans.GetSpans().Snapshots()[0].Name())
 			for _, a := range spans.GetSpans()[0].Attributes {
-				fmt.Fprintf(w, " %s=%s", a.Key, a.Value.Emit())
+				fmt.Fprintf(w, " %s=%s", a.Key, a.Value.String())
 			}
 		}
 	}},

@@ -98,7 +98,7 @@ func (s *setup) setZone() {
 	if s.hasTZ {
 		os.Setenv("TZ", s.tz)
 	}
-	time.Now().Zone() // reads it, once and for all
+	_, _ = time.Now().Zone() // reads it, once and for all
 	os.Unsetenv("TZ")
 }
 

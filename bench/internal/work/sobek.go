@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"sync"
 
 	"github.com/grafana/sobek"
 )
@@ -116,23 +115,5 @@ func bareSobek(w *Workload) http.Handler {
 			g.withHTTP()
 		}
 		g.serve(rw, r, p.main)
-	})
-}
-
-// pooledSobek uses runtimes again and again: what a script leaves behind is
-// there for the next one.
-func pooledSobek(w *Workload) http.Handler {
-	p := compileSobek(w)
-	pool := sync.Pool{New: func() any {
-		g := newSobekWorld(p)
-		if w.Name == "W5" {
-			g.withHTTP()
-		}
-		return g
-	}}
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		g := pool.Get().(*sobekWorld)
-		g.serve(rw, r, p.main)
-		pool.Put(g)
 	})
 }
