@@ -151,6 +151,7 @@ type run struct {
 	sparkObject  *goja.Object
 	dataObject   *goja.Object
 	playerObject *goja.Object
+	guardian     guardian
 	installed    traits // so far
 	logLevel     slog.Level
 	logLines     int

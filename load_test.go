@@ -472,7 +472,10 @@ func TestLoadScriptsSwapped(t *testing.T) {
 // deadline, and the others are none the wiser.
 func TestLoadFaultyHost(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	const deadline = 300 * time.Millisecond
+	const (
+		deadline   = 300 * time.Millisecond
+		overloaded = `{"error":"overloaded"}`
+	)
 	known := []callback.Secret{callback.NewSecret("s")}
 	h := &callback.Handler{
 		Timeout: deadline, HTTPTimeout: 20 * time.Millisecond,
@@ -537,7 +540,7 @@ func TestLoadFaultyHost(t *testing.T) {
 				total++
 				got[strconv.Itoa(a.status)+a.body]++
 				mu.Unlock()
-				if credential == "sound" {
+				if credential == "sound" && a.body != overloaded {
 					assert.Equal(t, `{"sound":true}`, a.body)
 				}
 			}
@@ -554,6 +557,7 @@ func TestLoadFaultyHost(t *testing.T) {
 		assert.Positive(t, got[want], want)
 		delete(got, want)
 	}
+	delete(got, "503"+overloaded) // a machine with much else to do: no place in half of the time
 	assert.Empty(t, got, "not an answer to expect")
 }
 

@@ -229,9 +229,10 @@ func (w *world) member(name string) goja.Value {
 // traits are what a program needs of its world beyond the members of Spark, told
 // by its text: what it does not name costs nothing.
 type traits struct {
-	parse     bool // JSON.parse of the library's own: faster, and bounded
-	stringify bool // likewise
-	own       bool // our names as properties of the global object itself
+	parse     bool   // JSON.parse of the library's own: faster, and bounded
+	stringify bool   // likewise
+	guards    guards // builtins that are held to a limit
+	own       bool   // our names as properties of the global object itself
 }
 
 // declaresOurs matches where it matters to a program that our names are only
@@ -241,9 +242,13 @@ var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|require
 
 func traitsOf(source string) traits {
 	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")
+	if isDynamic(source) {
+		json, parse, stringify = true, true, true
+	}
 	return traits{
 		parse:     json && (parse || !stringify),
 		stringify: json && (stringify || !parse),
+		guards:    guardsOf(source),
 		own:       declaresOurs.MatchString(source),
 	}
 }
@@ -265,6 +270,7 @@ func (r *run) prepare(p *program) *goja.Program {
 			_ = global.DefineDataProperty(name, global.Get(name), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
 		}
 	}
+	r.guardian.place(r.vm, p.traits.guards)
 	return p.compiled
 }
 
@@ -749,8 +755,9 @@ func (r *run) logText(v goja.Value) (text string) {
 	if !ok {
 		return v.String()
 	}
-	text = "[" + object.ClassName() + "]" // a function, a cycle, a getter that throws
+	text = "[object]" // a cycle, a getter that throws, a proxy that is revoked
 	r.vm.Try(func() {
+		text = "[" + object.ClassName() + "]" // a function
 		if stack := object.Get("stack"); object.ClassName() == "Error" && stack != nil {
 			text = stack.String()
 		} else if json, ok := r.toJSON(object); ok {

@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 504
+for (;;) Spark.getDigester().sha512Hex("x");

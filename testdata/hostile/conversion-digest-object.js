@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 500
+Spark.getDigester().sha1Hex({ toString() { for (;;) {} } });

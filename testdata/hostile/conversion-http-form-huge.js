@@ -1,0 +1,4 @@
+// class: conversion
+// expect: any
+var o = {}; for (var i = 0; i < 1e5; i++) o["k" + i] = "é".repeat(100);
+Spark.getHttp("http://127.0.0.1:1/").postForm(o);

@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 500
+Spark.getHttp({ toString() { for (;;) {} } });

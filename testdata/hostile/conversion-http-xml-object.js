@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 504
+Spark.getHttp("http://127.0.0.1:1/").postXml({ toXMLString() { return { toString() { for (;;) {} } } } });

@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 504
+Spark.getLog().info({ toJSON() { for (;;) {} } });

@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 500
+Spark.setScriptData(Symbol("x"), 1);

@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 500|504
+Spark.setScriptData({ toString() { for (;;) {} } }, 1);

@@ -1,0 +1,3 @@
+// class: conversion
+// expect: any
+JSON.parse("[1]", function (k, v) { if (this.push) this.push(1); return v });

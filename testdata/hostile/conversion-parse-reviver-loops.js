@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 504
+JSON.parse("[1]", function () { for (;;) {} });

@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 500
+require("A\u0000B");

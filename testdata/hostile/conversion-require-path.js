@@ -1,0 +1,3 @@
+// class: conversion
+// expect: 500
+require("../callbacks/honest");

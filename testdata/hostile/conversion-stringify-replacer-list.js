@@ -1,0 +1,3 @@
+// class: conversion
+// expect: any
+JSON.stringify({}, new Proxy([], { get(t, k) { return k === "length" ? 4294967295 : "a" } }));

@@ -1,0 +1,3 @@
+// class: conversion
+// expect: any
+var o = {}; o.toJSON = Spark.setScriptData.bind(Spark, "a", o); Spark.setScriptData("a", o);

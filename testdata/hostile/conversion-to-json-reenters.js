@@ -1,0 +1,4 @@
+// class: conversion
+// expect: any
+var n = 0, o = { toJSON() { Spark.setScriptData("x" + n++, o); return 1 } };
+Spark.setScriptData("a", o);

@@ -1,0 +1,3 @@
+// class: errors
+// expect: 500
+(function f() { Spark.currentStack(); f() })();

@@ -1,0 +1,4 @@
+// class: errors
+// expect: 500|504
+Object.defineProperty(Error.prototype, "message", { get() { for (;;) {} } });
+null.x;

@@ -1,0 +1,3 @@
+// class: errors
+// expect: any
+for (var i = 0; i < 1e5; i++) Promise.reject(i);

@@ -1,0 +1,3 @@
+// class: errors
+// expect: 500
+throw new Error("x".repeat(1 << 24));

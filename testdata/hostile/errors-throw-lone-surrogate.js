@@ -1,0 +1,3 @@
+// class: errors
+// expect: 500
+throw new Error("\ud800");

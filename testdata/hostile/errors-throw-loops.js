@@ -1,0 +1,3 @@
+// class: errors
+// expect: 500|504
+throw { toString() { for (;;) {} }, get message() { for (;;) {} } };

@@ -1,0 +1,4 @@
+// class: errors
+// expect: 500
+var o = { toJSON() { return { toJSON: o.toJSON } } };
+throw o;

@@ -1,0 +1,3 @@
+// class: escapes
+// expect: 500
+this.constructor.constructor("return process")().exit();

@@ -1,0 +1,3 @@
+// class: escapes
+// expect: 500
+delete Object.getPrototypeOf(globalThis).Spark; Spark = undefined; Spark.getData();

@@ -1,0 +1,3 @@
+// class: escapes
+// expect: 500
+(0, eval)("process").exit(1);

@@ -1,0 +1,4 @@
+// class: escapes
+// expect: any
+[Object, Array, String, Function, Spark, globalThis].forEach(function (o) { try { Object.freeze(o) } catch (e) {} try { Object.freeze(o.prototype) } catch (e) {} });
+Spark.setScriptData("a", 1);

@@ -1,0 +1,4 @@
+// class: escapes
+// expect: any
+function f() { return f.caller || arguments.callee.caller }
+f();

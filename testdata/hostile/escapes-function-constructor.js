@@ -1,0 +1,3 @@
+// class: escapes
+// expect: 500
+Function("return require('fs')")().readFileSync("/etc/passwd");

@@ -1,0 +1,3 @@
+// class: escapes
+// expect: any
+var r = /a/g; r.compile && r.compile("(", "g"); "a".replace(r, function () { r.lastIndex = 2 ** 53; return "" });

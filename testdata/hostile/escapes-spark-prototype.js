@@ -1,0 +1,3 @@
+// class: escapes
+// expect: any
+var p = Object.getPrototypeOf(Spark); while (p) { Object.getOwnPropertyNames(p).forEach(function (n) { try { p[n] } catch (e) {} }); p = Object.getPrototypeOf(p) }

@@ -1,0 +1,4 @@
+// class: escapes
+// expect: any
+class A extends Array { static get [Symbol.species]() { return function () { return Spark } } }
+new A(1, 2).map(String);

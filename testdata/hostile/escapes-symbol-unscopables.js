@@ -1,0 +1,3 @@
+// class: escapes
+// expect: any
+Spark[Symbol.unscopables] = { getData: true }; with (Spark) { getData() }

@@ -1,0 +1,3 @@
+// class: escapes
+// expect: any
+for (var i = 0; i < 1e5; i++) { new WeakMap([[{}, i]]); if (typeof WeakRef !== "undefined") new WeakRef({}) }

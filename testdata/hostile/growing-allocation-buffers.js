@@ -1,0 +1,3 @@
+// class: growing-allocation
+// expect: any
+for (var a = []; ; ) a.push(new Uint8Array(1 << 20));

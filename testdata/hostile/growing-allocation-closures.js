@@ -1,0 +1,3 @@
+// class: growing-allocation
+// expect: any
+var f = function () {}; for (;;) { (function (g) { f = function () { return g } })(f) }

@@ -1,0 +1,3 @@
+// class: logs
+// expect: 500
+Spark.getLog().setLevel({ toString() { for (;;) {} } });

@@ -1,0 +1,3 @@
+// class: logs
+// expect: any
+for (var i = 0; i < 1e4; i++) Spark.getLog().info("x".repeat(1 << 16));

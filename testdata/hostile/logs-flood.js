@@ -1,0 +1,3 @@
+// class: logs
+// expect: 504
+for (;;) Spark.getLog().info("x");

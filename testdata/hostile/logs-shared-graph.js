@@ -1,0 +1,3 @@
+// class: logs
+// expect: any
+var o = {}; for (var i = 0; i < 40; i++) o = [o, o]; Spark.getLog().info(o);

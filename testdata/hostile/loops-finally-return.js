@@ -1,0 +1,4 @@
+// class: loops
+// expect: 504
+function f() { try { while (1) {} } finally { return f() } }
+f();

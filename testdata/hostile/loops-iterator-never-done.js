@@ -1,0 +1,3 @@
+// class: loops
+// expect: 504
+for (var x of { [Symbol.iterator]() { return { next() { return { done: false } } } } }) {}

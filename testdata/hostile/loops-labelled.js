@@ -1,0 +1,3 @@
+// class: loops
+// expect: 504
+outer: for (;;) { for (;;) { continue outer } }

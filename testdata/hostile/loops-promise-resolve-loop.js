@@ -1,0 +1,3 @@
+// class: loops
+// expect: 504
+(async function () { for (;;) await null })();

@@ -1,0 +1,4 @@
+// class: loops
+// expect: 504
+var o = { get x() { while (true) {} } };
+with (o) { x }

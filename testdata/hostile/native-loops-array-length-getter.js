@@ -1,0 +1,6 @@
+// class: native-loops
+// expect: any
+// needs: sandbox
+// The length is not the same when it is read again.
+var n = 0;
+Array.prototype.indexOf.call({ get length() { return n++ ? 9007199254740991 : 1 } }, 1);

@@ -1,0 +1,3 @@
+// class: native-loops
+// expect: 500
+Array.prototype.map.call({ length: 4294967295 }, String);

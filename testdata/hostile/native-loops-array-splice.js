@@ -1,0 +1,3 @@
+// class: native-loops
+// expect: 500
+Array.prototype.splice.call({ length: 4294967295 }, 1, 1);

@@ -1,0 +1,3 @@
+// class: native-loops
+// expect: 500
+"" + new Array(4294967295);

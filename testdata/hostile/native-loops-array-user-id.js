@@ -1,0 +1,6 @@
+// class: native-loops
+// expect: any
+// needs: sandbox
+// A mistake, not malice: ids as indexes.
+var byId = [], id = 4000000000; byId[id] = "Ann";
+byId.forEach(function (name) { Spark.setScriptData("name", name) });

@@ -1,0 +1,3 @@
+// class: native-loops
+// expect: any
+var b = 3n; for (;;) b = b * b;

@@ -1,0 +1,3 @@
+// class: native-loops
+// expect: 504
+for (;;) Date.parse("x".repeat(1000));

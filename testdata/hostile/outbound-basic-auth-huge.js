@@ -1,0 +1,3 @@
+// class: outbound
+// expect: any
+Spark.getHttp("http://127.0.0.1:1/").setBasicAuth("u", "p".repeat(1 << 20)).get();

@@ -1,0 +1,3 @@
+// class: outbound
+// expect: any
+Spark.getHttp("http://127.0.0.1:1/", 1e308).get();

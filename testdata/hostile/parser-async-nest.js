@@ -1,0 +1,4 @@
+// class: parser
+// expect: any
+// repeat: 50000 "async()=>await "
+// repeat: 1 "1"

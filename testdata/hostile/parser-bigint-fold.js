@@ -1,0 +1,4 @@
+// class: parser
+// expect: any
+// needs: sandbox
+1n << (1n << 40n);

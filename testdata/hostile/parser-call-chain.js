@@ -1,0 +1,4 @@
+// class: parser
+// expect: any
+// repeat: 1 "a"
+// repeat: 200000 "()"

@@ -1,0 +1,4 @@
+// class: parser
+// expect: any
+// needs: sandbox
+eval("[".repeat(1 << 20));

@@ -1,0 +1,3 @@
+// class: parser
+// expect: any
+eval("!".repeat(1 << 20) + "1");

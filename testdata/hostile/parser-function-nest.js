@@ -1,0 +1,4 @@
+// class: parser
+// expect: any
+// repeat: 900 "function f(){"
+// repeat: 900 "}"

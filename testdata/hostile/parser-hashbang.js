@@ -1,0 +1,4 @@
+// class: parser
+// expect: any
+#!/bin/sh
+Spark.setScriptData("a", 1);

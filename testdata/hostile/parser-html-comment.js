@@ -1,0 +1,5 @@
+// class: parser
+// expect: any
+<!-- x
+while (0) {}
+--> y

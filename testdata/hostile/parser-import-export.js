@@ -1,0 +1,3 @@
+// class: parser
+// expect: 500
+import x from "fs"; export default x;

@@ -1,0 +1,5 @@
+// class: parser
+// expect: any
+// needs: sandbox
+// repeat: 50000 "l{i}:"
+// repeat: 1 ";"

@@ -1,0 +1,3 @@
+// class: parser
+// expect: any
+// repeat: 40000 "function f{i}(){}"

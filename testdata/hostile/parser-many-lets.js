@@ -1,0 +1,6 @@
+// class: parser
+// expect: any
+// repeat: 1 "let "
+// repeat: 59999 "v{i}=1,"
+// repeat: 1 "vx=1"
+// repeat: 1 ";"

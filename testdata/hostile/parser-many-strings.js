@@ -1,0 +1,3 @@
+// class: parser
+// expect: any
+// repeat: 80000 "'{i}';"

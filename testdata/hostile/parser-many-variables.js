@@ -1,0 +1,6 @@
+// class: parser
+// expect: any
+// repeat: 1 "var "
+// repeat: 79999 "v{i},"
+// repeat: 1 "vx"
+// repeat: 1 ";"

@@ -1,0 +1,4 @@
+// class: parser
+// expect: any
+// repeat: 100000 "new "
+// repeat: 1 "a"

@@ -1,0 +1,3 @@
+// class: parser
+// expect: any
+// repeat: 1 "var s='\xff\xfe'"

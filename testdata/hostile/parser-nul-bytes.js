@@ -1,0 +1,3 @@
+// class: parser
+// expect: 500
+// repeat: 1 "a\x00b c"

@@ -1,0 +1,4 @@
+// class: parser
+// expect: 200
+Spark.setScriptData("a", 1);
+//# sourceMappingURL=file:///dev/zero

@@ -1,0 +1,4 @@
+// class: parser
+// expect: any
+// repeat: 80000 "while(0)"
+// repeat: 1 ";"

@@ -1,0 +1,5 @@
+// class: parser
+// expect: any
+// repeat: 1 "function*g(){"
+// repeat: 80000 "yield "
+// repeat: 1 "1}"

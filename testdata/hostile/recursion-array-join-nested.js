@@ -1,0 +1,4 @@
+// class: recursion
+// expect: any
+var a = []; for (var i = 0; i < 1e6; i++) a = [a];
+String(a);

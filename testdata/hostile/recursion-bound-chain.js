@@ -1,0 +1,4 @@
+// class: recursion
+// expect: any
+var f = function () {}; for (var i = 0; i < 1e6; i++) f = f.bind(null);
+f();

@@ -1,0 +1,4 @@
+// class: recursion
+// expect: 500
+function f() { eval("f()") }
+f();

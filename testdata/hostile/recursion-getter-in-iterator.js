@@ -1,0 +1,4 @@
+// class: recursion
+// expect: 500
+var it = { [Symbol.iterator]() { return [...it] } };
+[...it];

@@ -1,0 +1,4 @@
+// class: recursion
+// expect: 500
+var o = { get x() { return this.x } };
+o.x;

@@ -1,0 +1,4 @@
+// class: recursion
+// expect: any
+var o = function () {}; Object.defineProperty(o, Symbol.hasInstance, { value: function (v) { return v instanceof o } });
+1 instanceof o;

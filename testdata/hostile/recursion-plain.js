@@ -1,0 +1,3 @@
+// class: recursion
+// expect: 500
+(function f() { f() })();

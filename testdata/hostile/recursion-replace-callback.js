@@ -1,0 +1,4 @@
+// class: recursion
+// expect: 500
+function f() { return "a".replace(/a/, f) }
+f();

@@ -1,0 +1,3 @@
+// class: recursion
+// expect: any
+for (;;) try { require("SELF") } catch (e) {}

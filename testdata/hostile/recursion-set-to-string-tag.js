@@ -1,0 +1,4 @@
+// class: recursion
+// expect: any
+// needs: sandbox
+var o = {}; Object.defineProperty(o, Symbol.toStringTag, { get: Object.prototype.toString.bind(o) }); "" + o;

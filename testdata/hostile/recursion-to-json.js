@@ -1,0 +1,4 @@
+// class: recursion
+// expect: 500
+var o = { toJSON() { return JSON.stringify(o) } };
+JSON.stringify(o);

@@ -1,0 +1,4 @@
+// class: recursion
+// expect: 500
+var o = { [Symbol.toPrimitive]() { return +o } };
++o;

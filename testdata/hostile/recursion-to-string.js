@@ -1,0 +1,4 @@
+// class: recursion
+// expect: 500
+var o = { toString() { return "" + o } };
+"" + o;

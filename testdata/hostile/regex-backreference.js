@@ -1,0 +1,4 @@
+// class: regex
+// expect: any
+// needs: sandbox
+/^(a+)+\1$/.test("a".repeat(40) + "b");

@@ -1,0 +1,3 @@
+// class: regex
+// expect: any
+/^(a+)+$/.test("a".repeat(40) + "b");

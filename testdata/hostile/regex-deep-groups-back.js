@@ -1,0 +1,4 @@
+// class: regex
+// expect: any
+// needs: sandbox
+new RegExp("(?=" .repeat(50000) + "a" + ")".repeat(50000)).test("a");

@@ -1,0 +1,3 @@
+// class: regex
+// expect: 500
+new RegExp("a", "gimsuyx");

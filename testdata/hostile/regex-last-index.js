@@ -1,0 +1,3 @@
+// class: regex
+// expect: any
+var r = /^(?:(a+)+)\1$/y; r.lastIndex = 1; r.exec("ba" + "a".repeat(40) + "b");

@@ -1,0 +1,3 @@
+// class: regex
+// expect: any
+[...("a".repeat(45) + "!").matchAll(/(a|a)*(?=b)/g)];

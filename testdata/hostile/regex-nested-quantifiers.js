@@ -1,0 +1,4 @@
+// class: regex
+// expect: any
+// needs: sandbox
+/((a*)*)*\1b/.exec("a".repeat(30));

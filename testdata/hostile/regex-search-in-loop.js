@@ -1,0 +1,3 @@
+// class: regex
+// expect: 504
+for (;;) "x".repeat(1000).search(/y/);

@@ -1,0 +1,4 @@
+// class: regex
+// expect: any
+// needs: sandbox
+("a".repeat(40) + "b").split(/(?=(a+)+c)/);

@@ -1,0 +1,3 @@
+// class: response
+// expect: 200|204
+Spark.setScriptData("RESPONSE_STATUS", 204); Spark.setScriptData("RESPONSE_RAW", "x".repeat(1 << 16));

@@ -1,0 +1,3 @@
+// class: response
+// expect: any
+for (var i = 0; i < 2e5; i++) Spark.setScriptData("k" + i, i);

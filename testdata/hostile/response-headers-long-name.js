@@ -1,0 +1,3 @@
+// class: response
+// expect: any
+var h = {}; h["X".repeat(1 << 20)] = "v"; Spark.setScriptData("RESPONSE_HEADERS", h);

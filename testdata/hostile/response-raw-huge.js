@@ -1,0 +1,3 @@
+// class: response
+// expect: any
+Spark.setScriptData("RESPONSE_RAW", "x".repeat(1 << 24));

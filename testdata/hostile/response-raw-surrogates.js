@@ -1,0 +1,3 @@
+// class: response
+// expect: 200
+Spark.setScriptData("RESPONSE_RAW", "\ud800\udfff\udc00");

@@ -1,0 +1,3 @@
+// class: response
+// expect: 500
+Spark.setScriptData("RESPONSE_STATUS", 0);

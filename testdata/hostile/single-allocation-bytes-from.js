@@ -1,0 +1,3 @@
+// class: single-allocation
+// expect: 500
+Uint8Array.from({ length: 2 ** 40 });

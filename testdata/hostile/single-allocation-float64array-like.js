@@ -1,0 +1,3 @@
+// class: single-allocation
+// expect: 500
+new Float64Array({ length: 2 ** 36 });

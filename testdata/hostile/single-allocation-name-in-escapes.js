@@ -1,0 +1,3 @@
+// class: single-allocation
+// expect: 500
+"x".rep\u0065at(2 ** 40);

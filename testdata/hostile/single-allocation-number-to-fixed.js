@@ -1,0 +1,3 @@
+// class: single-allocation
+// expect: 500
+(1).toFixed(1e9);

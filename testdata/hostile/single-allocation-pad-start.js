@@ -1,0 +1,3 @@
+// class: single-allocation
+// expect: 500
+"".padStart(2 ** 40);

@@ -1,0 +1,3 @@
+// class: tampering
+// expect: any
+Object.setPrototypeOf(Array.prototype, null); Object.setPrototypeOf(Object.prototype, Array.prototype); Spark.setScriptData("a", [1]);

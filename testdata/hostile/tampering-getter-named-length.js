@@ -1,0 +1,3 @@
+// class: tampering
+// expect: any
+Object.defineProperty(Object.prototype, "length", { get: function () { return 4294967295 } }); Spark.setScriptData("a", {});

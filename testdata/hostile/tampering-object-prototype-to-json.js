@@ -1,0 +1,3 @@
+// class: tampering
+// expect: any
+Object.prototype.toJSON = function () { for (;;) {} }; Spark.setScriptData("a", {});

@@ -1,0 +1,3 @@
+// class: tampering
+// expect: any
+Object.defineProperty(Promise, Symbol.species, { get: function () { for (;;) {} } }); Promise.resolve(1).then(String);

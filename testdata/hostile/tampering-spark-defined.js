@@ -1,0 +1,3 @@
+// class: tampering
+// expect: any
+Object.defineProperty(Spark, "getData", { get: function () { for (;;) {} } }); Spark.getData();

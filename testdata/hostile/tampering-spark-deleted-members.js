@@ -1,0 +1,3 @@
+// class: tampering
+// expect: any
+for (var k in Spark) delete Spark[k]; Spark.getData();
