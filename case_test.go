@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io/fs"
 	"testing"
 
 	"example.com/callback"
 	"example.com/callback/callbacktest"
+	"example.com/callback/sandbox"
 )
 
 // Run in callbacktest looks for this flag.
@@ -17,6 +19,14 @@ var _ = flag.Bool("update", false, "rewrite the responses and logs of testdata")
 func TestCases(t *testing.T) {
 	t.Parallel()
 	callbacktest.Run(t, caseHandler(), "testdata/*/*.txtar")
+}
+
+// TestCasesInSandbox runs the same cases, each in a child process of its own.
+func TestCasesInSandbox(t *testing.T) {
+	t.Parallel()
+	callbacktest.Run(t, caseHandler(), "testdata/*/*.txtar", callbacktest.NewRunner(func(scripts fs.FS) callback.ScriptRunner {
+		return &sandbox.Runner{Scripts: scripts, Processes: 1}
+	}))
 }
 
 // caseHandler is the host that the cases in testdata know.

@@ -350,7 +350,7 @@ func TestHostile(t *testing.T) {
 		"loop in getter":  {source: "Spark.setScriptData('x', {get a() { for (;;); }})"},
 		"loop in finally": {source: "try { for (;;); } finally { for (;;); }"},
 		"promises":        {source: "function f() { Promise.resolve().then(f) } f()"},
-		"native":          {source: "Array.prototype.indexOf.call({length: 2**53-1}, 1)"},
+		"native":          {source: "Array.prototype.indexOf.call({length: 2**53-1}, 1)", memory: true},
 		"join":            {source: "for (;;) new Array(1e9).join('x')", memory: true},
 		"sort":            {source: "var a = []; a[4294967294] = 1; a.sort()", memory: true},
 		"repeat":          {source: "var a = []; for (;;) a.push('xy'.repeat(2**20) + a.length)", memory: true},
