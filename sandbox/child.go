@@ -304,6 +304,9 @@ func (t *task) do(req *http.Request) (*http.Response, error) {
 	timeout := callback.DefaultHTTPTimeout
 	if deadline, ok := req.Context().Deadline(); ok {
 		timeout = time.Until(deadline)
+		if end, ok := t.ctx.Deadline(); ok && end.Equal(deadline) {
+			timeout = maxHTTPTimeout // it is the call that ends then, by the parent's clock
+		}
 	}
 	var e encoder
 	e.begin(kindHTTP)
