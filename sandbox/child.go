@@ -301,12 +301,13 @@ func (t *task) do(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	timeout := callback.DefaultHTTPTimeout
+	timeout, toTheEnd := callback.DefaultHTTPTimeout, false
 	if deadline, ok := req.Context().Deadline(); ok {
-		timeout = time.Until(deadline)
-		if end, ok := t.ctx.Deadline(); ok && end.Equal(deadline) {
-			timeout = maxHTTPTimeout // it is the call that ends then, by the parent's clock
-		}
+		end, limited := t.ctx.Deadline()
+		timeout, toTheEnd = time.Until(deadline), limited && end.Equal(deadline)
+	}
+	if toTheEnd {
+		timeout = maxHTTPTimeout // what ends it is the call's end, by the parent's clock
 	}
 	var e encoder
 	e.begin(kindHTTP)
@@ -321,6 +322,9 @@ func (t *task) do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if err := decodeError(d); err != nil {
+		if toTheEnd && errors.Is(err, context.DeadlineExceeded) {
+			<-t.ctx.Done() // by the child's clock, which is a little behind
+		}
 		return nil, err
 	}
 	status := int(d.uint())
