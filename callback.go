@@ -62,7 +62,8 @@ const (
 
 // A Handler serves callback URLs. It is an [http.Handler] for any mux, used by
 // pointer. Its fields must not change once it serves; all of its work is safe
-// for concurrent use, and so must be what the fields hold.
+// for concurrent use, and so must be what the fields hold. A limit that is zero
+// means its default; one below zero allows nothing.
 //
 // Below Prefix it answers these URLs, each with or without a final slash:
 //
@@ -148,7 +149,8 @@ type Handler struct {
 // A ScriptRunner runs the script of a [Call].
 //
 // RunScript must be safe for concurrent use and return when ctx is done. It
-// does not keep call or anything of it after it has returned. What it returns
+// keeps nothing of call after it has returned, but for a run that it had to
+// leave behind. What it returns
 // decides the answer: a Result is written as HTTP; an error that is
 // [ErrNoScript] is a 404, one that is [ErrOverloaded] a 503, one that is
 // [context.DeadlineExceeded] a 504, any other a 500. The error's text goes to
@@ -226,8 +228,10 @@ type Param struct {
 // Secrets returns those valid now: several while one is being rotated, none
 // (and no error) for a key or credential it does not know. An empty credential
 // asks for the server secrets of the API key. The Handler compares, in constant
-// time; a credential it asks for is a part of a URL that nobody has vouched
-// for, of the characters A-Z a-z 0-9 _ - only. An error means that the store
+// time. Both names are parts of a URL that nobody has vouched for: a credential
+// has the characters A-Z a-z 0-9 _ - only and at most 128 of them, but an
+// apiKey may be anything, with "/", "..", zero bytes or invalid UTF-8, so look
+// it up and build no path or query of it. An error means that the store
 // is broken: it is logged and the caller gets a 503, so its text must not hold
 // a secret. Secrets must be safe for concurrent use and return when ctx is done.
 type SecretStore interface {
@@ -337,7 +341,7 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 		return http.StatusServiceUnavailable, "cancelled" // the caller went away
 	}
 	if err != nil {
-		h.logger().Error("callback: secret store failed", "apiKey", target.apiKey, "error", err)
+		h.logger().Error("callback: secret store failed", "error", err)
 		return http.StatusServiceUnavailable, "unavailable"
 	}
 	if call == nil {
@@ -369,21 +373,21 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 		return http.StatusBadRequest, err.Error()
 	}
 	if h.Runner == nil {
-		call.Logger.Error(ErrNoRunner.Error())
+		call.Logger.Error("callback: cannot run the script", "error", ErrNoRunner)
 		return http.StatusInternalServerError, "script failed"
 	}
 	result, err := h.Runner.RunScript(ctx, call)
 	if err != nil {
-		return h.explain(call, err)
+		return h.explain(ctx, call, err)
 	}
 	if err := w.write(result, format, or(h.MaxResponse, DefaultMaxResponse), call.Logger); err != nil {
-		return h.explain(call, err)
+		return h.explain(ctx, call, err)
 	}
 	return 0, ""
 }
 
 // explain logs why a call failed and returns what its caller may know of it.
-func (h *Handler) explain(call *Call, err error) (status int, message string) {
+func (h *Handler) explain(ctx context.Context, call *Call, err error) (status int, message string) {
 	switch {
 	case errors.Is(err, ErrNoScript):
 		return http.StatusNotFound, "no script"
@@ -391,7 +395,7 @@ func (h *Handler) explain(call *Call, err error) (status int, message string) {
 		call.Logger.Warn(err.Error())
 		return http.StatusServiceUnavailable, "overloaded"
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		call.Logger.Info("callback: caller went away")
 		return http.StatusServiceUnavailable, "cancelled"
 	}
@@ -500,7 +504,7 @@ type Members map[string]Member
 // A HostFunc is a function of the host that a script can call. Its arguments
 // are the script's, as JSON (undefined is null as an argument, and left out of
 // an object); what it returns is given to the script by way of [json.Marshal],
-// nil as null. ctx is done when the run ends, at the latest. An error is thrown in the script as an Error
+// nil as null. ctx is done when the call ends, at the latest. An error is thrown in the script as an Error
 // with the error's text, which the script may pass on to its caller: it must
 // hold nothing secret. A panic is thrown without its value. HostFuncs must be
 // safe for concurrent use and return when ctx is done.
@@ -520,7 +524,11 @@ func (a Args) Scan(dst ...any) error {
 		if err := json.Unmarshal(a[i], d); err != nil {
 			var typeErr *json.UnmarshalTypeError
 			if errors.As(err, &typeErr) {
-				return fmt.Errorf("argument %d is not as expected: it holds a %s where a %s belongs", i+1, typeErr.Value, jsonKind(typeErr.Type.Kind()))
+				what := fmt.Sprintf("argument %d", i+1)
+				if typeErr.Field != "" {
+					what += ": " + typeErr.Field
+				}
+				return fmt.Errorf("%s is a %s, not %s", what, typeErr.Value, jsonKind(typeErr.Type.Kind()))
 			}
 			return fmt.Errorf("argument %d is not as expected", i+1)
 		}
@@ -532,13 +540,13 @@ func (a Args) Scan(dst ...any) error {
 func jsonKind(k reflect.Kind) string {
 	switch k {
 	case reflect.Bool:
-		return "boolean"
+		return "a boolean"
 	case reflect.String:
-		return "string"
+		return "a string"
 	case reflect.Slice, reflect.Array:
-		return "array"
+		return "an array"
 	case reflect.Map, reflect.Struct:
-		return "object"
+		return "an object"
 	}
-	return "number"
+	return "a number"
 }

@@ -238,7 +238,6 @@ func (s *checkedScript) parse(source []byte, code string, module bool) {
 		problem := Problem{Message: err.Error(), Fatal: true}
 		var broken *ScriptError
 		if errors.As(err, &broken) {
-			explainSyntax(text, broken)
 			problem.Line, problem.Column, problem.Message = broken.Line, broken.Column, broken.Message
 		}
 		s.add(problem)

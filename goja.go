@@ -23,6 +23,7 @@ const (
 	maxCallStack  = 512                   // JavaScript frames; natives that recurse unwind slowly
 	runGrace      = 50 * time.Millisecond // for a run to stop, and to read its error, after the deadline
 	maxStackLines = 32
+	maxFuncName   = 200 // in a stack
 	maxMessage    = 4 << 10
 )
 
@@ -92,7 +93,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	g.gate.open(or(g.MaxRunning, runtime.GOMAXPROCS(0)))
+	g.gate.open(or(max(0, g.MaxRunning), runtime.GOMAXPROCS(0)))
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
@@ -157,7 +158,8 @@ type run struct {
 	logLines     int
 	exited       bool
 	converting   int             // calls of toJSON under way inside each other
-	chain        []string        // modules being required, outermost first
+	chain        []string        // modules that ran in the outermost require under way
+	requires     int             // under way inside each other
 	required     map[string]bool // modules that ran
 	rejected     []rejection     // promises without a handler so far
 }
@@ -208,7 +210,7 @@ func (r *run) abandon() (*Result, error) {
 	r.leave()
 	return nil, &ScriptError{
 		Script:  r.runner.nameOf(r.call),
-		Message: "still running in a native call past its deadline",
+		Message: "still running past its deadline, in a native call or the compiler",
 		Err:     r.ctx.Err(),
 	}
 }
@@ -390,14 +392,14 @@ func (e *ScriptError) setStack(frames []goja.StackFrame) {
 	for i := range frames {
 		f := &frames[i]
 		at := f.Position()
-		if at.Line == 0 {
+		if at.Line == 0 || at.Filename == ownProgram {
 			continue // native
 		}
 		if e.Line == 0 {
 			e.Script, e.Line, e.Column = or(at.Filename, e.Script), at.Line, at.Column
 		}
 		if i < maxStackLines {
-			fmt.Fprintf(&text, "at %s (%s:%d:%d)\n", f.FuncName(), or(at.Filename, "eval"), at.Line, at.Column)
+			fmt.Fprintf(&text, "at %s (%s:%d:%d)\n", cut(f.FuncName(), maxFuncName), or(at.Filename, "eval"), at.Line, at.Column)
 		}
 	}
 	e.Stack = strings.TrimSuffix(text.String(), "\n")

@@ -94,6 +94,19 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 		return errRedirects
 	}
 	req.Header.Del("Referer") // it would carry the URL
+	last := via[len(via)-1]
+	if status := req.Response.StatusCode; (status == http.StatusMovedPermanently || status == http.StatusFound) &&
+		last.Method != http.MethodPost && last.Method != req.Method {
+		// net/http makes a GET of everything, browsers of POST only.
+		req.Method, req.GetBody, req.ContentLength = last.Method, last.GetBody, last.ContentLength
+		if last.GetBody != nil {
+			var err error
+			if req.Body, err = last.GetBody(); err != nil {
+				return err
+			}
+			req.Header["Content-Type"] = last.Header["Content-Type"]
+		}
+	}
 	for _, earlier := range via {
 		if earlier.URL.Scheme != req.URL.Scheme || earlier.URL.Host != req.URL.Host {
 			contentType := req.Header.Get("Content-Type")

@@ -15,6 +15,10 @@ import (
 // million brackets overflows the Go stack, which kills the process. Its own
 // stringify cannot be stopped and has no limit on what it writes.
 
+// ownProgram is the file name of the library's own scripts: stacks leave them
+// out.
+const ownProgram = "<native>"
+
 const (
 	// maxJSONDepth is how deep arrays and objects may nest.
 	maxJSONDepth = 512
@@ -104,7 +108,7 @@ type jsonKey struct {
 
 // exactProperties does by syntax, which a script cannot tamper with, what the
 // methods of goja do for other names.
-var exactProperties = goja.MustCompile("JSON", `({
+var exactProperties = goja.MustCompile(ownProgram, `({
 	get(o, k) { return o[k] },
 	set(o, k, v) { o[k] = v },
 	delete(o, k) { return delete o[k] },

@@ -50,7 +50,7 @@ func jsonParseBuiltin(vm *goja.Runtime) func(goja.FunctionCall) goja.Value {
 
 // redeclareUndefined cannot run: a let may not hide the undefined of the global
 // object, which no script can delete.
-var redeclareUndefined = goja.MustCompile("JSON.parse", "let undefined", true)
+var redeclareUndefined = goja.MustCompile(ownProgram, "let undefined", true)
 
 // throwSyntaxError throws a SyntaxError of vm. The constructor in the global
 // SyntaxError may be the script's by now, and looking it up beforehand would

@@ -40,6 +40,9 @@ func (Secret) String() string { return "REDACTED" }
 // GoString returns "REDACTED".
 func (Secret) GoString() string { return "REDACTED" }
 
+// MarshalText returns "REDACTED".
+func (Secret) MarshalText() ([]byte, error) { return []byte("REDACTED"), nil }
+
 // LogValue returns "REDACTED".
 func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 
@@ -88,23 +91,20 @@ func parseTarget(escapedPath, prefix string) (target, bool) {
 // error is the store's.
 func (h *Handler) authorize(ctx context.Context, t target) (*Call, error) {
 	seg := t.segments
-	if len(seg) < 3 {
-		// A server secret comes first, so that a valid one is never handed to
-		// the store as the name of a credential.
-		ok, err := h.opens(ctx, t.apiKey, "", seg[0])
-		if err != nil {
-			return nil, err
+	// A server secret comes first, so that a valid one is never handed to the
+	// store as the name of a credential, whatever follows it.
+	ok, err := h.opens(ctx, t.apiKey, "", seg[0])
+	switch {
+	case err != nil:
+		return nil, err
+	case ok && len(seg) < 3:
+		call := &Call{APIKey: t.apiKey}
+		if len(seg) == 2 {
+			call.PlayerID = validUTF8(seg[1])
 		}
-		if ok {
-			call := &Call{APIKey: t.apiKey}
-			if len(seg) == 2 {
-				call.PlayerID = validUTF8(seg[1])
-			}
-			return call, nil
-		}
-		if len(seg) == 1 {
-			return nil, nil
-		}
+		return call, nil
+	case ok || len(seg) == 1:
+		return nil, nil
 	}
 	credential, secret := seg[0], seg[1]
 	if !isName(credential) {
@@ -112,7 +112,7 @@ func (h *Handler) authorize(ctx context.Context, t target) (*Call, error) {
 		// is asked all the same, and the empty secret opens nothing.
 		credential, secret = "-", ""
 	}
-	ok, err := h.opens(ctx, t.apiKey, credential, secret)
+	ok, err = h.opens(ctx, t.apiKey, credential, secret)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -330,6 +330,9 @@ func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where
 	return nil
 }
 
+// firstRead is how much room a body gets on the word of its Content-Length.
+const firstRead = 64 << 10
+
 // addBody adds what a POST carries, by its Content-Type.
 func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) error {
 	for _, coding := range header.Values("Content-Encoding") {
@@ -338,16 +341,16 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) e
 		}
 	}
 	// A Content-Type that cannot be parsed is none.
-	mediaType, params, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	if mediaType == "multipart/form-data" {
-		return d.addMultipart(body, params["boundary"])
-	}
+	mediaType, params := parseMediaType(header.Get("Content-Type"))
 	charset, err := charsetOf(params)
 	if err != nil {
 		return err
 	}
+	if mediaType == "multipart/form-data" {
+		return d.addMultipart(body, params["boundary"], charset)
+	}
 	var buffer bytes.Buffer
-	buffer.Grow(int(max(0, length)) + bytes.MinRead) // read at once if its length is known
+	buffer.Grow(int(min(max(0, length), firstRead)) + bytes.MinRead)
 	if _, err := buffer.ReadFrom(body); err != nil {
 		return err
 	}
@@ -363,7 +366,7 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) e
 
 // addMultipart adds the parts of a form as they stream in: nothing of them
 // touches the disk.
-func (d *dataReader) addMultipart(body io.Reader, boundary string) error {
+func (d *dataReader) addMultipart(body io.Reader, boundary string, charset encoding.Encoding) error {
 	if boundary == "" {
 		return badRequest("multipart body without a boundary")
 	}
@@ -381,16 +384,17 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string) error {
 		if name == "" {
 			return badRequest("multipart part without a name")
 		}
-		_, params, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
-		charset, err := charsetOf(params)
-		if err != nil {
-			return err
+		charset := charset // unless the part has one of its own
+		if _, params := parseMediaType(part.Header.Get("Content-Type")); params["charset"] != "" {
+			if charset, err = charsetOf(params); err != nil {
+				return err
+			}
 		}
 		text.Reset()
 		if _, err := text.ReadFrom(part); err != nil {
 			return multipartError(err)
 		}
-		if err := d.add(decodeText(name, nil), decodeText(text.String(), charset)); err != nil {
+		if err := d.add(decodeText(name, charset), decodeText(text.String(), charset)); err != nil {
 			return err
 		}
 	}
@@ -403,6 +407,18 @@ func multipartError(err error) error {
 		return err
 	}
 	return badRequest("broken multipart body")
+}
+
+// parseMediaType is mime.ParseMediaType for what senders make of it: parameters
+// from the first broken one on are left out.
+func parseMediaType(text string) (mediaType string, params map[string]string) {
+	for {
+		mediaType, params, err := mime.ParseMediaType(text)
+		if !errors.Is(err, mime.ErrInvalidMediaParameter) {
+			return mediaType, params
+		}
+		text = text[:strings.LastIndexByte(text, ';')]
+	}
 }
 
 // charsetOf returns the charset that a Content-Type's parameters name; nil

@@ -92,6 +92,7 @@ func requestedFormat(data []Param) (format, error) {
 	if !hasType {
 		return f, nil
 	}
+	f.mediaType = strings.TrimRight(f.mediaType, "; \t")
 	mediaType, params, err := mime.ParseMediaType(f.mediaType)
 	if err != nil || !strings.Contains(mediaType, "/") || !httpguts.ValidHeaderFieldValue(f.mediaType) {
 		return f, fmt.Errorf("contentType is not a media type")
@@ -179,6 +180,9 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 			size += len(field.Name) + len(field.Value) + len(`"":,`)
 		}
 	}
+	if raw == nil && int64(size-1) > maxBody {
+		return errTooLong(maxBody)
+	}
 	var body []byte
 	byDefault := "application/json; charset=utf-8"
 	if raw != nil {
@@ -188,7 +192,7 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 		body = result.appendJSON(make([]byte, 0, size))
 	}
 	if int64(len(body)) > maxBody {
-		return fmt.Errorf("callback: response body of %d bytes is over the limit of %d", len(body), maxBody)
+		return errTooLong(maxBody)
 	}
 	header := w.w.Header()
 	bodyless := status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
@@ -208,6 +212,10 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 	}
 	w.send(status, body)
 	return nil
+}
+
+func errTooLong(limit int64) error {
+	return fmt.Errorf("callback: response body is over the limit of %d bytes", limit)
 }
 
 // send writes the answer, with the headers every answer has unless the script
@@ -361,36 +369,38 @@ func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
 		if s.full() {
 			return
 		}
-		s.add(http.CanonicalHeaderKey(name), value, repeated)
-		repeated = true
+		if s.add(http.CanonicalHeaderKey(name), value, repeated) {
+			repeated = true
+		}
 	})
 }
 
-// add sets the header called name, or repeats it.
-func (s *scriptHeaders) add(name string, value json.RawMessage, repeat bool) {
+// add sets the header called name, or repeats it, if it may be.
+func (s *scriptHeaders) add(name string, value json.RawMessage, repeat bool) bool {
 	if value[0] == '{' || value[0] == '[' || string(value) == "null" {
 		s.drop(name, "value is not a string, number or boolean")
-		return
+		return false
 	}
 	text := string(rawBody(value))
 	if !httpguts.ValidHeaderFieldValue(text) {
 		s.drop(name, "not a header value")
-		return
+		return false
 	}
 	s.count++
 	s.bytes += len(name) + len(text)
 	if s.count > maxResponseHeaders || s.bytes > maxResponseHeaderBytes {
 		s.drop(name, "too many headers")
-		return
+		return false
 	}
 	if name == "Content-Type" && !s.setContentType(text) {
-		return
+		return false
 	}
 	if repeat {
 		s.header[name] = append(s.header[name], text)
 	} else {
 		s.header[name] = []string{text}
 	}
+	return true
 }
 
 // setContentType makes the charset of the script's Content-Type the body's. It
@@ -401,7 +411,7 @@ func (s *scriptHeaders) setContentType(text string) bool {
 		return false
 	}
 	var charset encoding.Encoding
-	if _, params, err := mime.ParseMediaType(text); err == nil {
+	if _, params := parseMediaType(text); params != nil {
 		if label, ok := params["charset"]; ok {
 			if charset, ok = lookupCharset(label); !ok {
 				s.drop("Content-Type", "unknown charset")

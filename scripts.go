@@ -1,12 +1,12 @@
 package callback
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +37,7 @@ func (g *GojaRunner) mainProgram(r *run) (*program, error) {
 	}
 	for _, name := range names {
 		r.name = name
-		program, err := g.load(name, false, r.log)
+		program, err := g.load(r.ctx, name, false, r.log)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return program, err
 		}
@@ -50,7 +50,7 @@ const maxCached = 16384
 
 // A script is a file with what it last compiled to.
 type script struct {
-	mu      sync.Mutex // held to compile
+	busy    chan struct{} // full while somebody compiles
 	version atomic.Pointer[version]
 }
 
@@ -71,27 +71,43 @@ type program struct {
 
 // load returns the program of a file. The error is fs.ErrNotExist, a
 // *ScriptError if it does not compile, or that of the file system.
-func (g *GojaRunner) load(name string, module bool, log *slog.Logger) (*program, error) {
+func (g *GojaRunner) load(ctx context.Context, name string, module bool, log *slog.Logger) (*program, error) {
 	info, err := fs.Stat(g.Scripts, name)
+	if err == nil && info.IsDir() {
+		err = fs.ErrNotExist
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		g.forget(name) // it must not come back as what stays when an edit is broken
+	}
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() {
-		return nil, fs.ErrNotExist
-	}
 	entry, ok := g.scripts.Load(name)
 	if !ok {
-		if g.cached.Add(1) > maxCached {
+		entry, ok = g.scripts.LoadOrStore(name, &script{busy: make(chan struct{}, 1)})
+		if !ok && g.cached.Add(1) > maxCached {
 			g.evict()
 		}
-		entry, _ = g.scripts.LoadOrStore(name, new(script))
 	}
 	s := entry.(*script)
 	if v := s.version.Load(); v != nil && v.is(info) {
 		return v.program, v.err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.busy <- struct{}{}:
+	default:
+		// Somebody compiles. Until that has come to something the version
+		// before will do, if there is one.
+		if v := s.version.Load(); v != nil && v.program != nil {
+			return v.program, nil
+		}
+		select {
+		case s.busy <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	defer func() { <-s.busy }()
 	old := s.version.Load()
 	if old != nil && old.is(info) {
 		return old.program, old.err
@@ -118,9 +134,15 @@ func (v *version) is(info fs.FileInfo) bool {
 // evict forgets some scripts: those that a map happens to give first.
 func (g *GojaRunner) evict() {
 	g.scripts.Range(func(name, _ any) bool {
-		g.scripts.Delete(name)
-		return g.cached.Add(-1) > maxCached*3/4
+		g.forget(name.(string))
+		return g.cached.Load() > maxCached*3/4
 	})
+}
+
+func (g *GojaRunner) forget(name string) {
+	if _, ok := g.scripts.LoadAndDelete(name); ok {
+		g.cached.Add(-1)
+	}
 }
 
 // read compiles the file as it is now. The error is the file system's; that of

@@ -1,7 +1,9 @@
 package callback
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"math"
@@ -280,8 +282,8 @@ func (r *run) replaceJSON(name string, f func(goja.FunctionCall) goja.Value) {
 	}
 }
 
-// require runs a module in the global scope. Within one chain of requires each
-// module runs once, so that cycles end.
+// require runs a module in the global scope. Within one chain of requires, those
+// inside the outermost, each module runs once, so that cycles end.
 func (r *run) require(call goja.FunctionCall, function string) goja.Value {
 	code := r.text(call, 0, function, "shortCode")
 	if !isName(code) {
@@ -290,19 +292,30 @@ func (r *run) require(call goja.FunctionCall, function string) goja.Value {
 	if slices.Contains(r.chain, code) || function == "requireOnce" && r.required[code] {
 		return goja.Undefined()
 	}
-	program, err := r.runner.load("modules/"+code+".js", true, r.log)
-	if err != nil {
-		if script, ok := err.(*ScriptError); ok {
-			r.throw("%s: module %q does not compile: %s:%d:%d: %s", function, code, script.Script, script.Line, script.Column, script.Message)
-		}
+	program, err := r.runner.load(r.ctx, "modules/"+code+".js", true, r.log)
+	var script *ScriptError
+	switch {
+	case r.stopped():
+		halt()
+	case errors.As(err, &script):
+		r.throw("%s: module %q does not compile: %s:%d:%d: %s", function, code, script.Script, script.Line, script.Column, script.Message)
+	case errors.Is(err, fs.ErrNotExist):
 		r.throw("%s: no module %q", function, code)
+	case err != nil:
+		r.logLine(slog.LevelError, "callback: cannot read module", "module", code, "error", err)
+		r.throw("%s: module %q cannot be read", function, code)
 	}
 	if r.required == nil {
 		r.required = map[string]bool{}
 	}
 	r.required[code] = true
 	r.chain = append(r.chain, code)
-	defer func() { r.chain = r.chain[:len(r.chain)-1] }()
+	r.requires++
+	defer func() {
+		if r.requires--; r.requires == 0 {
+			r.chain = nil
+		}
+	}()
 	if _, err := r.vm.RunProgram(r.prepare(program)); err != nil {
 		panic(err) // the engine's own, for the engine: never looked at here
 	}
@@ -497,10 +510,13 @@ func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	return appendJSON(nil, r.vm, v, r.limits)
 }
 
+// maxArena bounds the arena: values in it that are replaced are never freed.
+const maxArena = 16 << 10
+
 // keepJSON is toJSON into the run's arena, unless the value's own code is what
 // calls it while another is being written there.
 func (r *run) keepJSON(v goja.Value) ([]byte, bool) {
-	if r.converting > 0 {
+	if r.converting > 0 || len(r.arena) > maxArena {
 		return r.toJSON(v)
 	}
 	r.converting++
@@ -510,7 +526,9 @@ func (r *run) keepJSON(v goja.Value) ([]byte, bool) {
 	}
 	start := len(r.arena)
 	text, ok := appendJSON(r.arena, r.vm, v, r.limits)
-	r.arena = text
+	if len(text) <= maxArena { // else it is a large value's own
+		r.arena = text
+	}
 	return text[start:len(text):len(text)], ok
 }
 

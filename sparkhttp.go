@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -295,7 +295,7 @@ func (p *httpResponse) member(name string) goja.Value {
 
 // text is the body, decoded with the charset it came with.
 func (p *httpResponse) text() string {
-	_, params, _ := mime.ParseMediaType(p.header.Get("Content-Type"))
+	_, params := parseMediaType(p.header.Get("Content-Type"))
 	charset, _ := lookupCharset(or(params["charset"], "utf-8")) // unknown: UTF-8
 	return decodeText(string(p.body), charset)
 }
@@ -315,12 +315,28 @@ func (p *httpResponse) headers() goja.Value {
 
 // xml is the body as an XML value, or null if it is not XML.
 func (p *httpResponse) xml() goja.Value {
-	node, err := parseXML(p.text())
+	node, err := parseXML(p.xmlText())
 	if err != nil {
 		p.logLine(slog.LevelWarn, "callback: answer is not XML", "reason", err.Error())
 		return goja.Null()
 	}
 	return p.xmlValue(node)
+}
+
+// xmlEncoding matches an XML declaration that names an encoding.
+var xmlEncoding = regexp.MustCompile(`^<\?xml[^>]{0,100}\bencoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
+
+// xmlText is the body, decoded with the charset that the answer or, if it has
+// none, the XML itself declares.
+func (p *httpResponse) xmlText() string {
+	if _, params := parseMediaType(p.header.Get("Content-Type")); params["charset"] == "" {
+		if label := xmlEncoding.FindSubmatch(p.body); label != nil {
+			if charset, ok := lookupCharset(string(label[1])); ok {
+				return decodeText(string(p.body), charset)
+			}
+		}
+	}
+	return p.text()
 }
 
 // xmlValue makes the object of an XML element: child elements by name (an

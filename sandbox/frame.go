@@ -157,7 +157,7 @@ func (d *decoder) bool() bool { return d.uint() == 1 }
 // bytes returns a field without copying it out of the frame.
 func (d *decoder) bytes() []byte {
 	n := d.uint()
-	if n > uint64(len(d.b)) {
+	if n > uint64(len(d.b)) || n > maxCount {
 		d.fail()
 		return nil
 	}
@@ -168,11 +168,15 @@ func (d *decoder) bytes() []byte {
 
 func (d *decoder) string() string { return string(d.bytes()) }
 
+// maxCount bounds the lists in a frame: an element that takes a byte there takes
+// forty in memory.
+const maxCount = 1 << 20
+
 // count is a number of things of at least one byte each, so that what is
 // allocated for them is in proportion to the frame.
 func (d *decoder) count() int {
 	n := d.uint()
-	if n > uint64(len(d.b)) {
+	if n > uint64(len(d.b)) || n > maxCount {
 		d.fail()
 		return 0
 	}

@@ -156,7 +156,11 @@ func (c *child) end() (lastWords string) {
 	_ = c.stderr.SetReadDeadline(time.Now().Add(time.Second)) // in case something it started lives on
 	text, _ := io.ReadAll(io.LimitReader(c.stderr, 64<<10))
 	for line := range strings.Lines(string(text)) {
-		if byItself && (strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "runtime: ")) {
+		switch {
+		case !byItself:
+		case strings.HasPrefix(line, "panic: "):
+			lastWords += "; panic" // its value may be anything
+		case strings.HasPrefix(line, "fatal error: "), strings.HasPrefix(line, "runtime: "):
 			lastWords += "; " + cut(strings.TrimSpace(line), 500)
 		}
 	}

@@ -31,8 +31,9 @@
 // limit on its memory, and ends when its parent does. It has the parent's user
 // and sees the parent's system calls: against an attacker who gets past the
 // engine and runs machine code in a child, use what the system offers besides
-// (seccomp, another user, a container); such an attacker can also disturb later
-// calls of the same child, unless MaxCalls is 1. The parent takes what comes
+// (seccomp, another user, a container); such an attacker can also read the
+// scripts, have an edit of one judged broken, and disturb later calls of the
+// same child, unless MaxCalls is 1. The parent takes what comes
 // from a child for hostile.
 //
 // On other systems children end at the deadline all the same, but the rest is

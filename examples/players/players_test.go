@@ -134,7 +134,7 @@ func TestCollections(t *testing.T) {
 		{`caught(function () { c.find({n: {$where: "1"}}).toArray() })`, `"Error: runtimeCollection.find: query operator \"$where\" is not supported"`},
 		{`caught(function () { c.count({$nor: []}) })`, `"Error: runtimeCollection.count: \"$nor\" is not the path of a field, and not an operator supported here"`},
 		{`caught(function () { c.remove({owner: undefined}) })`, `"TypeError: query: owner is undefined"`},
-		{`caught(function () { c.count("n") })`, `"Error: runtimeCollection.count: argument 2 is a string, not a map[string]interface {}"`},
+		{`caught(function () { c.count("n") })`, `"Error: runtimeCollection.count: argument 2 is a string, not an object"`},
 
 		// Cursors.
 		{`r = ""; for (x = c.find(); x.hasNext();) r += x.next()._id; out(r)`, `"abcd"`},

@@ -50,7 +50,8 @@ func openSecrets(file string, tree *scriptTree, logger *slog.Logger) (*secrets, 
 	}
 	for apiKey, lists := range store {
 		for _, credential := range tree.credentials {
-			if len(lists[credential]) == 0 {
+			byServer := credential == "server" && len(lists[""]) > 0 // it may be the server script
+			if len(lists[credential]) == 0 && !byServer {
 				logger.Warn("script without a secret: nobody can call it", "apiKey", apiKey, "credential", credential)
 			}
 		}
