@@ -105,6 +105,25 @@ func TestBrokenEditDoesNotReplaceTheScript(t *testing.T) {
 	})
 }
 
+// TestEditThatKillsTheCompiler costs one call; in process it would cost all.
+func TestEditThatKillsTheCompiler(t *testing.T) {
+	f := &scriptFolder{T: t, files: fstest.MapFS{}}
+	runner := &sandbox.Runner{Scripts: f.files, Processes: 1}
+	defer runner.Close()
+	f.handler = &callback.Handler{
+		Runner:  runner,
+		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+		Logger:  slog.New(slog.NewTextHandler(&f.log, nil)),
+	}
+	f.edit("callbacks/hello.js", `Spark.setScriptData("v", 1)`)
+	f.want(`{"v":1}`)
+	f.edit("callbacks/hello.js", `var x = 1n << (1n << 40n)`)
+	body, log := f.call()
+	require.Equal(t, `{"error":"script failed"}`, body)
+	require.Contains(t, log, "changed script does not compile")
+	f.want(`{"v":1}`)
+}
+
 func TestScriptThatNeverCompiled(t *testing.T) {
 	eachRunner(t, func(f *scriptFolder) {
 		f.edit("callbacks/hello.js", "\n  var broken = ;")

@@ -85,7 +85,7 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 	case s.ctx.Err() != nil: // whatever way the child went, that is why
 		err = &callback.ScriptError{
 			Script:  s.main,
-			Message: "still running in a native call past its deadline",
+			Message: "still running past its deadline, in a native call or the compiler",
 			Err:     s.ctx.Err(),
 		}
 	case s.child.closed.Load():
@@ -93,6 +93,10 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 	case errors.As(err, &broke):
 	default:
 		err = &callback.ScriptError{Script: s.main, Message: "killed: out of memory or fatal error of the engine"}
+	}
+	if s.trial != nil && !errors.Is(s.ctx.Err(), context.Canceled) && !s.child.closed.Load() {
+		// It was compiling. Whoever compiles that version again ends the same way.
+		s.pronounce(&callback.ScriptError{Script: s.trialName, Message: "the compiler ran out of time or memory"})
 	}
 	return nil, died, err
 }
@@ -320,6 +324,12 @@ func (s *session) judged(d *decoder) error {
 	if s.trial == nil {
 		return errFrame
 	}
+	s.pronounce(verdict)
+	return nil
+}
+
+// pronounce settles how the version on trial compiles.
+func (s *session) pronounce(verdict error) {
 	if s.trialFile.judge(s.trial, verdict) && s.call.Logger != nil {
 		var at callback.ScriptError
 		if e, ok := verdict.(*callback.ScriptError); ok {
@@ -329,7 +339,6 @@ func (s *session) judged(d *decoder) error {
 			"script", s.trialName, "line", at.Line, "column", at.Column, "error", at.Message)
 	}
 	s.trial = nil
-	return nil
 }
 
 func (s *session) stat(d *decoder) error {
