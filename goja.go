@@ -294,14 +294,23 @@ func (r *run) leave() {
 	}
 }
 
-// outside does f, which waits for something, without a place in the gate.
+// outside does f, which waits for something, without a place in the gate. It
+// ends the run if its time is over.
 func (r *run) outside(f func()) {
+	if !r.wait(f) {
+		halt()
+	}
+}
+
+// wait does f without a place in the gate, and reports whether the run goes on.
+func (r *run) wait(f func()) bool {
 	r.leave()
 	f()
 	if r.stopped() || r.runner.gate.enter(r.ctx, math.MaxInt) != nil {
-		halt()
+		return false
 	}
 	r.inside.Store(true)
+	return true
 }
 
 // explain makes a plain Go error of one of the engine's. Those are never

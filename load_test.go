@@ -619,7 +619,7 @@ func TestLoadStuckRuns(t *testing.T) {
 				assert.Less(t, time.Since(begin), deadline+600*time.Millisecond)
 				<-stuck
 			}
-			assert.Equal(t, maxStuck, strings.Count(s.log.String(), "still running in a native call past its deadline"))
+			assert.Equal(t, maxStuck, strings.Count(s.log.String(), "still running past its deadline"))
 			h.Timeout = time.Hour // from here on nothing waits for a deadline
 			for _, credential := range []string{"quick", how} {
 				a := s.get(t, credential, "")

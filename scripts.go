@@ -1,11 +1,9 @@
 package callback
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -37,7 +35,7 @@ func (g *GojaRunner) mainProgram(r *run) (*program, error) {
 	}
 	for _, name := range names {
 		r.name = name
-		program, err := g.load(r.ctx, name, false, r.log)
+		program, err := g.load(r, name, false)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return program, err
 		}
@@ -71,7 +69,7 @@ type program struct {
 
 // load returns the program of a file. The error is fs.ErrNotExist, a
 // *ScriptError if it does not compile, or that of the file system.
-func (g *GojaRunner) load(ctx context.Context, name string, module bool, log *slog.Logger) (*program, error) {
+func (g *GojaRunner) load(r *run, name string, module bool) (*program, error) {
 	info, err := fs.Stat(g.Scripts, name)
 	if err == nil && info.IsDir() {
 		err = fs.ErrNotExist
@@ -101,10 +99,19 @@ func (g *GojaRunner) load(ctx context.Context, name string, module bool, log *sl
 		if v := s.version.Load(); v != nil && v.program != nil {
 			return v.program, nil
 		}
-		select {
-		case s.busy <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		mine := false
+		goesOn := r.wait(func() {
+			select {
+			case s.busy <- struct{}{}:
+				mine = true
+			case <-r.ctx.Done():
+			}
+		})
+		if mine && !goesOn {
+			<-s.busy
+		}
+		if !goesOn {
+			return nil, r.ctx.Err()
 		}
 	}
 	defer func() { <-s.busy }()
@@ -119,7 +126,7 @@ func (g *GojaRunner) load(ctx context.Context, name string, module bool, log *sl
 	if v.err != nil && old != nil && old.program != nil {
 		var broken *ScriptError
 		errors.As(v.err, &broken)
-		log.Error("callback: changed script does not compile, the one before it stays",
+		r.log.Error("callback: changed script does not compile, the one before it stays",
 			"script", broken.Script, "line", broken.Line, "column", broken.Column, "error", broken.Message)
 		v.program, v.err = old.program, nil
 	}

@@ -292,7 +292,7 @@ func (r *run) require(call goja.FunctionCall, function string) goja.Value {
 	if slices.Contains(r.chain, code) || function == "requireOnce" && r.required[code] {
 		return goja.Undefined()
 	}
-	program, err := r.runner.load(r.ctx, "modules/"+code+".js", true, r.log)
+	program, err := r.runner.load(r, "modules/"+code+".js", true)
 	var script *ScriptError
 	switch {
 	case r.stopped():

@@ -1,0 +1,98 @@
+package callback_test
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/http/httptest"
+	"runtime"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+)
+
+// TestReplacedValuesAreFreed: a script that updates one key in a loop keeps one
+// value, not all of them.
+func TestReplacedValuesAreFreed(t *testing.T) {
+	runner := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(`
+		var s = new Array(100001).join("x");
+		for (var i = 0; i < 1000; i++) Spark.setScriptData("a", s);
+	`)}}}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	result, err := runner.RunScript(t.Context(), &callback.Call{Credential: "hello"})
+	require.NoError(t, err)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Len(t, result.Data[0].Value, 100002)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(20<<20))
+}
+
+// TestFunctionNamesInStacksAreCut: the name is the script's to choose.
+func TestFunctionNamesInStacksAreCut(t *testing.T) {
+	var log bytes.Buffer
+	h := &callback.Handler{
+		Runner: &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(`
+			var name = new Array(1000001).join("x");
+			var o = {}; o[name] = function (n) { if (n) o[name](n - 1); else throw new Error("deep") };
+			eval("function " + name + "(n) { if (n) " + name + "(n - 1); else throw new Error('deep') } " + name + "(50)");
+		`)}}},
+		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+		Logger:  slog.New(slog.NewTextHandler(&log, nil)),
+	}
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/callback/E3/hello/s3cret", nil))
+	require.Contains(t, log.String(), "deep")
+	require.Less(t, log.Len(), 32<<10)
+}
+
+// A hangingFS does not open one of its files until it is let go.
+type hangingFS struct {
+	fstest.MapFS
+	name string
+	hang chan struct{}
+}
+
+func (f hangingFS) Open(name string) (fs.File, error) {
+	if name == f.name {
+		<-f.hang
+	}
+	return f.MapFS.Open(name)
+}
+
+func (f hangingFS) Stat(name string) (fs.FileInfo, error) { return f.MapFS.Stat(name) }
+
+// TestHangingScriptFileHoldsUpNobodyElse: of the calls that wait for one file
+// one is stuck, and the others take no place and are not counted.
+func TestHangingScriptFileHoldsUpNobodyElse(t *testing.T) {
+	files := hangingFS{
+		MapFS: fstest.MapFS{"callbacks/slow.js": {}, "callbacks/hello.js": {Data: []byte(`Spark.setScriptData("v", 1)`)}},
+		name:  "callbacks/slow.js",
+		hang:  make(chan struct{}),
+	}
+	runner := &callback.GojaRunner{Scripts: files, MaxRunning: 2, MaxStuck: 2}
+	ended := make(chan error, 20)
+	for range cap(ended) {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+			defer cancel()
+			_, err := runner.RunScript(ctx, &callback.Call{Credential: "slow"})
+			ended <- err
+		}()
+	}
+	hello := func() {
+		_, err := runner.RunScript(t.Context(), &callback.Call{Credential: "hello"})
+		require.NoError(t, err)
+	}
+	hello() // while they wait
+	for range cap(ended) {
+		require.Error(t, <-ended)
+	}
+	hello() // and one of them is stuck
+	close(files.hang)
+}
