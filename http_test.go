@@ -500,8 +500,8 @@ func TestSecretsAsked(t *testing.T) {
 		{"/callback/E3/srv/p1", []string{"E3|"}}, // a valid server secret is no look-up key
 		{"/callback/E3/hello/s3cret", []string{"E3|", "E3|hello"}},
 		{"/callback/E3/hello/s3cret/p1", []string{"E3|", "E3|hello"}},
-		{"/callback/E3/srv/p1/more", []string{"E3|"}},
-		{"/callback/E3/srv/p1//", []string{"E3|"}},
+		{"/callback/E3/srv/p1/more", []string{"E3|", "E3|-"}},
+		{"/callback/E3/srv/p1//", []string{"E3|", "E3|-"}},
 		{"/callback/E3/nobody/s3cret", []string{"E3|", "E3|nobody"}},
 		{"/callback/E3/no.body/s3cret", []string{"E3|", "E3|-"}}, // the same work
 		{"/callback/E3/no%2Fbody/s3cret/p1", []string{"E3|", "E3|-"}},

@@ -103,11 +103,11 @@ func (h *Handler) authorize(ctx context.Context, t target) (*Call, error) {
 			call.PlayerID = validUTF8(seg[1])
 		}
 		return call, nil
-	case ok || len(seg) == 1:
+	case len(seg) == 1:
 		return nil, nil
 	}
 	credential, secret := seg[0], seg[1]
-	if !isName(credential) {
+	if ok || !isName(credential) {
 		// Nobody's, and to be told from a wrong secret by nothing: the store
 		// is asked all the same, and the empty secret opens nothing.
 		credential, secret = "-", ""

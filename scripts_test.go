@@ -163,3 +163,16 @@ func TestNestingLimit(t *testing.T) {
 	require.Equal(t, `{}`, answer(1000))
 	require.Equal(t, `{"error":"script failed"}`, answer(1001))
 }
+
+// TestLongBodyBothWays: the sandbox's frames carry whatever the limits let
+// through.
+func TestLongBodyBothWays(t *testing.T) {
+	eachRunner(t, func(f *scriptFolder) {
+		f.edit("callbacks/hello.js", `Spark.setScriptData("RESPONSE_RAW", Spark.getData().REQUEST_BODY)`)
+		body := strings.Repeat("0123456789abcdef", callback.DefaultMaxBody/16)
+		w := httptest.NewRecorder()
+		f.handler.ServeHTTP(w, httptest.NewRequest("POST", "/callback/E3/hello/s3cret", strings.NewReader(body)))
+		require.Equal(f.T, 200, w.Code)
+		require.True(f.T, body == w.Body.String())
+	})
+}

@@ -527,7 +527,7 @@ func TestRefusalsAreAlike(t *testing.T) {
 		head := fmt.Sprintf(" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		want := ""
 		for segments, kinds := range refusals {
-			asked := map[int][]string{1: {"server"}, 2: {"server", "credential"}, 3: {"credential"}}[segments]
+			asked := map[int][]string{1: {"server"}, 2: {"server", "credential"}, 3: {"server", "credential"}}[segments]
 			for kind, path := range kinds {
 				for _, slash := range []string{"", "/"} {
 					if slash != "" && strings.HasSuffix(path, "/") {

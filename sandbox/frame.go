@@ -157,7 +157,7 @@ func (d *decoder) bool() bool { return d.uint() == 1 }
 // bytes returns a field without copying it out of the frame.
 func (d *decoder) bytes() []byte {
 	n := d.uint()
-	if n > uint64(len(d.b)) || n > maxCount {
+	if n > uint64(len(d.b)) {
 		d.fail()
 		return nil
 	}
