@@ -132,7 +132,8 @@ type outcome struct {
 }
 
 // A run is the world of one call: everything but the runner ends with it. Its
-// methods belong to its own goroutine, except abandon.
+// methods belong to its own goroutine, except enter, stop and abandon, which are
+// its caller's.
 type run struct {
 	runner *GojaRunner
 	ctx    context.Context

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -301,13 +302,8 @@ func (p *httpResponse) text() string {
 }
 
 func (p *httpResponse) headers() goja.Value {
-	names := make([]string, 0, len(p.header))
-	for name := range p.header {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	object := p.vm.NewObject()
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(p.header)) {
 		p.define(object, http.CanonicalHeaderKey(name), p.vm.ToValue(validUTF8(strings.Join(p.header[name], ", "))))
 	}
 	return object
