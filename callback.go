@@ -336,7 +336,14 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 	ctx, cancel := context.WithTimeout(r.Context(), or(h.Timeout, DefaultTimeout))
 	defer cancel()
 
-	call, err := h.authorize(ctx, target)
+	// What a call needs is made at once.
+	made := new(struct {
+		call Call
+		log  callLog
+		http limitedDoer
+	})
+	call := &made.call
+	ok, err := h.authorize(ctx, target, call)
 	if err != nil && r.Context().Err() != nil {
 		return http.StatusServiceUnavailable, "cancelled" // the caller went away
 	}
@@ -344,7 +351,7 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 		h.logger().Error("callback: secret store failed", "error", err)
 		return http.StatusServiceUnavailable, "unavailable"
 	}
-	if call == nil {
+	if !ok {
 		return http.StatusForbidden, "forbidden"
 	}
 	if h.inFlight.Add(1) > int64(or(h.MaxInFlight, DefaultMaxInFlight)) {
@@ -355,13 +362,13 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 
 	call.RunID = rand.Text()
 	call.ClientIP = h.clientIP(r)
-	call.Logger = slog.New(&callLog{base: h.logger().Handler(), call: call})
+	made.log = callLog{base: h.logger().Handler(), call: call}
+	call.Logger = slog.New(&made.log)
 	call.HTTPTimeout = or(h.HTTPTimeout, DefaultHTTPTimeout)
-	call.HTTP = &limitedDoer{
-		doer:     h.httpDoer(),
-		maxBody:  or(h.MaxHTTPBody, DefaultMaxHTTPBody),
-		maxCalls: int64(or(h.MaxHTTPCalls, DefaultMaxHTTPCalls)),
-	}
+	made.http.doer = h.httpDoer()
+	made.http.maxBody = or(h.MaxHTTPBody, DefaultMaxHTTPBody)
+	made.http.maxCalls = int64(or(h.MaxHTTPCalls, DefaultMaxHTTPCalls))
+	call.HTTP = &made.http
 	call.Members = h.Members
 	if err := h.readData(ctx, w.w, r, call); err != nil {
 		bad := requestFault(err)

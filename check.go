@@ -243,7 +243,7 @@ func (s *checkedScript) parse(source []byte, code string, module bool) {
 		s.add(problem)
 		return
 	}
-	s.tree, _ = parser.ParseFile(nil, s.name, text, 0, parser.WithDisableSourceMaps)
+	s.tree, _ = parser.ParseFile(nil, s.name, text, 0, parserOptions...)
 }
 
 func (s *checkedScript) add(p Problem) {

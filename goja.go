@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/dop251/goja"
-	"github.com/dop251/goja/parser"
 )
 
 // Limits of [GojaRunner] that no host needs to change.
@@ -145,29 +144,35 @@ type run struct {
 	inside  atomic.Bool // holds a place in the gate
 	settled atomic.Bool // has ended or been abandoned, whichever was first
 
-	name         string // of the main script's file
-	limits       jsonLimits
-	arena        []byte // of the values in data and errors
-	data         orderedFields
-	errors       orderedFields
-	sparkObject  *goja.Object
-	dataObject   *goja.Object
-	playerObject *goja.Object
-	guardian     guardian
-	installed    traits // so far
-	logLevel     slog.Level
-	logLines     int
-	exited       bool
-	converting   int             // calls of toJSON under way inside each other
-	chain        []string        // modules that ran in the outermost require under way
-	requires     int             // under way inside each other
-	required     map[string]bool // modules that ran
-	rejected     []rejection     // promises without a handler so far
+	name            string // of the main script's file
+	limits          jsonLimits
+	arena           []byte // of the values in data and errors
+	data            orderedFields
+	errors          orderedFields
+	world, spark    lazyObject
+	sparkObject     *goja.Object
+	dataObject      *goja.Object
+	playerObject    *goja.Object
+	objectPrototype *goja.Object // Object.prototype, whatever the script makes of that name
+	guardian        guardian
+	installed       traits // so far
+	logLevel        slog.Level
+	logLines        int
+	exited          bool
+	converting      int             // calls of toJSON under way inside each other
+	chain           []string        // modules that ran in the outermost require under way
+	requires        int             // under way inside each other
+	required        map[string]bool // modules that ran
+	rejected        []rejection     // promises without a handler so far
 }
+
+// errGoexit is how a run ends in which a function of the host's calls
+// runtime.Goexit.
+var errGoexit = errors.New("callback: the run's goroutine was ended")
 
 // run loads and runs the script and says how it ended.
 func (r *run) run() {
-	o := outcome{nil, errors.New("callback: the run's goroutine was ended")} // by runtime.Goexit in a function of the host's
+	o := outcome{nil, errGoexit}
 	defer func() {
 		if v := recover(); v != nil {
 			// The engine's own panics included; printing v may run script code.
@@ -218,7 +223,7 @@ func (r *run) abandon() (*Result, error) {
 
 // execute runs the program in a new runtime until nothing of it is left to run.
 func (r *run) execute(program *program) (*Result, error) {
-	r.vm.SetParserOptions(parser.WithDisableSourceMaps) // for eval
+	r.vm.SetParserOptions(parserOptions...) // for eval
 	r.vm.SetMaxCallStackSize(maxCallStack)
 	r.vm.SetPromiseRejectionTracker(r.trackRejection)
 	if !r.call.Now.IsZero() {
@@ -228,7 +233,7 @@ func (r *run) execute(program *program) (*Result, error) {
 		r.vm.SetRandSource(rand.New(rand.NewPCG(r.call.Seed, 0)).Float64)
 	}
 	r.logLevel = slog.LevelDebug
-	r.limits = jsonLimits{maxBytes: maxValueBytes, stop: r.stopped}
+	r.limits = jsonLimits{maxBytes: maxValueBytes, ctx: r.ctx}
 	r.makeWorld()
 
 	// Promise jobs are run before RunProgram returns.
@@ -388,7 +393,7 @@ func (r *run) describe(v goja.Value) string {
 				}
 				return
 			}
-			if json, ok := appendJSON(nil, r.vm, object, jsonLimits{maxBytes: maxMessage, stop: r.stopped}); ok {
+			if json, ok := appendJSON(nil, r.vm, object, jsonLimits{maxBytes: maxMessage, ctx: r.ctx}); ok {
 				text = "Uncaught " + string(json)
 			}
 		})

@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -401,7 +402,7 @@ func setGoValues(t testing.TB, vm *goja.Runtime) {
 
 // TestJSONStringifyDifferential compares with the engine's JSON.stringify.
 func TestJSONStringifyDifferential(t *testing.T) {
-	vm := newJSONRuntime(t, jsonLimits{maxBytes: 1 << 20, stop: func() bool { return false }})
+	vm := newJSONRuntime(t, jsonLimits{maxBytes: 1 << 20, ctx: t.Context()})
 	setGoValues(t, vm)
 	for _, setup := range []string{
 		``,
@@ -548,9 +549,10 @@ func TestAppendJSONStop(t *testing.T) {
 		`give({toJSON() { for (;;) ; }})`,
 	} {
 		vm := goja.New()
-		deadline := time.Now().Add(50 * time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
 		timer := time.AfterFunc(50*time.Millisecond, func() { vm.Interrupt("time is up") })
-		lim := jsonLimits{stop: func() bool { return time.Now().After(deadline) }}
+		lim := jsonLimits{ctx: ctx}
 		require.NoError(t, vm.Set("give", jsonStringifyBuiltin(vm, lim)))
 		start := time.Now()
 		_, err := vm.RunString(`try { ` + script + ` } catch (e) { "caught" } finally { for (;;) ; }`)
@@ -710,7 +712,7 @@ func BenchmarkAppendJSON(b *testing.B) {
 	vm := goja.New()
 	v, err := parseJSON(vm, jsonPayload(20))
 	require.NoError(b, err)
-	lim := jsonLimits{maxBytes: 1 << 20, stop: func() bool { return false }}
+	lim := jsonLimits{maxBytes: 1 << 20, ctx: b.Context()}
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"math/big"
@@ -16,9 +17,9 @@ import (
 
 // A jsonLimits says how much appendJSON may do.
 type jsonLimits struct {
-	maxBytes int         // of JSON text; no limit if 0
-	maxDepth int         // of arrays and objects; maxJSONDepth if 0
-	stop     func() bool // polled now and then; true interrupts the script; may be nil
+	maxBytes int             // of JSON text; no limit if 0
+	maxDepth int             // of arrays and objects; maxJSONDepth if 0
+	ctx      context.Context // polled now and then; once it is done the script is interrupted; may be nil
 }
 
 // appendJSON appends JSON.stringify(v) to dst. It reports false, and appends
@@ -137,7 +138,7 @@ func (e *jsonEncoder) append(v goja.Value) ([]byte, bool) {
 // 2⁵³, and a small graph may have any number of paths.
 func (e *jsonEncoder) step() {
 	e.steps++
-	if e.steps%jsonStopSteps == 0 && e.lim.stop != nil && e.lim.stop() {
+	if e.steps%jsonStopSteps == 0 && e.lim.ctx != nil && e.lim.ctx.Err() != nil {
 		panic(&goja.InterruptedError{})
 	}
 	e.checkSize(0)

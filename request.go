@@ -87,24 +87,24 @@ func parseTarget(escapedPath, prefix string) (target, bool) {
 	return target{apiKey: segments[0], segments: segments[1:]}, true
 }
 
-// authorize returns the call that t names if its secret is right, else nil. The
-// error is the store's.
-func (h *Handler) authorize(ctx context.Context, t target) (*Call, error) {
+// authorize fills in whose call t is, and reports whether its secret is right.
+// The error is the store's.
+func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, error) {
 	seg := t.segments
 	// A server secret comes first, so that a valid one is never handed to the
 	// store as the name of a credential, whatever follows it.
 	ok, err := h.opens(ctx, t.apiKey, "", seg[0])
 	switch {
 	case err != nil:
-		return nil, err
+		return false, err
 	case ok && len(seg) < 3:
-		call := &Call{APIKey: t.apiKey}
+		call.APIKey = t.apiKey
 		if len(seg) == 2 {
 			call.PlayerID = validUTF8(seg[1])
 		}
-		return call, nil
+		return true, nil
 	case len(seg) == 1:
-		return nil, nil
+		return false, nil
 	}
 	credential, secret := seg[0], seg[1]
 	if ok || !isName(credential) {
@@ -114,13 +114,13 @@ func (h *Handler) authorize(ctx context.Context, t target) (*Call, error) {
 	}
 	ok, err = h.opens(ctx, t.apiKey, credential, secret)
 	if err != nil || !ok {
-		return nil, err
+		return false, err
 	}
-	call := &Call{APIKey: t.apiKey, Credential: credential}
+	call.APIKey, call.Credential = t.apiKey, credential
 	if len(seg) == 3 {
 		call.PlayerID = validUTF8(seg[2])
 	}
-	return call, nil
+	return true, nil
 }
 
 // opens reports whether given is one of the credential's secrets, in a time
@@ -249,6 +249,7 @@ func exposedHeaders(r *http.Request, names []string) []Param {
 // A dataReader collects parameters in the order of their first appearance.
 type dataReader struct {
 	params []Param
+	values []string       // room for the first value of each
 	index  map[string]int // of params by name, once they are many
 	count  int
 	max    int
@@ -293,7 +294,9 @@ func (d *dataReader) put(name, value string) {
 	if d.index != nil {
 		d.index[name] = len(d.params)
 	}
-	d.params = append(d.params, Param{name, []string{value}})
+	d.values = append(d.values, value)
+	n := len(d.values)
+	d.params = append(d.params, Param{name, d.values[n-1 : n : n]})
 	if d.index == nil && len(d.params) > manyParams {
 		d.index = make(map[string]int, 4*manyParams)
 		for i := range d.params {
@@ -307,7 +310,8 @@ func (d *dataReader) put(name, value string) {
 // value that was not sent must not reach a script.
 func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where string) error {
 	if d.params == nil && text != "" {
-		d.params = make([]Param, 0, min(manyParams, strings.Count(text, "&")+2))
+		n := min(manyParams, strings.Count(text, "&")+2)
+		d.params, d.values = make([]Param, 0, n), make([]string, 0, n)
 	}
 	for text != "" {
 		var pair string

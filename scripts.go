@@ -178,6 +178,10 @@ func (g *GojaRunner) read(name string, module bool) (*version, error) {
 	return v, nil
 }
 
+// parserOptions are those of every parse. Source maps are off: the comment that
+// names one makes the parser open any file or URL it likes.
+var parserOptions = []parser.Option{parser.WithDisableSourceMaps}
+
 // compile compiles a source. A module is compiled so that it can run twice in
 // one global scope. The error is a *ScriptError.
 func compile(name, source string, module bool) (p *program, err error) {
@@ -190,9 +194,7 @@ func compile(name, source string, module bool) (p *program, err error) {
 	if nesting(source) > maxNesting {
 		return nil, &ScriptError{Script: name, Message: fmt.Sprintf("SyntaxError: brackets are nested more than %d deep", maxNesting)}
 	}
-	// Source maps are off: the comment that names one makes the parser open
-	// any file or URL it likes.
-	tree, err := parser.ParseFile(nil, name, source, 0, parser.WithDisableSourceMaps)
+	tree, err := parser.ParseFile(nil, name, source, 0, parserOptions...)
 	if err != nil {
 		return nil, compileError(name, source, err)
 	}

@@ -100,7 +100,8 @@ type class struct {
 type lazyObject struct {
 	class  *class
 	maker  memberMaker
-	values []namedValue // made, overwritten, added; without a value: deleted
+	values []namedValue  // made, overwritten, added; without a value: deleted
+	first  [2]namedValue // room for the first of them
 }
 
 // A memberMaker makes the member of an object that has a name, or nil if there
@@ -129,10 +130,7 @@ func (o *lazyObject) Get(name string) goja.Value {
 	}
 	value := o.maker.member(name)
 	if value != nil {
-		if o.values == nil {
-			o.values = make([]namedValue, 0, 4)
-		}
-		o.values = append(o.values, namedValue{name: name, value: value})
+		o.add(namedValue{name: name, value: value})
 	}
 	return value
 }
@@ -142,9 +140,16 @@ func (o *lazyObject) Set(name string, value goja.Value) bool {
 	if v := o.find(name); v != nil {
 		v.value, v.added = value, true
 	} else {
-		o.values = append(o.values, namedValue{name, value, true})
+		o.add(namedValue{name, value, true})
 	}
 	return true
+}
+
+func (o *lazyObject) add(v namedValue) {
+	if o.values == nil {
+		o.values = o.first[:0]
+	}
+	o.values = append(o.values, v)
 }
 
 // Has implements [goja.DynamicObject].
@@ -202,8 +207,10 @@ func (r *run) method(object *goja.Object, name string, f func(goja.FunctionCall)
 // copy its list of global names.
 func (r *run) makeWorld() {
 	global := r.vm.GlobalObject()
-	world := r.object(&worldClass, (*world)(r))
-	_ = world.SetPrototype(global.Prototype())
+	r.objectPrototype = global.Prototype()
+	r.world = lazyObject{class: &worldClass, maker: (*world)(r)}
+	world := r.vm.NewDynamicObject(&r.world)
+	_ = world.SetPrototype(r.objectPrototype)
 	_ = global.SetPrototype(world)
 }
 
@@ -217,7 +224,8 @@ func (w *world) member(name string) goja.Value {
 	switch name {
 	case "Spark":
 		if r.sparkObject == nil {
-			r.sparkObject = r.object(&sparkClass, (*spark)(r))
+			r.spark = lazyObject{class: &sparkClass, maker: (*spark)(r)}
+			r.sparkObject = r.vm.NewDynamicObject(&r.spark)
 		}
 		return r.sparkObject
 	case "require":
@@ -436,7 +444,7 @@ func (r *run) params(params []Param) *goja.Object {
 		}
 		_ = object.Set(params[i].Name, value)
 	}
-	_ = object.SetPrototype(r.vm.NewObject().Prototype())
+	_ = object.SetPrototype(r.objectPrototype)
 	return object
 }
 
