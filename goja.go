@@ -45,7 +45,7 @@ const (
 //
 // A script that computes beyond its deadline is interrupted. Where the engine
 // cannot be (in a long native call) the caller still gets its answer in time,
-// and the goroutine is left behind and counted: see MaxStuck.
+// and the goroutine is left behind and counted, unless MaxStuck says otherwise.
 type GojaRunner struct {
 	// Scripts holds the tree: an [os.DirFS], an embed.FS, a testing/fstest.MapFS. It is
 	// required.
@@ -67,7 +67,11 @@ type GojaRunner struct {
 
 	// MaxStuck is how many runs may be left behind, still busy past their
 	// deadline, before RunScript refuses every call with ErrOverloaded until
-	// one of them ends. Zero means DefaultMaxStuck.
+	// one of them ends. Zero means DefaultMaxStuck. Below zero none is left
+	// behind: scripts run on the goroutine that calls RunScript, which spares
+	// them the way to another and back, and it returns when the script does,
+	// however late. That is for a process that something else ends when it
+	// hangs.
 	MaxStuck int
 
 	scripts sync.Map // of *script by file name
@@ -82,7 +86,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if g.Scripts == nil {
 		return nil, errors.New("callback: GojaRunner has no Scripts")
 	}
-	if g.stuck.Load() >= int64(or(g.MaxStuck, DefaultMaxStuck)) {
+	if g.MaxStuck >= 0 && g.stuck.Load() >= int64(or(g.MaxStuck, DefaultMaxStuck)) {
 		return nil, fmt.Errorf("%w: %d runs are stuck past their deadline", ErrOverloaded, g.stuck.Load())
 	}
 	if err := ctx.Err(); err != nil {
@@ -95,6 +99,9 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	g.gate.open(or(max(0, g.MaxRunning), runtime.GOMAXPROCS(0)))
 	if err := r.enter(); err != nil {
 		return nil, err
+	}
+	if g.MaxStuck < 0 {
+		return r.runHere()
 	}
 	go r.run()
 	select {
@@ -124,6 +131,24 @@ func (r *run) stop() (*Result, error) {
 	}
 }
 
+// runHere runs on the caller's goroutine.
+func (r *run) runHere() (*Result, error) {
+	watched := make(chan struct{})
+	disarm := context.AfterFunc(r.ctx, func() {
+		defer close(watched)
+		for !r.settled.Load() {
+			r.vm.Interrupt(nil)
+			time.Sleep(runGrace / 16)
+		}
+	})
+	r.run()
+	if !disarm() {
+		<-watched
+	}
+	o := <-r.ended
+	return o.result, o.err
+}
+
 // An outcome is what a run ends with.
 type outcome struct {
 	result *Result
@@ -131,8 +156,8 @@ type outcome struct {
 }
 
 // A run is the world of one call: everything but the runner ends with it. Its
-// methods belong to its own goroutine, except enter, stop and abandon, which are
-// its caller's.
+// methods belong to its own goroutine, except enter, stop, abandon and runHere,
+// which are its caller's.
 type run struct {
 	runner *GojaRunner
 	ctx    context.Context
@@ -159,11 +184,12 @@ type run struct {
 	logLevel        slog.Level
 	logLines        int
 	exited          bool
-	converting      int             // calls of toJSON under way inside each other
-	chain           []string        // modules that ran in the outermost require under way
-	requires        int             // under way inside each other
-	required        map[string]bool // modules that ran
-	rejected        []rejection     // promises without a handler so far
+	haltedAt        []goja.StackFrame // where it was when it waited too long
+	converting      int               // calls of toJSON under way inside each other
+	chain           []string          // modules that ran in the outermost require under way
+	requires        int               // under way inside each other
+	required        map[string]bool   // modules that ran
+	rejected        []rejection       // promises without a handler so far
 }
 
 // errGoexit is how a run ends in which a function of the host's calls
@@ -304,6 +330,7 @@ func (r *run) leave() {
 // ends the run if its time is over.
 func (r *run) outside(f func()) {
 	if !r.wait(f) {
+		r.haltedAt = r.vm.CaptureCallStack(maxStackLines, nil)
 		halt()
 	}
 }
@@ -327,6 +354,9 @@ func (r *run) explain(err error) error {
 	switch x := err.(type) {
 	case *goja.InterruptedError:
 		e.setStack(x.Stack())
+		if e.Line == 0 {
+			e.setStack(r.haltedAt)
+		}
 		e.Err = r.ctx.Err()
 		e.Message = "interrupted"
 		if errors.Is(e.Err, context.DeadlineExceeded) {

@@ -3,10 +3,12 @@ package callback_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io/fs"
 	"log/slog"
 	"net/http/httptest"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -95,4 +97,54 @@ func TestHangingScriptFileHoldsUpNobodyElse(t *testing.T) {
 	}
 	hello() // and one of them is stuck
 	close(files.hang)
+}
+
+// TestNoneLeftBehind: below zero, MaxStuck means that a script runs on the
+// goroutine of its caller, who gets it back when the script has ended.
+func TestNoneLeftBehind(t *testing.T) {
+	var stack string
+	members := callback.Members{
+		"stack": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			stack = string(debug.Stack())
+			return nil, nil
+		}},
+		"hang": {Func: func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
+			<-ctx.Done()
+			time.Sleep(200 * time.Millisecond) // longer than anybody waits for a run that is left behind
+			return nil, nil
+		}},
+	}
+
+	_, err := callerOfRunScript(t, 0, members, `Spark.stack()`)
+	require.NoError(t, err)
+	require.NotContains(t, stack, "callerOfRunScript")
+
+	result, err := callerOfRunScript(t, -1, members, `Spark.stack(); Spark.setScriptData("v", 1)`)
+	require.NoError(t, err)
+	require.Contains(t, stack, "callerOfRunScript")
+	require.Equal(t, []callback.Field{{Name: "v", Value: json.RawMessage("1")}}, result.Data)
+
+	for name, script := range map[string]string{
+		"a loop":                     `for (;;) ;`,
+		"a loop in finally":          `try { for (;;) ; } finally { for (;;) ; }`,
+		"a host function that hangs": `Spark.hang()`,
+	} {
+		_, err = callerOfRunScript(t, -1, members, script)
+		require.ErrorIs(t, err, context.DeadlineExceeded, name)
+		require.ErrorContains(t, err, "callbacks/hello.js:1:", name)
+		require.ErrorContains(t, err, "ran past its deadline", name)
+	}
+
+	_, err = callerOfRunScript(t, -1, members, `throw new Error("mine")`)
+	require.ErrorContains(t, err, "callbacks/hello.js:1:7: Error: mine")
+}
+
+func callerOfRunScript(t *testing.T, maxStuck int, members callback.Members, script string) (*callback.Result, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	runner := &callback.GojaRunner{
+		Scripts:  fstest.MapFS{"callbacks/hello.js": {Data: []byte(script)}},
+		MaxStuck: maxStuck,
+	}
+	return runner.RunScript(ctx, &callback.Call{Credential: "hello", Members: members})
 }

@@ -74,13 +74,16 @@ func childMain() int {
 		Scripts:       w,
 		MaxScriptSize: s.maxScriptSize,
 		MaxRunning:    1,
-		MaxStuck:      1,
+		MaxStuck:      -1, // the parent kills what does not stop
 	}
 	return w.serve()
 }
 
 const (
-	childProcs     = 1
+	// A child needs one processor. With a second one idle the runtime leaves
+	// the first alone while the child waits for its parent; without, it takes
+	// it away within 20 µs and has to give it back for each call.
+	childProcs     = 2
 	childGCPercent = 400
 )
 
@@ -126,10 +129,9 @@ type task struct {
 	files  []fileState // as they are for this call
 }
 
-// serve serves calls until there is no parent any more. Whoever wants something
-// of the parent writes and then reads: the one who waits for the next call, or
-// the script's goroutine in the midst of one. So no other goroutine reads, which
-// would cost a call more than all the rest of the way.
+// serve serves calls until there is no parent any more. All of it, scripts
+// included, is done by this goroutine: to wait for another would cost a call more
+// than all the rest of the way.
 func (w *worker) serve() int {
 	for {
 		kind, payload, err := readFrame(w.from, maxCall)
@@ -215,7 +217,7 @@ func (t *task) run() bool {
 		defer timer.Stop()
 	}
 	result, err := t.w.runner.RunScript(t.ctx, t.call)
-	spent := t.ctx.Err() != nil && t.w.stuck() || t.w.bloated()
+	spent := t.w.bloated()
 	var e encoder
 	e.begin(kindResult)
 	encodeResult(&e, result, err, spent)
@@ -226,15 +228,6 @@ func (t *task) run() bool {
 		err = e.send(t.w.out, maxFrame)
 	}
 	return err == nil && !spent
-}
-
-// stuck reports whether a run was left behind that does not stop: the runner,
-// which may have one of those, then takes no call, not even one that is over.
-func (w *worker) stuck() bool {
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, err := w.runner.RunScript(over, nil)
-	return errors.Is(err, callback.ErrOverloaded)
 }
 
 // bloated reports whether what outlives the calls, compiled scripts above all,
