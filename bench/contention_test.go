@@ -18,6 +18,9 @@ import (
 // No lock that all requests share shows on the hot path: requests that run W1
 // in parallel do not wait for each other, but for a core.
 func TestContention(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures")
+	}
 	const procs, clients, lasts = 4, 16, 2 * time.Second
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 	w := w1()

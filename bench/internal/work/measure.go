@@ -146,7 +146,7 @@ func cpuTime() time.Duration {
 type Figure struct {
 	Workload string  `json:"workload"`
 	Variant  string  `json:"variant"`
-	Ratio    float64 `json:"ratio"`    // of wall time to the floor's in the same round
+	Ratio    float64 `json:"-"`        // of wall time to the floor's in the same round
 	CPURatio float64 `json:"cpuRatio"` // of the process's CPU time: the collector's counts, that of children does not
 	Over     float64 `json:"-"`        // wall time over the floor's, µs
 	Time     float64 `json:"-"`        // wall time, µs
