@@ -144,6 +144,7 @@ type Handler struct {
 	inFlight   atomic.Int64
 	clientOnce sync.Once
 	client     *HTTPClient
+	buffers    sync.Pool // of *bytes.Buffer, for bodies
 }
 
 // A ScriptRunner runs the script of a [Call].

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -184,6 +185,7 @@ const (
 // deadline.
 func (h *Handler) readData(ctx context.Context, w http.ResponseWriter, r *http.Request, call *Call) error {
 	data := dataReader{
+		buffers:      &h.buffers,
 		max:          or(h.MaxParams, DefaultMaxParams),
 		bodyReserved: r.Method == http.MethodPost,
 	}
@@ -248,11 +250,12 @@ func exposedHeaders(r *http.Request, names []string) []Param {
 
 // A dataReader collects parameters in the order of their first appearance.
 type dataReader struct {
-	params []Param
-	values []string       // room for the first value of each
-	index  map[string]int // of params by name, once they are many
-	count  int
-	max    int
+	buffers *sync.Pool // of *bytes.Buffer
+	params  []Param
+	values  []string       // room for the first value of each
+	index   map[string]int // of params by name, once they are many
+	count   int
+	max     int
 
 	bodyReserved, headersReserved bool // drop parameters of those names
 }
@@ -353,12 +356,10 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) e
 	if mediaType == "multipart/form-data" {
 		return d.addMultipart(body, params["boundary"], charset)
 	}
-	var buffer bytes.Buffer
-	buffer.Grow(int(min(max(0, length), firstRead)) + bytes.MinRead)
-	if _, err := buffer.ReadFrom(body); err != nil {
+	raw, err := d.readAll(body, length)
+	if err != nil {
 		return err
 	}
-	raw := buffer.String()
 	if mediaType == "application/x-www-form-urlencoded" {
 		if err := d.addURLEncoded(raw, charset, "body"); err != nil {
 			return err
@@ -368,6 +369,22 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) e
 	return nil
 }
 
+// readAll reads to the end of r, where length bytes are expected.
+func (d *dataReader) readAll(r io.Reader, length int64) (string, error) {
+	buffer, ok := d.buffers.Get().(*bytes.Buffer)
+	if !ok {
+		buffer = new(bytes.Buffer)
+	}
+	buffer.Reset()
+	buffer.Grow(int(min(max(0, length), firstRead)) + bytes.MinRead)
+	_, err := buffer.ReadFrom(r)
+	text := buffer.String()
+	if buffer.Cap() <= 2*firstRead {
+		d.buffers.Put(buffer)
+	}
+	return text, err
+}
+
 // addMultipart adds the parts of a form as they stream in: nothing of them
 // touches the disk.
 func (d *dataReader) addMultipart(body io.Reader, boundary string, charset encoding.Encoding) error {
@@ -375,7 +392,6 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, charset encod
 		return badRequest("multipart body without a boundary")
 	}
 	reader := multipart.NewReader(body, boundary)
-	var text bytes.Buffer
 	for {
 		part, err := reader.NextPart()
 		if err == io.EOF {
@@ -394,11 +410,11 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, charset encod
 				return err
 			}
 		}
-		text.Reset()
-		if _, err := text.ReadFrom(part); err != nil {
+		text, err := d.readAll(part, 0)
+		if err != nil {
 			return multipartError(err)
 		}
-		if err := d.add(decodeText(name, charset), decodeText(text.String(), charset)); err != nil {
+		if err := d.add(decodeText(name, charset), decodeText(text, charset)); err != nil {
 			return err
 		}
 	}
