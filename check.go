@@ -1,7 +1,6 @@
 package callback
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -14,8 +13,9 @@ import (
 
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/file"
-	"github.com/dop251/goja/parser"
 	"github.com/dop251/goja/token"
+
+	"example.com/callback/internal/compiler"
 )
 
 // A Problem is what [Check] finds in a script.
@@ -230,20 +230,14 @@ func (s *checkedScript) parse(source []byte, code string, module bool) {
 		return
 	}
 	if len(source) > DefaultMaxScriptSize {
-		s.add(Problem{Message: fmt.Sprintf("script is over the limit of %d bytes", DefaultMaxScriptSize), Fatal: true})
+		s.add(Problem{Message: compiler.TooLong(DefaultMaxScriptSize).Message, Fatal: true})
 		return
 	}
-	text := string(bytes.TrimPrefix(source, []byte("\ufeff")))
-	if _, err := compile(s.name, text, module); err != nil {
-		problem := Problem{Message: err.Error(), Fatal: true}
-		var broken *ScriptError
-		if errors.As(err, &broken) {
-			problem.Line, problem.Column, problem.Message = broken.Line, broken.Column, broken.Message
-		}
-		s.add(problem)
+	if _, fault := compiler.Compile(s.name, string(source), module); fault != nil {
+		s.add(Problem{Line: fault.Line, Column: fault.Column, Message: fault.Message, Fatal: true})
 		return
 	}
-	s.tree, _ = parser.ParseFile(nil, s.name, text, 0, parserOptions...)
+	s.tree, _ = compiler.Parse(s.name, string(source))
 }
 
 func (s *checkedScript) add(p Problem) {

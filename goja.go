@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/dop251/goja"
+
+	"example.com/callback/internal/compiler"
 )
 
 // Limits of [GojaRunner] that no host needs to change.
@@ -249,7 +251,7 @@ func (r *run) abandon() (*Result, error) {
 
 // execute runs the program in a new runtime until nothing of it is left to run.
 func (r *run) execute(program *program) (*Result, error) {
-	r.vm.SetParserOptions(parserOptions...) // for eval
+	r.vm.SetParserOptions(compiler.ParserOptions...) // for eval
 	r.vm.SetMaxCallStackSize(maxCallStack)
 	r.vm.SetPromiseRejectionTracker(r.trackRejection)
 	if !r.call.Now.IsZero() {

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/text/encoding"
+
+	"example.com/callback/internal/headers"
 )
 
 // A Result is what a script has set: its script data and script errors, each in
@@ -356,7 +358,7 @@ func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
 	case !httpguts.ValidHeaderFieldName(name):
 		s.drop(name, "not a header name")
 		return
-	case isFraming(name):
+	case headers.IsFraming(name):
 		s.drop(name, "not a script's to set")
 		return
 	}
@@ -421,18 +423,6 @@ func (s *scriptHeaders) setContentType(text string) bool {
 	}
 	s.charset, s.typed = charset, true
 	return true
-}
-
-// isFraming reports whether a header belongs to the connection and not to the
-// answer.
-func isFraming(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Connection", "Content-Length", "Http2-Settings", "Keep-Alive",
-		"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
-		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return true
-	}
-	return false
 }
 
 // eachMember calls f for every member of a JSON object, in order, and reports

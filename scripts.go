@@ -2,17 +2,13 @@ package callback
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/dop251/goja"
-	"github.com/dop251/goja/ast"
-	"github.com/dop251/goja/file"
-	"github.com/dop251/goja/parser"
-	"github.com/dop251/goja/token"
+
+	"example.com/callback/internal/compiler"
 )
 
 // nameOf is the file name of the call's main script, as far as it is known
@@ -171,111 +167,23 @@ func (g *GojaRunner) read(name string, module bool) (*version, error) {
 		return nil, err
 	}
 	if !ok {
-		v.err = &ScriptError{Script: name, Message: fmt.Sprintf("script is over the limit of %d bytes", limit)}
+		v.err = brokenScript(name, compiler.TooLong(limit))
 		return v, nil
 	}
 	v.program, v.err = compile(name, string(source), module)
 	return v, nil
 }
 
-// parserOptions are those of every parse. Source maps are off: the comment that
-// names one makes the parser open any file or URL it likes.
-var parserOptions = []parser.Option{parser.WithDisableSourceMaps}
-
-// compile compiles a source. A module is compiled so that it can run twice in
-// one global scope. The error is a *ScriptError.
-func compile(name, source string, module bool) (p *program, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			p, err = nil, &ScriptError{Script: name, Message: fmt.Sprintf("the compiler failed with a %T", v)}
-		}
-	}()
-	source = strings.TrimPrefix(source, "\ufeff")
-	if nesting(source) > maxNesting {
-		return nil, &ScriptError{Script: name, Message: fmt.Sprintf("SyntaxError: brackets are nested more than %d deep", maxNesting)}
-	}
-	tree, err := parser.ParseFile(nil, name, source, 0, parserOptions...)
-	if err != nil {
-		return nil, compileError(name, source, err)
-	}
-	if module {
-		hoistLexical(tree)
-	}
-	compiled, err := goja.CompileAST(tree, false)
-	if err != nil {
-		return nil, compileError(name, source, err)
+// compile compiles a source. The error is a *ScriptError.
+func compile(name, source string, module bool) (*program, error) {
+	compiled, fault := compiler.Compile(name, source, module)
+	if fault != nil {
+		return nil, brokenScript(name, fault)
 	}
 	return &program{compiled: compiled, traits: traitsOf(source)}, nil
 }
 
-// maxNesting is how deep brackets may be nested in a script: the parser and the
-// compiler recurse, and a stack that overflows takes the process down.
-const maxNesting = 1000
-
-// nesting is how deep brackets are nested in a source, told without a parser:
-// those in strings and comments count too.
-func nesting(source string) (deepest int) {
-	depth := 0
-	for i := 0; i < len(source); i++ {
-		switch source[i] {
-		case '(', '[', '{':
-			depth++
-			deepest = max(deepest, depth)
-		case ')', ']', '}':
-			depth = max(0, depth-1)
-		}
-	}
-	return deepest
-}
-
-// compileError makes a ScriptError of what the parser or the compiler says.
-// Both are plain Go: nothing of a script has run.
-func compileError(name, source string, err error) error {
-	e := &ScriptError{Script: name, Message: "SyntaxError: " + err.Error()}
-	var at file.Position
-	var list parser.ErrorList
-	var syntax *goja.CompilerSyntaxError
-	switch {
-	case errors.As(err, &list) && len(list) > 0:
-		e.Message, at = list[0].Message, list[0].Position
-	case errors.As(err, &syntax):
-		e.Message = syntax.Message
-		if syntax.File != nil {
-			at = syntax.File.Position(syntax.Offset)
-		}
-	}
-	if !strings.HasPrefix(e.Message, "SyntaxError") {
-		e.Message = "SyntaxError: " + e.Message
-	}
-	e.Message = cut(e.Message, maxMessage)
-	e.Line, e.Column = at.Line, at.Column
-	explainSyntax(source, e)
-	return e
-}
-
-// hoistLexical makes var of the top-level let, const and class of a module:
-// the engine would refuse to declare them again when a module runs again.
-func hoistLexical(tree *ast.Program) {
-	for i, statement := range tree.Body {
-		var list []*ast.Binding
-		switch s := statement.(type) {
-		case *ast.LexicalDeclaration:
-			for _, binding := range s.List {
-				if binding.Initializer == nil { // let x; sets x, var x; does not
-					binding.Initializer = &ast.UnaryExpression{
-						Operator: token.VOID,
-						Idx:      binding.Idx0(),
-						Operand:  &ast.NumberLiteral{Idx: binding.Idx0(), Literal: "0", Value: int64(0)},
-					}
-				}
-			}
-			list = s.List
-		case *ast.ClassDeclaration:
-			list = []*ast.Binding{{Target: s.Class.Name, Initializer: s.Class}}
-		default:
-			continue
-		}
-		tree.Body[i] = &ast.VariableStatement{Var: statement.Idx0(), List: list}
-		tree.DeclarationList = append(tree.DeclarationList, &ast.VariableDeclaration{Var: statement.Idx0(), List: list})
-	}
+// brokenScript says which script the compiler refuses, and why.
+func brokenScript(name string, f *compiler.Fault) *ScriptError {
+	return &ScriptError{Script: name, Line: f.Line, Column: f.Column, Message: f.Message}
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/dop251/goja"
 	"golang.org/x/net/http/httpguts"
+
+	"example.com/callback/internal/headers"
 )
 
 var httpClass = class{"SparkHttp", []string{
@@ -109,9 +111,7 @@ func (h *sparkHTTP) setHeaders(call goja.FunctionCall) goja.Value {
 		if !httpguts.ValidHeaderFieldValue(value) {
 			h.throwArg(member, "headers", fmt.Sprintf("has a value for %s that no header can have", name))
 		}
-		// Those of the connection are the client's to set, as in a browser; and
-		// with Accept-Encoding it would hand on answers it has not inflated.
-		if isFraming(name) || strings.EqualFold(name, "Host") || strings.EqualFold(name, "Accept-Encoding") {
+		if headers.IsClients(name) {
 			return
 		}
 		if !repeat {

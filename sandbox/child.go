@@ -16,14 +16,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/dop251/goja"
-	"github.com/dop251/goja/parser"
-
 	"example.com/callback"
+	"example.com/callback/internal/compiler"
 )
 
 // Main turns the process into a child if that is what it was started as, and
@@ -451,58 +448,17 @@ func (w *worker) Open(name string) (fs.File, error) {
 }
 
 // try compiles a script to see whether it can be.
-func (w *worker) try(name string, text []byte) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &callback.ScriptError{Script: name, Message: fmt.Sprintf("the compiler failed with a %T", v)}
-		}
-	}()
+func (w *worker) try(name string, text []byte) error {
+	var fault *compiler.Fault
 	if int64(len(text)) > w.maxScriptSize {
-		return &callback.ScriptError{Script: name, Message: fmt.Sprintf("script is over the limit of %d bytes", w.maxScriptSize)}
+		fault = compiler.TooLong(w.maxScriptSize)
+	} else {
+		_, fault = compiler.Compile(name, string(text), false)
 	}
-	source := strings.TrimPrefix(string(text), "\ufeff")
-	if nesting(source) > maxNesting {
-		return &callback.ScriptError{Script: name, Message: fmt.Sprintf("SyntaxError: brackets are nested more than %d deep", maxNesting)}
-	}
-	tree, err := parser.ParseFile(nil, name, source, 0, parser.WithDisableSourceMaps)
-	if err == nil {
-		_, err = goja.CompileAST(tree, false)
-	}
-	if err == nil {
+	if fault == nil {
 		return nil
 	}
-	broken := &callback.ScriptError{Script: name, Message: "SyntaxError: " + err.Error()}
-	var list parser.ErrorList
-	var syntax *goja.CompilerSyntaxError
-	switch {
-	case errors.As(err, &list) && len(list) > 0:
-		broken.Message = list[0].Message
-		broken.Line, broken.Column = list[0].Position.Line, list[0].Position.Column
-	case errors.As(err, &syntax):
-		broken.Message = syntax.Message
-		if syntax.File != nil {
-			at := syntax.File.Position(syntax.Offset)
-			broken.Line, broken.Column = at.Line, at.Column
-		}
-	}
-	return broken
-}
-
-// maxNesting is how deep brackets may be nested: more overflows the stack.
-const maxNesting = 1000
-
-func nesting(source string) (deepest int) {
-	depth := 0
-	for i := range len(source) {
-		switch source[i] {
-		case '(', '[', '{':
-			depth++
-			deepest = max(deepest, depth)
-		case ')', ']', '}':
-			depth = max(0, depth-1)
-		}
-	}
-	return deepest
+	return &callback.ScriptError{Script: name, Line: fault.Line, Column: fault.Column, Message: fault.Message}
 }
 
 // An openFile is a script that has come from the parent.

@@ -321,13 +321,14 @@ func TestBrokenEditIsLoggedOnce(t *testing.T) {
 	call := &callback.Call{Credential: "x", Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	_, err := r.RunScript(t.Context(), call)
 	require.NoError(t, err)
-	scripts["callbacks/x.js"] = &fstest.MapFile{Data: []byte("\nvar ="), ModTime: time.Unix(2, 0)}
+	scripts["callbacks/x.js"] = &fstest.MapFile{Data: []byte("\nvar x = <a/>;"), ModTime: time.Unix(2, 0)}
 	for range 4 {
 		_, err := r.RunScript(t.Context(), call)
 		require.NoError(t, err)
 	}
 	require.Equal(t, 1, strings.Count(log.String(), "does not compile"))
-	require.Contains(t, log.String(), "script=callbacks/x.js line=2 column=")
+	require.Contains(t, log.String(), "script=callbacks/x.js line=2 column=9")
+	require.Contains(t, log.String(), "E4X is not JavaScript any more", "as in process, the author reads what to write instead")
 }
 
 func TestScriptSize(t *testing.T) {

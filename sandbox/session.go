@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"example.com/callback"
+	"example.com/callback/internal/headers"
 )
 
 // killGrace is what a child gets after the end of a call's time: to interrupt
@@ -461,12 +462,7 @@ func allowed(req *http.Request, header http.Header) bool {
 		return false
 	}
 	for name, values := range header {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return false
-		}
-		switch http.CanonicalHeaderKey(name) {
-		case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade", "Accept-Encoding",
-			"Te", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate":
+		if !httpguts.ValidHeaderFieldName(name) || headers.IsClients(name) {
 			return false
 		}
 		for _, value := range values {

@@ -1,15 +1,15 @@
-package callback
+package compiler
 
 import "strings"
 
-// explainSyntax looks whether what the parser stumbled over is a form that the
+// explainRhino looks whether what the parser stumbled over is a form that the
 // original's engine, Rhino, had and JavaScript has not, and then says so in
-// e's message, at the place of the form. source is what was parsed.
-func explainSyntax(source string, e *ScriptError) {
-	if !strings.HasPrefix(e.Message, "SyntaxError: Unexpected ") || e.Line == 0 {
+// f's message, at the place of the form. source is what was parsed.
+func explainRhino(source string, f *Fault) {
+	if !strings.HasPrefix(f.Message, "SyntaxError: Unexpected ") || f.Line == 0 {
 		return
 	}
-	offset := offsetOf(source, e.Line, e.Column)
+	offset := offsetOf(source, f.Line, f.Column)
 	if offset < 0 {
 		return
 	}
@@ -17,8 +17,8 @@ func explainSyntax(source string, e *ScriptError) {
 	if message == "" {
 		return
 	}
-	e.Message = "SyntaxError: " + message
-	e.Line, e.Column = positionOf(source, at)
+	f.Message = "SyntaxError: " + message
+	f.Line, f.Column = positionOf(source, at)
 }
 
 // rhinoForm finds the form whose syntax the parser did not know at offset.

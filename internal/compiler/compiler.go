@@ -1,0 +1,139 @@
+// Package compiler turns the source of a script into a program, or says in words
+// for its author why not. The sandbox needs it as GojaRunner does: both must
+// judge a script alike.
+package compiler
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/file"
+	"github.com/dop251/goja/parser"
+	"github.com/dop251/goja/token"
+)
+
+// A Fault is why a script does not compile. Line and Column count from 1; zero
+// means unknown.
+type Fault struct {
+	Line, Column int
+	Message      string // at most 4 KiB
+}
+
+// maxMessage is for names that a script has made up.
+const maxMessage = 4 << 10
+
+// TooLong is the fault of a script that is longer than limit bytes.
+func TooLong(limit int64) *Fault {
+	return &Fault{Message: fmt.Sprintf("script is over the limit of %d bytes", limit)}
+}
+
+// ParserOptions are those of every parse. Source maps are off: the comment that
+// names one makes the parser open any file or URL it likes.
+var ParserOptions = []parser.Option{parser.WithDisableSourceMaps}
+
+// Parse parses a source, of which a byte order mark is no part.
+func Parse(name, source string) (*ast.Program, error) {
+	return parser.ParseFile(nil, name, strings.TrimPrefix(source, "\ufeff"), 0, ParserOptions...)
+}
+
+// Compile compiles a source. A module is compiled so that it can run twice in
+// one global scope.
+func Compile(name, source string, module bool) (p *goja.Program, fault *Fault) {
+	defer func() {
+		if v := recover(); v != nil {
+			p, fault = nil, &Fault{Message: fmt.Sprintf("the compiler failed with a %T", v)}
+		}
+	}()
+	if nesting(source) > maxNesting {
+		return nil, &Fault{Message: fmt.Sprintf("SyntaxError: brackets are nested more than %d deep", maxNesting)}
+	}
+	tree, err := Parse(name, source)
+	if err != nil {
+		return nil, explain(source, err)
+	}
+	if module {
+		hoistLexical(tree)
+	}
+	p, err = goja.CompileAST(tree, false)
+	if err != nil {
+		return nil, explain(source, err)
+	}
+	return p, nil
+}
+
+// maxNesting is how deep brackets may be nested in a script: the parser and the
+// compiler recurse, and a stack that overflows takes the process down.
+const maxNesting = 1000
+
+// nesting is how deep brackets are nested in a source, told without a parser:
+// those in strings and comments count too.
+func nesting(source string) (deepest int) {
+	depth := 0
+	for i := 0; i < len(source); i++ {
+		switch source[i] {
+		case '(', '[', '{':
+			depth++
+			deepest = max(deepest, depth)
+		case ')', ']', '}':
+			depth = max(0, depth-1)
+		}
+	}
+	return deepest
+}
+
+// explain makes a Fault of what the parser or the compiler says. Both are plain
+// Go: nothing of a script has run.
+func explain(source string, err error) *Fault {
+	f := &Fault{Message: "SyntaxError: " + err.Error()}
+	var at file.Position
+	var list parser.ErrorList
+	var syntax *goja.CompilerSyntaxError
+	switch {
+	case errors.As(err, &list) && len(list) > 0:
+		f.Message, at = list[0].Message, list[0].Position
+	case errors.As(err, &syntax):
+		f.Message = syntax.Message
+		if syntax.File != nil {
+			at = syntax.File.Position(syntax.Offset)
+		}
+	}
+	if !strings.HasPrefix(f.Message, "SyntaxError") {
+		f.Message = "SyntaxError: " + f.Message
+	}
+	if len(f.Message) > maxMessage {
+		f.Message = strings.ToValidUTF8(f.Message[:maxMessage], "") + "…"
+	}
+	f.Line, f.Column = at.Line, at.Column
+	explainRhino(strings.TrimPrefix(source, "\ufeff"), f)
+	return f
+}
+
+// hoistLexical makes var of the top-level let, const and class of a module:
+// the engine would refuse to declare them again when a module runs again.
+func hoistLexical(tree *ast.Program) {
+	for i, statement := range tree.Body {
+		var list []*ast.Binding
+		switch s := statement.(type) {
+		case *ast.LexicalDeclaration:
+			for _, binding := range s.List {
+				if binding.Initializer == nil { // let x; sets x, var x; does not
+					binding.Initializer = &ast.UnaryExpression{
+						Operator: token.VOID,
+						Idx:      binding.Idx0(),
+						Operand:  &ast.NumberLiteral{Idx: binding.Idx0(), Literal: "0", Value: int64(0)},
+					}
+				}
+			}
+			list = s.List
+		case *ast.ClassDeclaration:
+			list = []*ast.Binding{{Target: s.Class.Name, Initializer: s.Class}}
+		default:
+			continue
+		}
+		tree.Body[i] = &ast.VariableStatement{Var: statement.Idx0(), List: list}
+		tree.DeclarationList = append(tree.DeclarationList, &ast.VariableDeclaration{Var: statement.Idx0(), List: list})
+	}
+}
