@@ -30,10 +30,13 @@ func ownTime(pid int) time.Duration {
 	if err != nil {
 		return 0
 	}
-	// The name in parentheses may hold anything; utime and stime are the 12th
-	// and 13th fields behind it.
+	// The name in parentheses may hold anything; the 12th to 15th fields behind
+	// it are its user and system time, and those of its children that have ended.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	ticks := 0
+	for _, field := range fields[11:15] {
+		n, _ := strconv.Atoi(field)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
