@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -47,7 +48,7 @@ const (
 //
 // A script that computes beyond its deadline is interrupted. Where the engine
 // cannot be (in a long native call) the caller still gets its answer in time,
-// and the goroutine is left behind and counted, unless MaxStuck says otherwise.
+// and the run is left behind and counted.
 type GojaRunner struct {
 	// Scripts holds the tree: an [os.DirFS], an embed.FS, a testing/fstest.MapFS. It is
 	// required.
@@ -70,10 +71,8 @@ type GojaRunner struct {
 	// MaxStuck is how many runs may be left behind, still busy past their
 	// deadline, before RunScript refuses every call with ErrOverloaded until
 	// one of them ends. Zero means DefaultMaxStuck. Below zero none is left
-	// behind: scripts run on the goroutine that calls RunScript, which spares
-	// them the way to another and back, and it returns when the script does,
-	// however late. That is for a process that something else ends when it
-	// hangs.
+	// behind: RunScript returns when the script has ended, however late. That
+	// is for a process that something else ends when it hangs.
 	MaxStuck int
 
 	scripts sync.Map // of *script by file name
@@ -83,7 +82,9 @@ type GojaRunner struct {
 	stuck   atomic.Int64
 }
 
-// RunScript runs the script of call's credential.
+// RunScript runs the script of call's credential. The goroutine that calls it
+// must not be locked to its thread ([runtime.LockOSThread]), as those of an HTTP
+// server are not: the Go runtime would end the process once a run is left behind.
 func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	if g.Scripts == nil {
 		return nil, errors.New("callback: GojaRunner has no Scripts")
@@ -94,7 +95,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &run{runner: g, ctx: ctx, call: call, log: call.Logger, vm: goja.New(), ended: make(chan outcome, 1)}
+	r := &run{runner: g, ctx: ctx, call: call, log: call.Logger, vm: goja.New()}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -102,53 +103,11 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
-	if g.MaxStuck < 0 {
-		return r.runHere()
-	}
-	go r.run()
-	select {
-	case o := <-r.ended:
-		return o.result, o.err
-	case <-ctx.Done():
-		return r.stop()
-	}
-}
-
-// stop interrupts a run whose time is over, and abandons it if that is in vain.
-func (r *run) stop() (*Result, error) {
-	grace := time.NewTimer(runGrace)
-	defer grace.Stop()
-	again := time.NewTicker(runGrace / 16)
-	defer again.Stop()
-	for {
-		// An interrupt of the engine's is gone with the call it ended.
-		r.vm.Interrupt(nil)
-		select {
-		case o := <-r.ended:
-			return o.result, o.err
-		case <-again.C:
-		case <-grace.C:
-			return r.abandon()
-		}
-	}
-}
-
-// runHere runs on the caller's goroutine.
-func (r *run) runHere() (*Result, error) {
-	watched := make(chan struct{})
-	disarm := context.AfterFunc(r.ctx, func() {
-		defer close(watched)
-		for !r.settled.Load() {
-			r.vm.Interrupt(nil)
-			time.Sleep(runGrace / 16)
-		}
-	})
-	r.run()
-	if !disarm() {
-		<-watched
-	}
-	o := <-r.ended
-	return o.result, o.err
+	r.released.Add(1)
+	resume, _ := iter.Pull(r.coroutine)
+	resume()
+	r.released.Done()
+	return r.outcome.result, r.outcome.err
 }
 
 // An outcome is what a run ends with.
@@ -158,18 +117,19 @@ type outcome struct {
 }
 
 // A run is the world of one call: everything but the runner ends with it. Its
-// methods belong to its own goroutine, except enter, stop, abandon and runHere,
-// which are its caller's.
+// methods belong to its own goroutine, except enter, which is its caller's, and
+// stop.
 type run struct {
 	runner *GojaRunner
 	ctx    context.Context
 	call   *Call
 	log    *slog.Logger
 	vm     *goja.Runtime
-	ended  chan outcome
 
-	inside  atomic.Bool // holds a place in the gate
-	settled atomic.Bool // has ended or been abandoned, whichever was first
+	inside   atomic.Bool    // holds a place in the gate
+	settled  atomic.Bool    // has an outcome
+	outcome  outcome        // of the run, or of having waited for it
+	released sync.WaitGroup // the caller
 
 	name            string // of the main script's file
 	limits          jsonLimits
@@ -198,28 +158,74 @@ type run struct {
 // runtime.Goexit.
 var errGoexit = errors.New("callback: the run's goroutine was ended")
 
-// run loads and runs the script and says how it ended.
-func (r *run) run() {
+// coroutine is the run on a goroutine of its own, which its caller resumes. The
+// caller goes on when coroutine returns or when another goroutine yields in its
+// place. Control passes without the scheduler, which on an idle machine wakes a
+// processor for each hand-over: for a small run that is a third of its time.
+func (r *run) coroutine(yield func(struct{}) bool) {
+	disarm := context.AfterFunc(r.ctx, func() { r.stop(yield) })
 	o := outcome{nil, errGoexit}
+	defer func() {
+		disarm()
+		if !r.settle(o) {
+			r.released.Wait()
+			r.runner.stuck.Add(-1)
+		} else if o.err == errGoexit {
+			go yield(struct{}{}) // or the caller's goroutine would end as well
+			r.released.Wait()
+		}
+	}()
+	o = r.run()
+}
+
+// settle reports whether o is the first outcome, which is the one that counts.
+func (r *run) settle(o outcome) bool {
+	if !r.settled.CompareAndSwap(false, true) {
+		return false
+	}
+	r.outcome = o
+	return true
+}
+
+// stop interrupts a run whose time is over. If that is in vain it releases the
+// caller and stands in for it until the run has ended.
+func (r *run) stop(yield func(struct{}) bool) {
+	end := time.Now().Add(runGrace)
+	for ; r.runner.MaxStuck < 0 || time.Now().Before(end); time.Sleep(runGrace / 16) {
+		if r.settled.Load() {
+			return
+		}
+		// An interrupt of the engine's is gone with the call it ended.
+		r.vm.Interrupt(nil)
+	}
+	stuck := &ScriptError{
+		Script:  r.runner.nameOf(r.call),
+		Message: "still running past its deadline, in a native call or the compiler",
+		Err:     r.ctx.Err(),
+	}
+	if r.settle(outcome{nil, stuck}) {
+		r.runner.stuck.Add(1)
+		r.leave()
+		yield(struct{}{})
+	}
+}
+
+// run loads and runs the script and says how it ended.
+func (r *run) run() (o outcome) {
 	defer func() {
 		if v := recover(); v != nil {
 			// The engine's own panics included; printing v may run script code.
 			o = outcome{nil, fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.name, stack())}
 		}
 		r.leave()
-		r.ended <- o
-		if !r.settled.CompareAndSwap(false, true) { // abandoned
-			r.runner.stuck.Add(-1)
-		}
 	}()
 	growStack()
 	program, err := r.runner.mainProgram(r)
 	if err != nil {
-		o.err = err
-		return
+		return outcome{nil, err}
 	}
 	result, err := r.execute(program)
-	o = outcome{result, err}
+	return outcome{result, err}
 }
 
 // growStack makes the goroutine's stack as large as most runs need while there
@@ -233,21 +239,6 @@ func growStack() {
 
 //go:noinline
 func occupy([]byte) {}
-
-// abandon gives up on a run that does not stop, and answers for it.
-func (r *run) abandon() (*Result, error) {
-	if !r.settled.CompareAndSwap(false, true) {
-		o := <-r.ended // it has ended after all
-		return o.result, o.err
-	}
-	r.runner.stuck.Add(1)
-	r.leave()
-	return nil, &ScriptError{
-		Script:  r.runner.nameOf(r.call),
-		Message: "still running past its deadline, in a native call or the compiler",
-		Err:     r.ctx.Err(),
-	}
-}
 
 // execute runs the program in a new runtime until nothing of it is left to run.
 func (r *run) execute(program *program) (*Result, error) {

@@ -3,12 +3,10 @@ package callback_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io/fs"
 	"log/slog"
 	"net/http/httptest"
 	"runtime"
-	"runtime/debug"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -99,52 +97,75 @@ func TestHangingScriptFileHoldsUpNobodyElse(t *testing.T) {
 	close(files.hang)
 }
 
-// TestNoneLeftBehind: below zero, MaxStuck means that a script runs on the
-// goroutine of its caller, who gets it back when the script has ended.
-func TestNoneLeftBehind(t *testing.T) {
-	var stack string
-	members := callback.Members{
-		"stack": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
-			stack = string(debug.Stack())
-			return nil, nil
-		}},
-		"hang": {Func: func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
-			<-ctx.Done()
-			time.Sleep(200 * time.Millisecond) // longer than anybody waits for a run that is left behind
-			return nil, nil
-		}},
-	}
-
-	_, err := callerOfRunScript(t, 0, members, `Spark.stack()`)
-	require.NoError(t, err)
-	require.NotContains(t, stack, "callerOfRunScript")
-
-	result, err := callerOfRunScript(t, -1, members, `Spark.stack(); Spark.setScriptData("v", 1)`)
-	require.NoError(t, err)
-	require.Contains(t, stack, "callerOfRunScript")
-	require.Equal(t, []callback.Field{{Name: "v", Value: json.RawMessage("1")}}, result.Data)
-
+// TestStoppedInTime: a run that can be interrupted says where it was.
+func TestStoppedInTime(t *testing.T) {
+	members := callback.Members{"hang": {Func: func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
+		<-ctx.Done()
+		return nil, nil
+	}}}
 	for name, script := range map[string]string{
 		"a loop":                     `for (;;) ;`,
 		"a loop in finally":          `try { for (;;) ; } finally { for (;;) ; }`,
-		"a host function that hangs": `Spark.hang()`,
+		"a host function that waits": `Spark.hang()`,
 	} {
-		_, err = callerOfRunScript(t, -1, members, script)
+		_, err := runFor(t, 50*time.Millisecond, members, script)
 		require.ErrorIs(t, err, context.DeadlineExceeded, name)
 		require.ErrorContains(t, err, "callbacks/hello.js:1:", name)
 		require.ErrorContains(t, err, "ran past its deadline", name)
 	}
-
-	_, err = callerOfRunScript(t, -1, members, `throw new Error("mine")`)
-	require.ErrorContains(t, err, "callbacks/hello.js:1:7: Error: mine")
 }
 
-func callerOfRunScript(t *testing.T, maxStuck int, members callback.Members, script string) (*callback.Result, error) {
+// TestCallersGoroutineSurvives what a host function does to the goroutine that
+// it runs on.
+func TestCallersGoroutineSurvives(t *testing.T) {
+	members := callback.Members{
+		"end": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			runtime.Goexit()
+			return nil, nil
+		}},
+		"lock": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			return nil, nil
+		}},
+	}
+	_, err := runFor(t, time.Minute, members, `Spark.end()`)
+	require.ErrorContains(t, err, "goroutine")
+	_, err = runFor(t, time.Minute, members, `Spark.lock()`)
+	require.NoError(t, err)
+
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_, err = runFor(t, time.Minute, members, `Spark.lock()`)
+	require.NoError(t, err)
+}
+
+// TestNoneLeftBehind: below zero, MaxStuck means that RunScript returns when the
+// script has ended.
+func TestNoneLeftBehind(t *testing.T) {
+	ended := false
+	call := &callback.Call{Credential: "hello", Members: callback.Members{
+		"hang": {Func: func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
+			<-ctx.Done()
+			time.Sleep(200 * time.Millisecond) // longer than anybody waits for a run that is left behind
+			ended = true
+			return nil, nil
+		}},
+	}}
+	runner := &callback.GojaRunner{
+		Scripts:  fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.hang()`)}},
+		MaxStuck: -1,
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	runner := &callback.GojaRunner{
-		Scripts:  fstest.MapFS{"callbacks/hello.js": {Data: []byte(script)}},
-		MaxStuck: maxStuck,
-	}
+	_, err := runner.RunScript(ctx, call)
+	require.True(t, ended)
+	require.ErrorContains(t, err, "callbacks/hello.js:1:11: ran past its deadline")
+}
+
+func runFor(t *testing.T, limit time.Duration, members callback.Members, script string) (*callback.Result, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	runner := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(script)}}}
 	return runner.RunScript(ctx, &callback.Call{Credential: "hello", Members: members})
 }

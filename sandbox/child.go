@@ -126,9 +126,9 @@ type task struct {
 	files  []fileState // as they are for this call
 }
 
-// serve serves calls until there is no parent any more. All of it, scripts
-// included, is done by this goroutine: to wait for another would cost a call more
-// than all the rest of the way.
+// serve serves calls until there is no parent any more. All of it is done by
+// this goroutine and the scripts', of which one runs at a time: to have another
+// one read or write would cost a call more than all the rest of the way.
 func (w *worker) serve() int {
 	for {
 		kind, payload, err := readFrame(w.from, maxCall)

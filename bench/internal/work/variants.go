@@ -39,14 +39,6 @@ func Variants() []Variant {
 			}
 			return NewHandler(os.DirFS(dir)), nil
 		}},
-		{"Handler, MaxStuck -1", "(on the caller's goroutine: no answer while a native call goes on)", func(w *Workload, dir string) (http.Handler, error) {
-			if err := WriteTree(dir, w.Files); err != nil {
-				return nil, err
-			}
-			h := NewHandler(os.DirFS(dir))
-			h.Runner.(*callback.GojaRunner).MaxStuck = -1
-			return h, nil
-		}},
 		{"plain Go, mux and auth", "no script, no limit of the answer's size and of calls under way", handler(plainDuties)},
 		{"Handler, MapFS", "(scripts in memory: no stat per request)", handler(func(w *Workload) http.Handler { return NewHandler(MapFS(w.Files)) })},
 		{Bare, "three natives; no auth, no limits, no time-out, no live edits", handler(bareGoja)},
