@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync"
@@ -95,11 +96,16 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if ctx.Value(http.ServerContextKey) != nil {
+		// The server has just made a goroutine that watches the connection. If
+		// it begins only once the answer is written, that holds up the answer.
+		runtime.Gosched()
+	}
 	r := &run{runner: g, ctx: ctx, call: call, log: call.Logger, vm: goja.New()}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	g.gate.open(or(max(0, g.MaxRunning), runtime.GOMAXPROCS(0)))
+	g.gate.open(g.MaxRunning)
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
@@ -135,7 +141,6 @@ type run struct {
 	released sync.WaitGroup // the caller
 
 	name            string // of the main script's file
-	limits          jsonLimits
 	arena           []byte // of the values in data and errors
 	data            orderedFields
 	errors          orderedFields
@@ -254,7 +259,6 @@ func (r *run) execute(program *program) (*Result, error) {
 		r.vm.SetRandSource(rand.New(rand.NewPCG(r.call.Seed, 0)).Float64)
 	}
 	r.logLevel = slog.LevelDebug
-	r.limits = jsonLimits{maxBytes: maxValueBytes, ctx: r.ctx}
 	r.makeWorld()
 
 	// Promise jobs are run before RunProgram returns.
@@ -461,8 +465,12 @@ type gate struct {
 	wake chan struct{} // a place, for one who waits
 }
 
+// open sets the number of places; GOMAXPROCS if it is not above zero.
 func (g *gate) open(places int) {
 	g.once.Do(func() {
+		if places <= 0 {
+			places = runtime.GOMAXPROCS(0)
+		}
 		g.free.Store(int64(places))
 		g.wake = make(chan struct{})
 	})

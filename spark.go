@@ -271,7 +271,7 @@ func (r *run) prepare(p *program) *goja.Program {
 	}
 	if p.traits.stringify && !r.installed.stringify {
 		r.installed.stringify = true
-		r.replaceJSON("stringify", jsonStringifyBuiltin(r.vm, r.limits))
+		r.replaceJSON("stringify", jsonStringifyBuiltin(r.vm, r.limits()))
 	}
 	if p.traits.own && !r.installed.own {
 		r.installed.own = true
@@ -507,6 +507,8 @@ const maxValueBytes = 32 << 20
 // toJSON methods: natives that call natives escape the engine's own limit.
 const maxReentry = 64
 
+func (r *run) limits() jsonLimits { return jsonLimits{maxBytes: maxValueBytes, ctx: r.ctx} }
+
 // toJSON turns a value into JSON, or reports that it is undefined to JSON. An
 // exception of a getter or a toJSON method is the script's.
 func (r *run) toJSON(v goja.Value) ([]byte, bool) {
@@ -515,7 +517,7 @@ func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	}
 	r.converting++
 	defer func() { r.converting-- }()
-	return appendJSON(nil, r.vm, v, r.limits)
+	return appendJSON(nil, r.vm, v, r.limits())
 }
 
 // maxArena bounds the arena: values in it that are replaced are never freed.
@@ -530,10 +532,10 @@ func (r *run) keepJSON(v goja.Value) ([]byte, bool) {
 	r.converting++
 	defer func() { r.converting-- }()
 	if r.arena == nil {
-		r.arena = make([]byte, 0, 256)
+		r.arena = make([]byte, 0, 128)
 	}
 	start := len(r.arena)
-	text, ok := appendJSON(r.arena, r.vm, v, r.limits)
+	text, ok := appendJSON(r.arena, r.vm, v, r.limits())
 	if len(text) <= maxArena { // else it is a large value's own
 		r.arena = text
 	}
