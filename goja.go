@@ -83,9 +83,10 @@ type GojaRunner struct {
 	stuck   atomic.Int64
 }
 
-// RunScript runs the script of call's credential. The goroutine that calls it
-// must not be locked to its thread ([runtime.LockOSThread]), as those of an HTTP
-// server are not: the Go runtime would end the process once a run is left behind.
+// RunScript runs the script of call's credential, on a goroutine of its own. The
+// goroutine that calls it must not be locked to its thread, as those of an HTTP
+// server are not, and no host function may leave the script's locked
+// ([runtime.LockOSThread]): the Go runtime could end the process for it.
 func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	if g.Scripts == nil {
 		return nil, errors.New("callback: GojaRunner has no Scripts")
