@@ -140,6 +140,7 @@ type run struct {
 	settled  atomic.Bool    // has an outcome
 	outcome  outcome        // of the run, or of having waited for it
 	released sync.WaitGroup // the caller
+	watched  sync.WaitGroup // by stop
 
 	name            string // of the main script's file
 	arena           []byte // of the values in data and errors
@@ -172,14 +173,19 @@ var errGoexit = errors.New("callback: the run's goroutine was ended")
 // place. Control passes without the scheduler, which on an idle machine wakes a
 // processor for each hand-over: for a small run that is a third of its time.
 func (r *run) coroutine(yield func(struct{}) bool) {
+	r.watched.Add(1)
 	disarm := context.AfterFunc(r.ctx, func() { r.stop(yield) })
 	o := outcome{nil, errGoexit}
 	defer func() {
-		disarm()
 		if !r.settle(o) {
 			r.released.Wait()
 			r.runner.stuck.Add(-1)
-		} else if o.err == errGoexit {
+			return
+		}
+		if !disarm() {
+			r.watched.Wait()
+		}
+		if o.err == errGoexit {
 			go yield(struct{}{}) // or the caller's goroutine would end as well
 			r.released.Wait()
 		}
@@ -199,6 +205,7 @@ func (r *run) settle(o outcome) bool {
 // stop interrupts a run whose time is over. If that is in vain it releases the
 // caller and stands in for it until the run has ended.
 func (r *run) stop(yield func(struct{}) bool) {
+	defer r.watched.Done()
 	end := time.Now().Add(runGrace)
 	for ; r.runner.MaxStuck < 0 || time.Now().Before(end); time.Sleep(runGrace / 16) {
 		if r.settled.Load() {
