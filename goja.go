@@ -128,7 +128,7 @@ type outcome struct {
 
 // A run is the world of one call: everything but the runner ends with it. Its
 // methods belong to its own goroutine, except enter, which is its caller's, and
-// stop.
+// stop and giveUp.
 type run struct {
 	runner *GojaRunner
 	ctx    context.Context
@@ -136,8 +136,9 @@ type run struct {
 	log    *slog.Logger
 	vm     *goja.Runtime
 
-	inside   atomic.Bool    // holds a place in the gate
-	settled  atomic.Bool    // has an outcome
+	inside   atomic.Bool // holds a place in the gate
+	settled  atomic.Bool // has an outcome
+	ended    atomic.Bool
 	outcome  outcome        // of the run, or of having waited for it
 	released sync.WaitGroup // the caller
 	watched  sync.WaitGroup // by stop
@@ -177,15 +178,16 @@ func (r *run) coroutine(yield func(struct{}) bool) {
 	disarm := context.AfterFunc(r.ctx, func() { r.stop(yield) })
 	o := outcome{nil, errGoexit}
 	defer func() {
-		if !r.settle(o) {
-			r.released.Wait()
-			r.runner.stuck.Add(-1)
-			return
-		}
+		first := r.settle(o)
+		r.ended.Store(true)
 		if !disarm() {
 			r.watched.Wait()
 		}
-		if o.err == errGoexit {
+		switch {
+		case !first:
+			r.released.Wait()
+			r.runner.stuck.Add(-1)
+		case o.err == errGoexit:
 			go yield(struct{}{}) // or the caller's goroutine would end as well
 			r.released.Wait()
 		}
@@ -202,18 +204,21 @@ func (r *run) settle(o outcome) bool {
 	return true
 }
 
-// stop interrupts a run whose time is over. If that is in vain it releases the
-// caller and stands in for it until the run has ended.
+// stop interrupts a run whose time is over until it has ended, and gives up on it
+// if that takes too long.
 func (r *run) stop(yield func(struct{}) bool) {
 	defer r.watched.Done()
-	end := time.Now().Add(runGrace)
-	for ; r.runner.MaxStuck < 0 || time.Now().Before(end); time.Sleep(runGrace / 16) {
-		if r.settled.Load() {
-			return
-		}
+	for start := time.Now(); !r.ended.Load(); time.Sleep(runGrace / 16) {
 		// An interrupt of the engine's is gone with the call it ended.
 		r.vm.Interrupt(nil)
+		if time.Since(start) > runGrace && r.runner.MaxStuck >= 0 {
+			r.giveUp(yield)
+		}
 	}
+}
+
+// giveUp releases the caller, unless it has been.
+func (r *run) giveUp(yield func(struct{}) bool) {
 	stuck := &ScriptError{
 		Script:  r.runner.nameOf(r.call),
 		Message: "still running past its deadline, in a native call or the compiler",
@@ -222,7 +227,7 @@ func (r *run) stop(yield func(struct{}) bool) {
 	if r.settle(outcome{nil, stuck}) {
 		r.runner.stuck.Add(1)
 		r.leave()
-		yield(struct{}{})
+		go yield(struct{}{}) // stands in for the caller until the run has ended
 	}
 }
 
