@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha1"
@@ -18,8 +19,9 @@ type digestMember struct {
 	args []string // the names of the arguments, for error messages
 
 	// sum takes as many strings as there are args, in that order, and digests
-	// their bytes. Its only error is a digestArgError.
-	sum func(args []string) (string, error)
+	// their bytes. Its only error is a digestArgError. Once ctx is done it
+	// returns soon, with a sum of nothing in particular.
+	sum func(ctx context.Context, args []string) (string, error)
 }
 
 // digestArgError says which argument of a digestMember is broken. It carries
@@ -41,7 +43,9 @@ func lookupDigest(name string) (digestMember, bool) {
 		return digestMember{
 			name: row.name,
 			args: row.form.args,
-			sum:  func(args []string) (string, error) { return row.form.sum(row.newHash, args) },
+			sum: func(ctx context.Context, args []string) (string, error) {
+				return row.form.sum(ctx, row.newHash, args)
+			},
 		}, true
 	}
 	return digestMember{}, false
@@ -113,7 +117,7 @@ var (
 	hmacBase64ToBase64 = digestForm{[]string{"base64Key", "data"}, base64Key, encodeBase64}
 )
 
-func (f *digestForm) sum(newHash func() hash.Hash, args []string) (string, error) {
+func (f *digestForm) sum(ctx context.Context, newHash func() hash.Hash, args []string) (string, error) {
 	var h hash.Hash
 	if f.key == nil {
 		h = newHash()
@@ -125,15 +129,15 @@ func (f *digestForm) sum(newHash func() hash.Hash, args []string) (string, error
 		h = hmac.New(newHash, key)
 		args = args[1:]
 	}
-	writeString(h, args[0])
+	writeString(ctx, h, args[0])
 	return f.encode(h.Sum(nil)), nil
 }
 
-// writeString writes s piece by piece: no hash has a WriteString, so that
-// io.WriteString would copy all of s to the heap.
-func writeString(h hash.Hash, s string) {
+// writeString writes s piece by piece until ctx is done: no hash has a
+// WriteString, so that io.WriteString would copy all of s to the heap.
+func writeString(ctx context.Context, h hash.Hash, s string) {
 	buf := make([]byte, min(len(s), 1024))
-	for len(s) > 0 {
+	for len(s) > 0 && ctx.Err() == nil {
 		n := copy(buf, s)
 		h.Write(buf[:n])
 		s = s[n:]

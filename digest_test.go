@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
@@ -13,7 +14,7 @@ func mustDigest(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	m, ok := lookupDigest(name)
 	require.True(t, ok, name)
-	sum, err := m.sum(args)
+	sum, err := m.sum(context.Background(), args)
 	require.NoError(t, err)
 	return sum
 }
@@ -256,7 +257,7 @@ func TestDigestBrokenKey(t *testing.T) {
 			m, ok := lookupDigest("hmac" + hash + suffix)
 			require.True(t, ok)
 			require.Equal(t, []string{arg, "data"}, m.args)
-			sum, err := m.sum([]string{tt.key, "data"})
+			sum, err := m.sum(context.Background(), []string{tt.key, "data"})
 			require.Empty(t, sum)
 			require.Equal(t, digestArgError{arg: arg, msg: msg}, err, "%q", tt.key)
 			require.EqualError(t, err, arg+" "+msg)
@@ -273,7 +274,7 @@ func BenchmarkDigest(b *testing.B) {
 			args := []string{"key", data}
 			for b.Loop() {
 				m, _ := lookupDigest(name)
-				if _, err := m.sum(args[len(args)-len(m.args):]); err != nil {
+				if _, err := m.sum(context.Background(), args[len(args)-len(m.args):]); err != nil {
 					b.Fatal(err)
 				}
 			}

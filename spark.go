@@ -588,7 +588,10 @@ func (s *sparkDigest) member(name string) goja.Value {
 			}
 			args[i] = call.Argument(i).String()
 		}
-		sum, err := m.sum(args)
+		sum, err := m.sum(r.ctx, args)
+		if r.stopped() {
+			halt()
+		}
 		if err != nil {
 			panic(r.vm.NewTypeError("%s", member+": "+err.Error()))
 		}
