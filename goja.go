@@ -139,6 +139,7 @@ type run struct {
 	inside   atomic.Bool // holds a place in the gate
 	settled  atomic.Bool // has an outcome
 	ended    atomic.Bool
+	exited   bool           // by Spark.exit
 	outcome  outcome        // of the run, or of having waited for it
 	released sync.WaitGroup // the caller
 	watched  sync.WaitGroup // by stop
@@ -156,11 +157,10 @@ type run struct {
 	installed       traits // so far
 	logLevel        slog.Level
 	logLines        int
-	exited          bool
 	haltedAt        []goja.StackFrame // where it was when it waited too long
-	converting      int               // calls of toJSON under way inside each other
+	converting      int32             // calls of toJSON under way inside each other
+	requires        int32             // calls of require, likewise
 	chain           []string          // modules that ran in the outermost require under way
-	requires        int               // under way inside each other
 	required        map[string]bool   // modules that ran
 	rejected        []rejection       // promises without a handler so far
 }
