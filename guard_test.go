@@ -16,7 +16,7 @@ func runGuarded(t testing.TB, source string, set guards) (goja.Value, error) {
 	vm.SetMaxCallStackSize(maxCallStack)
 	var g guardian
 	g.place(vm, set)
-	timer := time.AfterFunc(10*time.Second, func() { vm.Interrupt("too slow") })
+	timer := time.AfterFunc(time.Minute, func() { vm.Interrupt("too slow") })
 	defer timer.Stop()
 	return vm.RunString(source)
 }

@@ -35,27 +35,28 @@ import (
 	"example.com/callback"
 )
 
-// What must not be seen anywhere. Nothing else of the tests has "zq7" in it.
+// What must not be seen anywhere. Nothing else of the tests has "zq9" in it, and no
+// run id has a 9.
 const (
-	credentialSecret = "zq7-credential-secret"
-	otherSecret      = "zq7-other-credential"
-	serverSecret     = "zq7-server-secret"
-	guessedSecret    = "zq7-guessed-secret"
-	queryToken       = "zq7-query-token"
-	bodyToken        = "zq7-body-token"
-	headerToken      = "zq7-header-token"
-	outboundPath     = "zq7-outbound-path"
-	outboundQuery    = "zq7-outbound-query"
-	outboundUser     = "zq7-outbound-user"
-	outboundPassword = "zq7-outbound-password"
-	outboundHeader   = "zq7-outbound-header"
-	outboundBody     = "zq7-outbound-body"
-	panicValue       = "zq7-panic-value"
+	credentialSecret = "zq9-credential-secret"
+	otherSecret      = "zq9-other-credential"
+	serverSecret     = "zq9-server-secret"
+	guessedSecret    = "zq9-guessed-secret"
+	queryToken       = "zq9-query-token"
+	bodyToken        = "zq9-body-token"
+	headerToken      = "zq9-header-token"
+	outboundPath     = "zq9-outbound-path"
+	outboundQuery    = "zq9-outbound-query"
+	outboundUser     = "zq9-outbound-user"
+	outboundPassword = "zq9-outbound-password"
+	outboundHeader   = "zq9-outbound-header"
+	outboundBody     = "zq9-outbound-body"
+	panicValue       = "zq9-panic-value"
 )
 
 // leaks returns the forms in which text holds one of the secrets.
 func leaks(text string) (found []string) {
-	forms := []string{"zq7", url.QueryEscape("zq7-"), hex.EncodeToString([]byte("zq7"))}
+	forms := []string{"zq9", url.QueryEscape("zq9-"), hex.EncodeToString([]byte("zq9"))}
 	for _, secret := range []string{credentialSecret, otherSecret, serverSecret, guessedSecret} {
 		sum := sha256.Sum256([]byte(secret))
 		numbers, _ := json.Marshal(sum)
@@ -465,7 +466,7 @@ var refusals = map[int]map[string]string{
 		"raw digest":                "E3/hello/" + url.PathEscape(string(fmt.Append(nil, sha256.Sum256([]byte(credentialSecret))))),
 		"long":                      "E3/hello/" + strings.Repeat("x", 4096),
 		"not UTF-8":                 "E3/hello/%ff%fe",
-		"retired":                   "E3/rotated/zq7-retired",
+		"retired":                   "E3/rotated/zq9-retired",
 	},
 	3: {
 		"wrong secret":       "E3/hello/" + guessedSecret + "/player",
@@ -501,7 +502,7 @@ func (s *countingStore) Secrets(_ context.Context, apiKey, credential string) ([
 	case "E3/open":
 		return []callback.Secret{callback.NewSecret("")}, nil
 	case "E3/rotated":
-		return []callback.Secret{callback.NewSecret("zq7-new"), callback.NewSecret("zq7-newer")}, nil
+		return []callback.Secret{callback.NewSecret("zq9-new"), callback.NewSecret("zq9-newer")}, nil
 	}
 	return nil, nil
 }
