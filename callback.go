@@ -298,23 +298,33 @@ func (e *ScriptError) Unwrap() error { return e.Err }
 
 // ServeHTTP answers one callback.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	out := &responseWriter{
+	x := &exchange{responseWriter: responseWriter{
 		w:      w,
 		head:   r.Method == http.MethodHead,
 		unread: r.ContentLength != 0 && r.Body != nil,
-	}
+	}}
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
 			h.logPanic(v)
-			out.fail(http.StatusInternalServerError, "script failed")
+			x.fail(http.StatusInternalServerError, "script failed")
 		}
 	}()
-	if status, message := h.serve(out, r); status != 0 {
-		out.fail(status, message)
+	if status, message := h.serve(x, r); status != 0 {
+		x.fail(status, message)
 	}
+}
+
+// An exchange is what answering one request needs, made at once.
+type exchange struct {
+	responseWriter
+	call   Call
+	log    callLog
+	logger slog.Logger
+	http   limitedDoer
+	data   paramRoom
 }
 
 // logPanic logs a panic without its value, which may hold a secret; and to
@@ -325,25 +335,19 @@ func (h *Handler) logPanic(v any) {
 }
 
 // serve answers r, or returns the status and the message to refuse it with.
-func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message string) {
+func (h *Handler) serve(x *exchange, r *http.Request) (status int, message string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
-		w.w.Header().Set("Allow", "GET, HEAD, POST")
+		x.w.Header().Set("Allow", "GET, HEAD, POST")
 		return http.StatusMethodNotAllowed, "method not allowed"
 	}
 	target, ok := parseTarget(escapedPath(r.URL), or(h.Prefix, DefaultPrefix))
 	if !ok {
 		return http.StatusNotFound, "not found"
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), or(h.Timeout, DefaultTimeout))
-	defer cancel()
+	ctx := newCallContext(r.Context(), or(h.Timeout, DefaultTimeout))
+	defer ctx.end()
 
-	// What a call needs is made at once.
-	made := new(struct {
-		call Call
-		log  callLog
-		http limitedDoer
-	})
-	call := &made.call
+	call := &x.call
 	ok, err := h.authorize(ctx, target, call)
 	if err != nil && r.Context().Err() != nil {
 		return http.StatusServiceUnavailable, "cancelled" // the caller went away
@@ -363,19 +367,20 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 
 	call.RunID = rand.Text()
 	call.ClientIP = h.clientIP(r)
-	made.log = callLog{base: h.logger().Handler(), call: call}
-	call.Logger = slog.New(&made.log)
+	x.log = callLog{base: h.logger().Handler(), call: call}
+	x.logger = *slog.New(&x.log)
+	call.Logger = &x.logger
 	call.HTTPTimeout = or(h.HTTPTimeout, DefaultHTTPTimeout)
-	made.http.doer = h.httpDoer()
-	made.http.maxBody = or(h.MaxHTTPBody, DefaultMaxHTTPBody)
-	made.http.maxCalls = int64(or(h.MaxHTTPCalls, DefaultMaxHTTPCalls))
-	call.HTTP = &made.http
+	x.http.doer = h.httpDoer()
+	x.http.maxBody = or(h.MaxHTTPBody, DefaultMaxHTTPBody)
+	x.http.maxCalls = int64(or(h.MaxHTTPCalls, DefaultMaxHTTPCalls))
+	call.HTTP = &x.http
 	call.Members = h.Members
-	if err := h.readData(ctx, w.w, r, call); err != nil {
+	if err := h.readData(ctx, x, r); err != nil {
 		bad := requestFault(err)
 		return bad.status, bad.message
 	}
-	w.unread = w.unread && r.Method != http.MethodPost
+	x.unread = x.unread && r.Method != http.MethodPost
 	format, err := requestedFormat(call.Data)
 	if err != nil {
 		return http.StatusBadRequest, err.Error()
@@ -388,7 +393,7 @@ func (h *Handler) serve(w *responseWriter, r *http.Request) (status int, message
 	if err != nil {
 		return h.explain(ctx, call, err)
 	}
-	if err := w.write(result, format, or(h.MaxResponse, DefaultMaxResponse), call.Logger); err != nil {
+	if err := x.write(result, format, or(h.MaxResponse, DefaultMaxResponse), call.Logger); err != nil {
 		return h.explain(ctx, call, err)
 	}
 	return 0, ""

@@ -48,10 +48,10 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("REDACTED"), nil }
 func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 
 // A target is what the path of a callback URL names, before anybody has
-// vouched for it: the segments after the API key.
+// vouched for it.
 type target struct {
-	apiKey   string
-	segments []string // 1 to 3
+	segments [4]string // from the API key on
+	n        int       // 2 to 4
 }
 
 // escapedPath is the path as it was sent. u.EscapedPath is not, if there are
@@ -65,41 +65,41 @@ func escapedPath(u *url.URL) string {
 
 // parseTarget splits an escaped path. It accepts the form of a path, not its
 // content: an empty secret is refused later, as a wrong one is.
-func parseTarget(escapedPath, prefix string) (target, bool) {
+func parseTarget(escapedPath, prefix string) (t target, ok bool) {
 	if !strings.HasPrefix(escapedPath, "/") {
 		escapedPath = "/" + escapedPath // as http.StripPrefix leaves it
 	}
 	rest, ok := strings.CutPrefix(escapedPath, prefix)
-	if !ok || strings.Count(rest, "/") > 4 {
+	if !ok {
 		return target{}, false
 	}
-	segments := strings.Split(strings.TrimSuffix(rest, "/"), "/")
-	if len(segments) < 2 || len(segments) > 4 {
-		return target{}, false
-	}
-	for i, s := range segments {
+	for segment := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
+		if t.n == len(t.segments) {
+			return target{}, false
+		}
 		// Decoded one by one, so that %2F never makes a new segment.
-		s, err := url.PathUnescape(s)
+		segment, err := url.PathUnescape(segment)
 		if err != nil {
 			return target{}, false
 		}
-		segments[i] = s
+		t.segments[t.n] = segment
+		t.n++
 	}
-	return target{apiKey: segments[0], segments: segments[1:]}, true
+	return t, t.n >= 2
 }
 
 // authorize fills in whose call t is, and reports whether its secret is right.
 // The error is the store's.
 func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, error) {
-	seg := t.segments
+	apiKey, seg := t.segments[0], t.segments[1:t.n]
 	// A server secret comes first, so that a valid one is never handed to the
 	// store as the name of a credential, whatever follows it.
-	ok, err := h.opens(ctx, t.apiKey, "", seg[0])
+	ok, err := h.opens(ctx, apiKey, "", seg[0])
 	switch {
 	case err != nil:
 		return false, err
 	case ok && len(seg) < 3:
-		call.APIKey = t.apiKey
+		call.APIKey = apiKey
 		if len(seg) == 2 {
 			call.PlayerID = validUTF8(seg[1])
 		}
@@ -113,11 +113,11 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 		// is asked all the same, and the empty secret opens nothing.
 		credential, secret = "-", ""
 	}
-	ok, err = h.opens(ctx, t.apiKey, credential, secret)
+	ok, err = h.opens(ctx, apiKey, credential, secret)
 	if err != nil || !ok {
 		return false, err
 	}
-	call.APIKey, call.Credential = t.apiKey, credential
+	call.APIKey, call.Credential = apiKey, credential
 	if len(seg) == 3 {
 		call.PlayerID = validUTF8(seg[2])
 	}
@@ -183,15 +183,17 @@ const (
 
 // readData fills in what the script reads of r. The body is read by ctx's
 // deadline.
-func (h *Handler) readData(ctx context.Context, w http.ResponseWriter, r *http.Request, call *Call) error {
+func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) error {
 	data := dataReader{
+		params:       x.data.params[:0],
+		values:       x.data.values[:0],
 		buffers:      &h.buffers,
 		max:          or(h.MaxParams, DefaultMaxParams),
 		bodyReserved: r.Method == http.MethodPost,
 	}
 	if len(h.RequestHeaders) > 0 {
 		data.headersReserved = true
-		call.RequestHeaders = exposedHeaders(r, h.RequestHeaders)
+		x.call.RequestHeaders = exposedHeaders(r, h.RequestHeaders)
 	}
 	if err := data.addURLEncoded(r.URL.RawQuery, nil, "query"); err != nil {
 		return err
@@ -202,20 +204,20 @@ func (h *Handler) readData(ctx context.Context, w http.ResponseWriter, r *http.R
 			return tooLarge("request body too large")
 		}
 		if deadline, ok := ctx.Deadline(); ok && r.Body != nil {
-			control := http.NewResponseController(w)
+			control := http.NewResponseController(x.w)
 			if control.SetReadDeadline(deadline) == nil {
 				defer control.SetReadDeadline(time.Time{}) // or it would cut the connection under the run
 			}
 		}
 		body := io.Reader(http.NoBody)
 		if r.Body != nil {
-			body = http.MaxBytesReader(w, r.Body, limit)
+			body = http.MaxBytesReader(x.w, r.Body, limit)
 		}
 		if err := data.addBody(r.Header, body, r.ContentLength); err != nil {
 			return err
 		}
 	}
-	call.Data = data.params
+	x.call.Data = data.params
 	return nil
 }
 
@@ -258,6 +260,12 @@ type dataReader struct {
 	max     int
 
 	bodyReserved, headersReserved bool // drop parameters of those names
+}
+
+// paramRoom is room for the parameters of a request that has few.
+type paramRoom struct {
+	params [4]Param
+	values [4]string
 }
 
 // manyParams is from where on a map finds a name faster than a loop.
@@ -312,8 +320,7 @@ func (d *dataReader) put(name, value string) {
 // the WHATWG parses it but for broken percent-encoding, which is an error: a
 // value that was not sent must not reach a script.
 func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where string) error {
-	if d.params == nil && text != "" {
-		n := min(manyParams, strings.Count(text, "&")+2)
+	if n := min(manyParams, strings.Count(text, "&")+2); len(d.params) == 0 && n > cap(d.params) {
 		d.params, d.values = make([]Param, 0, n), make([]string, 0, n)
 	}
 	for text != "" {

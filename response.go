@@ -139,6 +139,7 @@ type responseWriter struct {
 	head    bool // answer without the body
 	unread  bool // the request has a body that nobody has read
 	written bool
+	values  [5]string // of headers
 }
 
 // fail writes an error that the library itself answers with.
@@ -199,7 +200,7 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 	header := w.w.Header()
 	bodyless := status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
 	if !bodyless {
-		header["Content-Type"] = []string{f.contentType(byDefault)}
+		w.setHeader(0, "Content-Type", f.contentType(byDefault))
 	}
 	charset := f.charset
 	if headers != nil {
@@ -225,14 +226,15 @@ func errTooLong(limit int64) error {
 func (w *responseWriter) send(status int, body []byte) {
 	w.written = true
 	header := w.w.Header()
-	values := []string{"nosniff", "no-referrer", "no-store", strconv.Itoa(len(body))}
-	for i, name := range [...]string{"X-Content-Type-Options", "Referrer-Policy", "Cache-Control"} {
-		if _, ok := header[name]; !ok {
-			header[name] = values[i : i+1 : i+1]
+	for i, h := range [...][2]string{
+		{"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"}, {"Cache-Control", "no-store"},
+	} {
+		if _, ok := header[h[0]]; !ok {
+			w.setHeader(1+i, h[0], h[1])
 		}
 	}
 	if status != http.StatusNoContent && status != http.StatusNotModified {
-		header["Content-Length"] = values[3:4:4]
+		w.setHeader(4, "Content-Length", strconv.Itoa(len(body)))
 	}
 	if w.unread {
 		// Without this net/http reads on in the body before it answers.
@@ -242,6 +244,12 @@ func (w *responseWriter) send(status int, body []byte) {
 	if !w.head && len(body) > 0 {
 		_, _ = w.w.Write(body) // an error means that the caller is gone
 	}
+}
+
+// setHeader sets a header to a value in the i-th place kept for those.
+func (w *responseWriter) setHeader(i int, name, value string) {
+	w.values[i] = value
+	w.w.Header()[name] = w.values[i : i+1 : i+1]
 }
 
 // appendJSON appends the object of all script data, and of the script errors

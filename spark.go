@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"github.com/dop251/goja"
 )
@@ -41,9 +42,6 @@ func (o *orderedFields) set(name string, value []byte) {
 	if i := o.find(name); i >= 0 {
 		o.list[i].Value = value
 		return
-	}
-	if o.list == nil {
-		o.list = make([]Field, 0, 4)
 	}
 	o.list = append(o.list, Field{name, value})
 	if o.index != nil {
@@ -193,9 +191,25 @@ func (r *run) object(class *class, maker memberMaker) *goja.Object {
 // engine's own choice would be the name of the Go function.
 func (r *run) function(name string, f func(goja.FunctionCall) goja.Value) goja.Value {
 	function := r.vm.ToValue(f).(*goja.Object)
-	_ = function.DefineDataProperty("name", r.vm.ToValue(name), goja.FLAG_FALSE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	value, ok := memberNames[name]
+	if !ok {
+		value = r.vm.ToValue(name)
+	}
+	_ = function.DefineDataProperty("name", value, goja.FLAG_FALSE, goja.FLAG_TRUE, goja.FLAG_FALSE)
 	return function
 }
+
+// memberNames are the names of the library's members as values, which all
+// runtimes can have in common.
+var memberNames = func() map[string]goja.Value {
+	names := map[string]goja.Value{}
+	for _, c := range []class{worldClass, sparkClass, logClass, digestClass, playerClass, httpClass, responseClass} {
+		for _, name := range c.members {
+			names[name] = goja.StringFromUTF16(utf16.Encode([]rune(name)))
+		}
+	}
+	return names
+}()
 
 // method gives object a function that enumerations of its properties pass over.
 func (r *run) method(object *goja.Object, name string, f func(goja.FunctionCall) goja.Value) {
@@ -531,9 +545,6 @@ func (r *run) keepJSON(v goja.Value) ([]byte, bool) {
 	}
 	r.converting++
 	defer func() { r.converting-- }()
-	if r.arena == nil {
-		r.arena = make([]byte, 0, 128)
-	}
 	start := len(r.arena)
 	text, ok := appendJSON(r.arena, r.vm, v, r.limits())
 	if len(text) <= maxArena { // else it is a large value's own
