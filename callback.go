@@ -45,6 +45,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/callback/internal/deadline"
 )
 
 // Defaults of the [Handler]'s limits: what a field that is zero means.
@@ -344,8 +346,8 @@ func (h *Handler) serve(x *exchange, r *http.Request) (status int, message strin
 	if !ok {
 		return http.StatusNotFound, "not found"
 	}
-	ctx := newCallContext(r.Context(), or(h.Timeout, DefaultTimeout))
-	defer ctx.end()
+	ctx := deadline.New(r.Context(), or(h.Timeout, DefaultTimeout))
+	defer ctx.Cancel()
 
 	call := &x.call
 	ok, err := h.authorize(ctx, target, call)

@@ -19,6 +19,7 @@ import (
 	"github.com/dop251/goja"
 
 	"example.com/callback/internal/compiler"
+	"example.com/callback/internal/deadline"
 )
 
 // Limits of [GojaRunner] that no host needs to change.
@@ -148,9 +149,7 @@ type run struct {
 	exited   bool           // by Spark.exit
 	outcome  outcome        // of the run, or of having waited for it
 	released sync.WaitGroup // the caller
-	watching sync.Mutex     // beginning or ending to
-	disarm   func() bool    // ends the watch
-	stopping sync.WaitGroup // by stop
+	watch    deadline.Watch // for when to stop
 
 	name            string // of the main script's file
 	data            orderedFields
@@ -175,16 +174,12 @@ type run struct {
 
 	// Room for what most runs set.
 	dataRoom  [4]Field
-	arenaRoom [112]byte
+	arenaRoom [72]byte
 }
 
 // errGoexit is how a run ends in which a function of the host's calls
 // runtime.Goexit.
 var errGoexit = errors.New("callback: the run's goroutine was ended")
-
-// watchAfter is how long a run goes on before its context is watched: most are
-// over by then.
-const watchAfter = time.Millisecond
 
 // coroutine is the run on a goroutine of its own, which its caller resumes. The
 // caller goes on when coroutine returns or when another goroutine yields in its
@@ -192,12 +187,12 @@ const watchAfter = time.Millisecond
 // processor for each hand-over: for a small run that is a third of its time.
 // Without a yield it is the caller's goroutine that runs.
 func (r *run) coroutine(yield func(struct{}) bool) {
-	timer := time.AfterFunc(watchAfter, func() { r.watch(yield) })
+	r.watch.Start(r.ctx, func() { r.stop(yield) })
 	o := outcome{nil, errGoexit}
 	defer func() {
 		first := r.settle(o)
-		timer.Stop()
-		r.unwatch()
+		r.ended.Store(true)
+		r.watch.Stop()
 		switch {
 		case !first:
 			r.released.Wait()
@@ -208,26 +203,6 @@ func (r *run) coroutine(yield func(struct{}) bool) {
 		}
 	}()
 	o = r.run()
-}
-
-// watch sees to it that the run stops when its context is done.
-func (r *run) watch(yield func(struct{}) bool) {
-	r.watching.Lock()
-	defer r.watching.Unlock()
-	if !r.ended.Load() {
-		r.stopping.Add(1)
-		r.disarm = context.AfterFunc(r.ctx, func() { r.stop(yield) })
-	}
-}
-
-// unwatch notes that the run has ended. Nobody stops it any more.
-func (r *run) unwatch() {
-	r.watching.Lock()
-	defer r.watching.Unlock()
-	r.ended.Store(true)
-	if r.disarm != nil && !r.disarm() {
-		r.stopping.Wait()
-	}
 }
 
 // settle reports whether o is the first outcome, which is the one that counts.
@@ -242,7 +217,6 @@ func (r *run) settle(o outcome) bool {
 // stop interrupts a run whose time is over until it has ended, and gives up on it
 // if that takes too long.
 func (r *run) stop(yield func(struct{}) bool) {
-	defer r.stopping.Done()
 	for start := time.Now(); !r.ended.Load(); time.Sleep(runGrace / 16) {
 		// An interrupt of the engine's is gone with the call it ended.
 		r.vm.Interrupt(nil)

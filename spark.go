@@ -74,6 +74,9 @@ func (o *orderedFields) compact() {
 
 // fields are those that are set.
 func (o *orderedFields) fields() []Field {
+	if len(o.list) == o.gone {
+		return nil
+	}
 	if o.gone == 0 {
 		return o.list
 	}

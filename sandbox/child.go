@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"os/signal"
@@ -21,6 +22,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/compiler"
+	"example.com/callback/internal/deadline"
 )
 
 // Main turns the process into a child if that is what it was started as, and
@@ -66,6 +68,7 @@ func childMain() int {
 		maxScriptSize: s.maxScriptSize,
 		heap:          []metrics.Sample{{Name: "/gc/heap/live:bytes"}},
 		maxHeap:       uint64(s.maxMemory / 2),
+		end:           time.AfterFunc(math.MaxInt64, func() { os.Exit(1) }),
 	}
 	w.runner = callback.GojaRunner{
 		Scripts:       w,
@@ -111,6 +114,9 @@ type worker struct {
 	maxScriptSize int64
 	heap          []metrics.Sample
 	maxHeap       uint64
+
+	end   *time.Timer // ends the process
+	calls int
 
 	members callback.Members // of the last call
 	task    *task            // the call under way
@@ -166,7 +172,8 @@ func (t *task) decode(payload []byte) (err error) {
 	}
 	call.Logger = slog.New(&logHandler{task: t})
 	if left > 0 {
-		t.ctx, t.cancel = context.WithTimeout(context.Background(), left)
+		ctx := deadline.New(context.Background(), left)
+		t.ctx, t.cancel = ctx, ctx.Cancel
 	} else {
 		t.ctx, t.cancel = context.WithCancel(context.Background())
 	}
@@ -209,9 +216,9 @@ const parentGrace = time.Second
 // another call.
 func (t *task) run() bool {
 	defer t.cancel()
-	if deadline, ok := t.ctx.Deadline(); ok {
-		timer := time.AfterFunc(time.Until(deadline)+parentGrace, func() { os.Exit(1) })
-		defer timer.Stop()
+	if end, ok := t.ctx.Deadline(); ok {
+		t.w.end.Reset(time.Until(end) + parentGrace)
+		defer t.w.end.Stop()
 	}
 	result, err := t.w.runner.RunScript(t.ctx, t.call)
 	spent := t.w.bloated()
@@ -227,9 +234,15 @@ func (t *task) run() bool {
 	return err == nil && !spent
 }
 
-// bloated reports whether what outlives the calls, compiled scripts above all,
-// takes so much of the memory that a call might not find enough.
+// callsPerLook is how many calls there are for one look at the memory.
+const callsPerLook = 16
+
+// bloated reports now and then whether what outlives the calls, compiled scripts
+// above all, takes so much of the memory that a call might not find enough.
 func (w *worker) bloated() bool {
+	if w.calls++; w.calls%callsPerLook != 0 {
+		return false
+	}
 	metrics.Read(w.heap)
 	return w.heap[0].Value.Uint64() > w.maxHeap
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/callback/internal/deadline"
 )
 
 // childName is argv[0] of a child process: how it knows that it is one.
@@ -45,6 +47,7 @@ type child struct {
 	calls   int
 	members []byte  // as it knows them
 	out     encoder // kept for its memory
+	watch   deadline.Watch
 
 	dead     chan struct{} // closed once it is killed
 	killOnce sync.Once

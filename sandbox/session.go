@@ -40,6 +40,9 @@ type session struct {
 	funcs  []hostFunc
 	logged atomic.Int64 // work of the host's that was left behind may still log
 
+	answered atomic.Bool // or the child is dead
+	killed   bool        // by the watch
+
 	trial     *version // that the child is to judge
 	trialFile *file
 	trialName string
@@ -70,11 +73,12 @@ const (
 
 // run does the call.
 func (s *session) run(files []fileState) (*callback.Result, ending, error) {
-	stop := s.watch()
+	s.child.watch.Start(s.ctx, s.kill)
 	result, end, err := s.converse(files)
-	killed := stop()
+	s.answered.Store(true)
+	s.child.watch.Stop()
 	if end != died && end != absent {
-		if killed {
+		if s.killed {
 			end = spent
 		}
 		return result, end, err
@@ -102,31 +106,14 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 	return nil, died, err
 }
 
-// watch sees to it that the call ends with its context: the child is killed if
-// it has not answered shortly after. The function it returns ends the watch,
-// and with it all that the watch does to the child, and tells whether it has
-// killed it.
-func (s *session) watch() (stop func() (killed bool)) {
-	answered := make(chan struct{})
-	watched := make(chan struct{})
-	killed := false
-	disarm := context.AfterFunc(s.ctx, func() {
-		defer close(watched)
-		timer := time.NewTimer(killGrace)
-		defer timer.Stop()
-		select {
-		case <-answered:
-		case <-timer.C:
-			killed = true
+// kill kills the child unless it answers shortly.
+func (s *session) kill() {
+	for start := time.Now(); !s.answered.Load(); time.Sleep(killGrace / 16) {
+		if time.Since(start) > killGrace {
+			s.killed = true
 			s.child.kill()
+			return
 		}
-	})
-	return func() bool {
-		close(answered)
-		if !disarm() {
-			<-watched
-		}
-		return killed
 	}
 }
 

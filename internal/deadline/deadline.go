@@ -1,0 +1,141 @@
+// Package deadline has contexts with a deadline, and a way to watch contexts, for
+// calls that are mostly over long before. A timer for each, and being told of its
+// end, would be a tenth of what a small call costs.
+package deadline
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A Context is one of [context.WithDeadline], made only when somebody waits for
+// its end.
+type Context struct {
+	context.Context // the parent
+	deadline        time.Time
+
+	mu     sync.Mutex
+	waited context.Context // or nil
+	cancel context.CancelFunc
+	over   bool // by Cancel
+}
+
+// New returns a context that ends after timeout, with its parent, or by Cancel,
+// which must be called.
+func New(parent context.Context, timeout time.Duration) *Context {
+	c := &Context{Context: parent, deadline: time.Now().Add(timeout)}
+	if at, ok := parent.Deadline(); ok && at.Before(c.deadline) {
+		c.deadline = at
+	}
+	return c
+}
+
+// Cancel ends the context.
+func (c *Context) Cancel() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// wait returns the context that ends by itself. It is called with c.mu held.
+func (c *Context) wait() context.Context {
+	if c.waited == nil {
+		c.waited, c.cancel = context.WithDeadline(c.Context, c.deadline)
+		if c.over {
+			c.cancel()
+		}
+	}
+	return c.waited
+}
+
+// Deadline implements [context.Context].
+func (c *Context) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// Done implements [context.Context].
+func (c *Context) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wait().Done()
+}
+
+// Err implements [context.Context].
+func (c *Context) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waited == nil && !c.over && c.Context.Err() == nil && time.Now().Before(c.deadline) {
+		return nil
+	}
+	return c.wait().Err() // from now on the same
+}
+
+// Value implements [context.Context]. Contexts that are derived from c find by
+// it what they end with.
+func (c *Context) Value(key any) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waited != nil {
+		return c.waited.Value(key)
+	}
+	return c.Context.Value(key)
+}
+
+// watchAfter is how long a Watch is on before it does anything.
+const watchAfter = time.Millisecond
+
+// A Watch calls a function when a context is done, one after another. One that is
+// on for less than a millisecond costs a timer that does not fire, and the zero
+// Watch makes that timer once. Start and Stop are not for concurrent use.
+type Watch struct {
+	timer *time.Timer
+
+	mu     sync.Mutex
+	ctx    context.Context // nil: not on
+	f      func()
+	disarm func() bool
+	calls  sync.WaitGroup
+}
+
+// Start has f called on a goroutine of its own once ctx is done, if that is
+// before Stop.
+func (w *Watch) Start(ctx context.Context, f func()) {
+	w.mu.Lock()
+	w.ctx, w.f = ctx, f
+	w.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.AfterFunc(watchAfter, w.look)
+	} else {
+		w.timer.Reset(watchAfter)
+	}
+}
+
+// look may come late, and then sees the next context early, which does not hurt.
+func (w *Watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx == nil || w.disarm != nil {
+		return
+	}
+	f := w.f
+	w.calls.Add(1)
+	w.disarm = context.AfterFunc(w.ctx, func() {
+		defer w.calls.Done()
+		f()
+	})
+}
+
+// Stop ends the watch. If f has been called, it waits until f has returned.
+func (w *Watch) Stop() {
+	w.timer.Stop()
+	w.mu.Lock()
+	disarm := w.disarm
+	w.ctx, w.f, w.disarm = nil, nil, nil
+	w.mu.Unlock()
+	if disarm != nil && disarm() {
+		w.calls.Done()
+	}
+	w.calls.Wait()
+}
