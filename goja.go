@@ -75,7 +75,8 @@ type GojaRunner struct {
 	// one of them ends. Zero means DefaultMaxStuck. Below zero none is left
 	// behind: the script runs on the goroutine of its caller, which takes a
 	// tenth less time, and RunScript returns when it has ended, however late.
-	// That is for a process that something else ends when it hangs.
+	// That is for a process that something else ends when it hangs. A host
+	// function that calls [runtime.Goexit] then ends the caller's goroutine.
 	MaxStuck int
 
 	scripts sync.Map // of *script by file name
@@ -86,10 +87,10 @@ type GojaRunner struct {
 }
 
 // RunScript runs the script of call's credential, on a goroutine of its own
-// unless MaxStuck is below zero. The
-// goroutine that calls it must not be locked to its thread, as those of an HTTP
-// server are not, and no host function may leave the script's locked
-// ([runtime.LockOSThread]): the Go runtime could end the process for it.
+// unless MaxStuck is below zero. With one of its own, the goroutine that calls
+// it must not be locked to its thread, as those of an HTTP server are not, and
+// no host function may leave the script's locked ([runtime.LockOSThread]): the
+// Go runtime could end the process for it.
 func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	if g.Scripts == nil {
 		return nil, errors.New("callback: GojaRunner has no Scripts")
@@ -114,8 +115,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 		return nil, err
 	}
 	if g.MaxStuck < 0 {
-		r.coroutine(nil)
-		return r.outcome.result, r.outcome.err
+		return r.here()
 	}
 	r.released.Add(1)
 	resume, _ := iter.Pull(func(yield func(struct{}) bool) {
@@ -134,8 +134,8 @@ type outcome struct {
 }
 
 // A run is the world of one call: everything but the runner ends with it. Its
-// methods belong to its own goroutine, except enter, which is its caller's, and
-// stop and giveUp.
+// methods belong to the goroutine that runs it, except enter, which is its
+// caller's, and stop and giveUp.
 type run struct {
 	runner *GojaRunner
 	ctx    context.Context
@@ -155,7 +155,7 @@ type run struct {
 	data            orderedFields
 	errors          orderedFields
 	arena           []byte // of the values in both
-	result          Result
+	output          *output
 	world, spark    lazyObject
 	sparkObject     *goja.Object
 	dataObject      *goja.Object
@@ -171,10 +171,14 @@ type run struct {
 	chain           []string          // modules that ran in the outermost require under way
 	required        map[string]bool   // modules that ran
 	rejected        []rejection       // promises without a handler so far
+}
 
-	// Room for what most runs set.
-	dataRoom  [4]Field
-	arenaRoom [72]byte
+// An output is the result of a run with room for what most of them set. It is
+// apart from the run, which would not be freed as long as somebody keeps either.
+type output struct {
+	Result
+	fields [4]Field
+	values [72]byte
 }
 
 // errGoexit is how a run ends in which a function of the host's calls
@@ -185,7 +189,6 @@ var errGoexit = errors.New("callback: the run's goroutine was ended")
 // caller goes on when coroutine returns or when another goroutine yields in its
 // place. Control passes without the scheduler, which on an idle machine wakes a
 // processor for each hand-over: for a small run that is a third of its time.
-// Without a yield it is the caller's goroutine that runs.
 func (r *run) coroutine(yield func(struct{}) bool) {
 	r.watch.Start(r.ctx, func() { r.stop(yield) })
 	o := outcome{nil, errGoexit}
@@ -197,12 +200,23 @@ func (r *run) coroutine(yield func(struct{}) bool) {
 		case !first:
 			r.released.Wait()
 			r.runner.stuck.Add(-1)
-		case o.err == errGoexit && yield != nil:
+		case o.err == errGoexit:
 			go yield(struct{}{}) // or the caller's goroutine would end as well
 			r.released.Wait()
 		}
 	}()
 	o = r.run()
+}
+
+// here is the run on the goroutine of its caller.
+func (r *run) here() (*Result, error) {
+	r.watch.Start(r.ctx, func() { r.stop(nil) })
+	defer func() {
+		r.ended.Store(true)
+		r.watch.Stop()
+	}()
+	o := r.run()
+	return o.result, o.err
 }
 
 // settle reports whether o is the first outcome, which is the one that counts.
@@ -281,7 +295,8 @@ func (r *run) execute(program *program) (*Result, error) {
 		r.vm.SetRandSource(rand.New(rand.NewPCG(r.call.Seed, 0)).Float64)
 	}
 	r.logLevel = slog.LevelDebug
-	r.data.list, r.arena = r.dataRoom[:0], r.arenaRoom[:0]
+	r.output = new(output)
+	r.data.list, r.arena = r.output.fields[:0], r.output.values[:0]
 	r.makeWorld()
 
 	// Promise jobs are run before RunProgram returns.
@@ -292,8 +307,8 @@ func (r *run) execute(program *program) (*Result, error) {
 	if err == nil && len(r.rejected) > 0 {
 		return nil, r.explainRejection(r.rejected[0])
 	}
-	r.result = Result{Data: r.data.fields(), Errors: r.errors.fields()}
-	return &r.result, nil
+	r.output.Result = Result{Data: r.data.fields(), Errors: r.errors.fields()}
+	return &r.output.Result, nil
 }
 
 // exitedBy reports whether err is the end that Spark.exit makes.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -32,6 +33,44 @@ func TestReplacedValuesAreFreed(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	require.Len(t, result.Data[0].Value, 100002)
 	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(20<<20))
+}
+
+// TestWhatIsKeptIsSmall: a host that keeps results or headers keeps no world of
+// a script and no body with them.
+func TestWhatIsKeptIsSmall(t *testing.T) {
+	runner := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(`
+		var s = []; for (var i = 0; i < 20000; i++) s.push({i: i});
+		Spark.setScriptData("a", 1);
+	`)}}}
+	var kept []any
+	h := &callback.Handler{
+		Runner: callback.ScriptRunnerFunc(func(ctx context.Context, call *callback.Call) (*callback.Result, error) {
+			result, err := runner.RunScript(ctx, call)
+			require.NoError(t, err)
+			kept = append(kept, result, result.Data, result.Data[0].Value)
+			return result, err
+		}),
+		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+	}
+	one := func() {
+		recorder := httptest.NewRecorder()
+		h.ServeHTTP(recorder, httptest.NewRequest("POST", "/callback/E3/hello/s3cret", strings.NewReader(strings.Repeat("x", 100<<10))))
+		require.Equal(t, 200, recorder.Code)
+		kept = append(kept, recorder.Header())
+	}
+	one()
+	const times = 20
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range times {
+		one()
+	}
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(times*20<<10))
+	runtime.KeepAlive(kept)
 }
 
 // TestFunctionNamesInStacksAreCut: the name is the script's to choose.
@@ -161,6 +200,33 @@ func TestNoneLeftBehind(t *testing.T) {
 	_, err := runner.RunScript(ctx, call)
 	require.True(t, ended)
 	require.ErrorContains(t, err, "callbacks/hello.js:1:11: ran past its deadline")
+}
+
+// TestGoexitOnCallersGoroutine: below zero, MaxStuck leaves a host function the
+// caller's goroutine.
+func TestGoexitOnCallersGoroutine(t *testing.T) {
+	call := &callback.Call{Credential: "hello", Members: callback.Members{
+		"end": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			runtime.Goexit()
+			return nil, nil
+		}},
+	}}
+	runner := &callback.GojaRunner{
+		Scripts:    fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.end()`)}},
+		MaxRunning: 1,
+		MaxStuck:   -1,
+	}
+	for range 2 { // the place is free again
+		returned := false
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = runner.RunScript(t.Context(), call)
+			returned = true
+		}()
+		<-ended
+		require.False(t, returned)
+	}
 }
 
 func runFor(t *testing.T, limit time.Duration, members callback.Members, script string) (*callback.Result, error) {

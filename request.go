@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -181,7 +182,7 @@ const (
 	headersParam = "REQUEST_HEADERS"
 )
 
-// readData fills in what the script reads of r. The body is read by ctx's
+// readData fills in what the script of x.call reads of r. The body is read by ctx's
 // deadline.
 func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) error {
 	data := dataReader{
@@ -217,7 +218,9 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 			return err
 		}
 	}
-	x.call.Data = data.params
+	if len(data.params) > 0 {
+		x.call.Data = slices.Clip(data.params)
+	}
 	return nil
 }
 

@@ -139,7 +139,7 @@ type responseWriter struct {
 	head    bool // answer without the body
 	unread  bool // the request has a body that nobody has read
 	written bool
-	values  [5]string // of headers
+	values  *[5]string // of headers
 }
 
 // fail writes an error that the library itself answers with.
@@ -248,6 +248,9 @@ func (w *responseWriter) send(status int, body []byte) {
 
 // setHeader sets a header to a value in the i-th place kept for those.
 func (w *responseWriter) setHeader(i int, name, value string) {
+	if w.values == nil {
+		w.values = new([5]string)
+	}
 	w.values[i] = value
 	w.w.Header()[name] = w.values[i : i+1 : i+1]
 }

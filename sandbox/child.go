@@ -115,8 +115,9 @@ type worker struct {
 	heap          []metrics.Sample
 	maxHeap       uint64
 
-	end   *time.Timer // ends the process
-	calls int
+	end      *time.Timer // ends the process
+	calls    int
+	compiled int // bytes of scripts, since memory was last looked at because of them
 
 	members callback.Members // of the last call
 	task    *task            // the call under way
@@ -133,8 +134,8 @@ type task struct {
 }
 
 // serve serves calls until there is no parent any more. All of it is done by
-// this goroutine and the scripts', of which one runs at a time: to have another
-// one read or write would cost a call more than all the rest of the way.
+// this goroutine, scripts included: to have another one read or write would cost
+// a call more than all the rest of the way.
 func (w *worker) serve() int {
 	for {
 		kind, payload, err := readFrame(w.from, maxCall)
@@ -217,7 +218,7 @@ const parentGrace = time.Second
 func (t *task) run() bool {
 	defer t.cancel()
 	if end, ok := t.ctx.Deadline(); ok {
-		t.w.end.Reset(time.Until(end) + parentGrace)
+		t.w.end.Reset(min(time.Until(end), math.MaxInt64-parentGrace) + parentGrace)
 		defer t.w.end.Stop()
 	}
 	result, err := t.w.runner.RunScript(t.ctx, t.call)
@@ -234,13 +235,23 @@ func (t *task) run() bool {
 	return err == nil && !spent
 }
 
-// callsPerLook is how many calls there are for one look at the memory.
-const callsPerLook = 16
+// A child looks at its memory after so many calls, and after a call that brings
+// what it has compiled since then to so many bytes. A byte of a script may take
+// a hundred compiled.
+const (
+	callsPerLook = 16
+	bytesPerLook = 128 << 10
+)
 
-// bloated reports now and then whether what outlives the calls, compiled scripts
-// above all, takes so much of the memory that a call might not find enough.
+// bloated reports whether what outlives the calls, compiled scripts above all,
+// takes so much of the memory that a call might not find enough.
 func (w *worker) bloated() bool {
-	if w.calls++; w.calls%callsPerLook != 0 {
+	w.calls++
+	switch {
+	case w.compiled >= bytesPerLook:
+		w.compiled = 0
+		runtime.GC() // the figure is of the last collection
+	case w.calls%callsPerLook != 0:
 		return false
 	}
 	metrics.Read(w.heap)
@@ -440,6 +451,7 @@ func (w *worker) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	v := newOpenFile(name, d)
+	w.compiled += len(v.text)
 	trial := d.bool()
 	before := v
 	if d.bool() {

@@ -3,15 +3,19 @@ package sandbox_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -219,4 +223,40 @@ func TestHostKilled(t *testing.T) {
 	_ = host.Wait()
 	require.NoError(t, scanErr)
 	require.Eventually(t, func() bool { return isGone(pid) }, 10*time.Second, time.Millisecond)
+}
+
+// raceDetector reports whether this program was built with it.
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// TestManyScripts: what their compiled scripts take makes a child give way to
+// another between two calls, not in the midst of one.
+func TestManyScripts(t *testing.T) {
+	t.Parallel()
+	if raceDetector() {
+		t.Skip("its own memory, which counts, is many times that of the scripts")
+	}
+	large := "if (Date.now() < 0) { var a; " + strings.Repeat("a+=[];", 500<<10/6) + "}\nSpark.setScriptData('v', 1)"
+	scripts := fstest.MapFS{}
+	for i := range 16 {
+		scripts[fmt.Sprintf("callbacks/c%d.js", i)] = &fstest.MapFile{Data: []byte(large)}
+	}
+	r := newRunner(t, scripts)
+	r.Processes, r.MaxMemory = 1, 256<<20
+	for i := range 16 {
+		_, err := run(t, r, fmt.Sprintf("c%d", i))
+		require.NoError(t, err, i)
+	}
+}
+
+// TestNoDeadlineToSpeakOf: the child's last resort is not there at once.
+func TestNoDeadlineToSpeakOf(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/x.js", `Spark.setScriptData("v", 1)`))
+	ctx, cancel := context.WithTimeout(t.Context(), math.MaxInt64)
+	defer cancel()
+	_, err := r.RunScript(ctx, &callback.Call{Credential: "x"})
+	require.NoError(t, err)
 }

@@ -106,7 +106,8 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 	return nil, died, err
 }
 
-// kill kills the child unless it answers shortly.
+// kill kills the child unless it answers shortly. An answer in between is noticed
+// within a sixteenth of that.
 func (s *session) kill() {
 	for start := time.Now(); !s.answered.Load(); time.Sleep(killGrace / 16) {
 		if time.Since(start) > killGrace {

@@ -5,12 +5,14 @@ package deadline
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
 
-// A Context is one of [context.WithDeadline], made only when somebody waits for
-// its end.
+// A Context is one of [context.WithTimeout], made only when somebody waits for
+// its end. If it has ended in several ways by the time that somebody first looks
+// then which one counts may differ: Cancel comes first, the parent second.
 type Context struct {
 	context.Context // the parent
 	deadline        time.Time
@@ -24,11 +26,7 @@ type Context struct {
 // New returns a context that ends after timeout, with its parent, or by Cancel,
 // which must be called.
 func New(parent context.Context, timeout time.Duration) *Context {
-	c := &Context{Context: parent, deadline: time.Now().Add(timeout)}
-	if at, ok := parent.Deadline(); ok && at.Before(c.deadline) {
-		c.deadline = at
-	}
-	return c
+	return &Context{Context: parent, deadline: time.Now().Add(timeout)}
 }
 
 // Cancel ends the context.
@@ -43,17 +41,29 @@ func (c *Context) Cancel() {
 
 // wait returns the context that ends by itself. It is called with c.mu held.
 func (c *Context) wait() context.Context {
-	if c.waited == nil {
+	switch {
+	case c.waited != nil:
+	case c.over:
+		c.waited, c.cancel = context.WithCancel(context.WithoutCancel(c.Context))
+		c.cancel()
+	default:
 		c.waited, c.cancel = context.WithDeadline(c.Context, c.deadline)
-		if c.over {
-			c.cancel()
-		}
 	}
 	return c.waited
 }
 
+// String has what the context is made of, as those of package context have.
+func (c *Context) String() string {
+	return fmt.Sprintf("%v.WithDeadline(%s)", c.Context, c.deadline)
+}
+
 // Deadline implements [context.Context].
-func (c *Context) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c *Context) Deadline() (time.Time, bool) {
+	if at, ok := c.Context.Deadline(); ok && at.Before(c.deadline) {
+		return at, true
+	}
+	return c.deadline, true
+}
 
 // Done implements [context.Context].
 func (c *Context) Done() <-chan struct{} {
@@ -86,9 +96,10 @@ func (c *Context) Value(key any) any {
 // watchAfter is how long a Watch is on before it does anything.
 const watchAfter = time.Millisecond
 
-// A Watch calls a function when a context is done, one after another. One that is
-// on for less than a millisecond costs a timer that does not fire, and the zero
-// Watch makes that timer once. Start and Stop are not for concurrent use.
+// A Watch calls a function when a context is done. It is used again and again,
+// for one context at a time; the zero Watch is ready. One that is on for less
+// than a millisecond costs no more than a timer that does not fire, and that is
+// made once. Start and Stop come in turns, and not at the same time.
 type Watch struct {
 	timer *time.Timer
 
@@ -99,8 +110,8 @@ type Watch struct {
 	calls  sync.WaitGroup
 }
 
-// Start has f called on a goroutine of its own once ctx is done, if that is
-// before Stop.
+// Start has f called on a goroutine of its own when ctx is done, or a millisecond
+// from now if that is later, unless Stop comes before.
 func (w *Watch) Start(ctx context.Context, f func()) {
 	w.mu.Lock()
 	w.ctx, w.f = ctx, f

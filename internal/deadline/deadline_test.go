@@ -3,6 +3,7 @@ package deadline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -34,7 +35,18 @@ func TestContext(t *testing.T) {
 			do:  func(ctx *Context, _ context.CancelCauseFunc) { ctx.Cancel(); ctx.Cancel() },
 			err: context.Canceled, cause: context.Canceled,
 		},
-		"the time is up, then the parent ends": {
+		"it is cancelled, then the time is up": {
+			do: func(ctx *Context, _ context.CancelCauseFunc) {
+				ctx.Cancel()
+				time.Sleep(3 * time.Second)
+			},
+			err: context.Canceled, cause: context.Canceled,
+		},
+		"it is cancelled, then the parent ends": {
+			do:  func(ctx *Context, cancel context.CancelCauseFunc) { ctx.Cancel(); cancel(errWhy) },
+			err: context.Canceled, cause: context.Canceled,
+		},
+		"the time is up, which somebody sees, then the parent ends": {
 			do: func(ctx *Context, cancel context.CancelCauseFunc) {
 				time.Sleep(3 * time.Second)
 				_ = ctx.Err()
@@ -81,6 +93,30 @@ func TestContextDeadline(t *testing.T) {
 			require.Equal(t, min(limit, 2*time.Second), time.Until(deadline))
 		}
 	})
+}
+
+// TestContextCause is the parent's, if its deadline is the earlier one.
+func TestContextCause(t *testing.T) {
+	errWhy := errors.New("why")
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			parent, cancel := context.WithTimeoutCause(t.Context(), time.Second, errWhy)
+			defer cancel()
+			ctx := New(parent, 2*time.Second)
+			defer ctx.Cancel()
+			<-ctx.Done()
+			require.Equal(t, errWhy, context.Cause(ctx))
+		})
+	}
+}
+
+// TestContextString: to print it is not to read what others write.
+func TestContextString(t *testing.T) {
+	ctx := New(t.Context(), time.Minute)
+	var users sync.WaitGroup
+	users.Go(ctx.Cancel)
+	require.Contains(t, fmt.Sprint(ctx), "WithDeadline")
+	users.Wait()
 }
 
 // TestContextDerived: contexts that are derived from it end with it and take
