@@ -93,12 +93,13 @@ func (c *Context) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// watchAfter is how long a Watch is on before it does anything.
-const watchAfter = time.Millisecond
+// watchAfter is how long a Watch is on before it does anything. A processor that
+// sleeps is woken for it, so it must not be too short.
+const watchAfter = 10 * time.Millisecond
 
 // A Watch calls a function when a context is done. It is used again and again,
 // for one context at a time; the zero Watch is ready. One that is on for less
-// than a millisecond costs no more than a timer that does not fire, and that is
+// than ten milliseconds costs no more than a timer that does not fire, and that is
 // made once. Start and Stop come in turns, and not at the same time.
 type Watch struct {
 	timer *time.Timer
@@ -110,8 +111,8 @@ type Watch struct {
 	calls  sync.WaitGroup
 }
 
-// Start has f called on a goroutine of its own when ctx is done, or a millisecond
-// from now if that is later, unless Stop comes before.
+// Start has f called on a goroutine of its own when ctx is done, or ten
+// milliseconds from now if that is later, unless Stop comes before.
 func (w *Watch) Start(ctx context.Context, f func()) {
 	w.mu.Lock()
 	w.ctx, w.f = ctx, f

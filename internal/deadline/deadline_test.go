@@ -186,7 +186,7 @@ func TestWatch(t *testing.T) {
 func TestWatchConcurrent(t *testing.T) {
 	t.Parallel()
 	var w Watch
-	for i := range 200 {
+	for i := range 60 {
 		ctx := New(t.Context(), time.Duration(i%4)*watchAfter/2)
 		called := false
 		w.Start(ctx, func() { called = true })
