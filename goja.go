@@ -48,9 +48,9 @@ const (
 // live at the next request; one that does not compile is logged once and the
 // working script stays.
 //
-// A script that computes beyond its deadline is interrupted. Where the engine
-// cannot be (in a long native call) the caller still gets its answer in time,
-// and the run is left behind and counted.
+// A script that computes beyond its deadline is interrupted, but not in its first
+// ten milliseconds. Where the engine cannot be (in a long native call) the caller
+// still gets its answer in time, and the run is left behind and counted.
 type GojaRunner struct {
 	// Scripts holds the tree: an [os.DirFS], an embed.FS, a testing/fstest.MapFS. It is
 	// required.
