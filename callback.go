@@ -305,7 +305,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		head:   r.Method == http.MethodHead,
 		unread: r.ContentLength != 0 && r.Body != nil,
 	}}
-	defer func() { x.w = nil }() // whoever keeps the Call or its Logger does not keep that
+	defer func() { x.w = nil }() // whoever keeps the Call does not keep the ResponseWriter
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
@@ -371,7 +371,7 @@ func (h *Handler) serve(x *exchange, r *http.Request) (status int, message strin
 	call.RunID = rand.Text()
 	call.ClientIP = h.clientIP(r)
 	x.log = callLog{base: h.logger().Handler(), call: call}
-	x.logger = *slog.New(&x.log) // a copy, so that it needs no place of its own
+	x.logger = *slog.New(&x.log) // a copy needs no allocation of its own
 	call.Logger = &x.logger
 	call.HTTPTimeout = or(h.HTTPTimeout, DefaultHTTPTimeout)
 	x.http.doer = h.httpDoer()

@@ -73,10 +73,10 @@ type GojaRunner struct {
 	// MaxStuck is how many runs may be left behind, still busy past their
 	// deadline, before RunScript refuses every call with ErrOverloaded until
 	// one of them ends. Zero means DefaultMaxStuck. Below zero none is left
-	// behind: the script runs on the goroutine of its caller, which takes a
-	// tenth less time, and RunScript returns when it has ended, however late.
-	// That is for a process that something else ends when it hangs. A host
-	// function that calls [runtime.Goexit] then ends the caller's goroutine.
+	// behind: the script runs on its caller's goroutine, and RunScript returns
+	// when it has ended, however late. A small script takes a tenth less time
+	// that way. It is for a process that something else ends when it hangs. A
+	// host function that calls [runtime.Goexit] ends the caller's goroutine.
 	MaxStuck int
 
 	scripts sync.Map // of *script by file name
@@ -174,7 +174,8 @@ type run struct {
 }
 
 // An output is the result of a run with room for what most of them set. It is
-// apart from the run, which would not be freed as long as somebody keeps either.
+// apart from the run, which otherwise would not be freed as long as somebody
+// keeps the result or a part of it.
 type output struct {
 	Result
 	fields [4]Field
@@ -348,8 +349,8 @@ func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation)
 // a call spends at most half in the queue: to begin with less is to fail late.
 func (r *run) enter() error {
 	patience, cancel := r.ctx, func() {}
-	if deadline, ok := r.ctx.Deadline(); ok && r.runner.gate.full() {
-		patience, cancel = context.WithTimeout(r.ctx, time.Until(deadline)/2)
+	if end, ok := r.ctx.Deadline(); ok && r.runner.gate.full() {
+		patience, cancel = context.WithTimeout(r.ctx, time.Until(end)/2)
 	}
 	defer cancel()
 	err := r.runner.gate.enter(patience, or(r.runner.MaxQueue, DefaultMaxQueue))

@@ -73,6 +73,37 @@ func TestWhatIsKeptIsSmall(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
+// A heavyWriter is a ResponseWriter that is noticed if somebody keeps it.
+type heavyWriter struct {
+	httptest.ResponseRecorder
+	_ [1 << 20]byte
+}
+
+// TestCallKeepsNoResponseWriter, nor do the parts of a call that a host may keep.
+func TestCallKeepsNoResponseWriter(t *testing.T) {
+	var kept []*callback.Call
+	h := &callback.Handler{
+		Runner: callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
+			kept = append(kept, call)
+			return nil, nil
+		}),
+		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+	}
+	const times = 20
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range times {
+		h.ServeHTTP(new(heavyWriter), httptest.NewRequest("GET", "/callback/E3/hello/s3cret", nil))
+	}
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Len(t, kept, times)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(times<<19))
+	runtime.KeepAlive(kept)
+}
+
 // TestFunctionNamesInStacksAreCut: the name is the script's to choose.
 func TestFunctionNamesInStacksAreCut(t *testing.T) {
 	var log bytes.Buffer
@@ -216,12 +247,14 @@ func TestGoexitOnCallersGoroutine(t *testing.T) {
 		MaxRunning: 1,
 		MaxStuck:   -1,
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	for range 2 { // the place is free again
 		returned := false
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			_, _ = runner.RunScript(t.Context(), call)
+			_, _ = runner.RunScript(ctx, call)
 			returned = true
 		}()
 		<-ended

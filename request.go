@@ -182,8 +182,8 @@ const (
 	headersParam = "REQUEST_HEADERS"
 )
 
-// readData fills in what the script of x.call reads of r. The body is read by ctx's
-// deadline.
+// readData fills in what the script of x.call reads of r. The body is read by
+// the deadline of ctx.
 func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) error {
 	data := dataReader{
 		params:       x.data.params[:0],

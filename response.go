@@ -139,7 +139,7 @@ type responseWriter struct {
 	head    bool // answer without the body
 	unread  bool // the request has a body that nobody has read
 	written bool
-	values  *[5]string // of headers
+	values  *[5]string // of Content-Type, the three that send has, Content-Length
 }
 
 // fail writes an error that the library itself answers with.
@@ -246,7 +246,7 @@ func (w *responseWriter) send(status int, body []byte) {
 	}
 }
 
-// setHeader sets a header to a value in the i-th place kept for those.
+// setHeader sets a header to a value, whose place is w.values[i].
 func (w *responseWriter) setHeader(i int, name, value string) {
 	if w.values == nil {
 		w.values = new([5]string)

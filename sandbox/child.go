@@ -115,9 +115,9 @@ type worker struct {
 	heap          []metrics.Sample
 	maxHeap       uint64
 
-	end      *time.Timer // ends the process
-	calls    int
-	compiled int // bytes of scripts, since memory was last looked at because of them
+	end    *time.Timer // ends the process
+	calls  int
+	opened bool // a script, in the call under way
 
 	members callback.Members // of the last call
 	task    *task            // the call under way
@@ -235,23 +235,16 @@ func (t *task) run() bool {
 	return err == nil && !spent
 }
 
-// A child looks at its memory after so many calls, and after a call that brings
-// what it has compiled since then to so many bytes. A byte of a script may take
-// a hundred compiled.
-const (
-	callsPerLook = 16
-	bytesPerLook = 128 << 10
-)
+// callsPerLook is how many calls there are for one look at the memory, unless a
+// call brings a script.
+const callsPerLook = 16
 
 // bloated reports whether what outlives the calls, compiled scripts above all,
 // takes so much of the memory that a call might not find enough.
 func (w *worker) bloated() bool {
-	w.calls++
-	switch {
-	case w.compiled >= bytesPerLook:
-		w.compiled = 0
-		runtime.GC() // the figure is of the last collection
-	case w.calls%callsPerLook != 0:
+	opened := w.opened
+	w.opened = false
+	if w.calls++; !opened && w.calls%callsPerLook != 0 {
 		return false
 	}
 	metrics.Read(w.heap)
@@ -316,9 +309,9 @@ func (t *task) do(req *http.Request) (*http.Response, error) {
 		}
 	}
 	timeout, toTheEnd := callback.DefaultHTTPTimeout, false
-	if deadline, ok := req.Context().Deadline(); ok {
+	if own, ok := req.Context().Deadline(); ok {
 		end, limited := t.ctx.Deadline()
-		timeout, toTheEnd = time.Until(deadline), limited && end.Equal(deadline)
+		timeout, toTheEnd = time.Until(own), limited && end.Equal(own)
 	}
 	if toTheEnd {
 		timeout = maxHTTPTimeout // what ends it is the call's end, by the parent's clock
@@ -439,6 +432,7 @@ func (w *worker) Stat(name string) (fs.FileInfo, error) {
 // before, this one tells the parent how it goes, and falls back on the version
 // before if it must.
 func (w *worker) Open(name string) (fs.File, error) {
+	w.opened = true
 	t := w.task
 	var e encoder
 	e.begin(kindRead)
@@ -451,7 +445,6 @@ func (w *worker) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	v := newOpenFile(name, d)
-	w.compiled += len(v.text)
 	trial := d.bool()
 	before := v
 	if d.bool() {

@@ -52,9 +52,14 @@ func (c *Context) wait() context.Context {
 	return c.waited
 }
 
-// String has what the context is made of, as those of package context have.
+// String names what the context is made of, as those of package context do, and
+// reads nothing that others write.
 func (c *Context) String() string {
-	return fmt.Sprintf("%v.WithDeadline(%s)", c.Context, c.deadline)
+	parent, ok := c.Context.(fmt.Stringer)
+	if !ok {
+		return fmt.Sprintf("%T.WithDeadline(%s)", c.Context, c.deadline)
+	}
+	return fmt.Sprintf("%s.WithDeadline(%s)", parent, c.deadline)
 }
 
 // Deadline implements [context.Context].
