@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf16"
 
@@ -194,7 +195,7 @@ func (r *run) object(class *class, maker memberMaker) *goja.Object {
 // engine's own choice would be the name of the Go function.
 func (r *run) function(name string, f func(goja.FunctionCall) goja.Value) goja.Value {
 	function := r.vm.ToValue(f).(*goja.Object)
-	value, ok := memberNames[name]
+	value, ok := memberNames()[name]
 	if !ok {
 		value = r.vm.ToValue(name)
 	}
@@ -203,8 +204,8 @@ func (r *run) function(name string, f func(goja.FunctionCall) goja.Value) goja.V
 }
 
 // memberNames are the names of the library's members as values, which all
-// runtimes can have in common.
-var memberNames = func() map[string]goja.Value {
+// runtimes can have in common. They are made when the first is needed.
+var memberNames = sync.OnceValue(func() map[string]goja.Value {
 	names := map[string]goja.Value{}
 	for _, c := range []class{worldClass, sparkClass, logClass, digestClass, playerClass, httpClass, responseClass} {
 		for _, name := range c.members {
@@ -212,7 +213,7 @@ var memberNames = func() map[string]goja.Value {
 		}
 	}
 	return names
-}()
+})
 
 // method gives object a function that enumerations of its properties pass over.
 func (r *run) method(object *goja.Object, name string, f func(goja.FunctionCall) goja.Value) {

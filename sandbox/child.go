@@ -115,9 +115,8 @@ type worker struct {
 	heap          []metrics.Sample
 	maxHeap       uint64
 
-	end    *time.Timer // ends the process
-	calls  int
-	opened bool // a script, in the call under way
+	end   *time.Timer // ends the process
+	calls int
 
 	members callback.Members // of the last call
 	task    *task            // the call under way
@@ -131,6 +130,7 @@ type task struct {
 	call   *callback.Call
 	levels uint64
 	files  []fileState // as they are for this call
+	opened bool        // a script, to compile it
 }
 
 // serve serves calls until there is no parent any more. All of it is done by
@@ -222,7 +222,7 @@ func (t *task) run() bool {
 		defer t.w.end.Stop()
 	}
 	result, err := t.w.runner.RunScript(t.ctx, t.call)
-	spent := t.w.bloated()
+	spent := t.w.bloated(t.opened)
 	var e encoder
 	e.begin(kindResult)
 	encodeResult(&e, result, err, spent)
@@ -240,10 +240,9 @@ func (t *task) run() bool {
 const callsPerLook = 16
 
 // bloated reports whether what outlives the calls, compiled scripts above all,
-// takes so much of the memory that a call might not find enough.
-func (w *worker) bloated() bool {
-	opened := w.opened
-	w.opened = false
+// takes so much of the memory that a call might not find enough. The call that
+// has just ended may have opened a script.
+func (w *worker) bloated(opened bool) bool {
 	if w.calls++; !opened && w.calls%callsPerLook != 0 {
 		return false
 	}
@@ -432,8 +431,8 @@ func (w *worker) Stat(name string) (fs.FileInfo, error) {
 // before, this one tells the parent how it goes, and falls back on the version
 // before if it must.
 func (w *worker) Open(name string) (fs.File, error) {
-	w.opened = true
 	t := w.task
+	t.opened = true
 	var e encoder
 	e.begin(kindRead)
 	e.string(name)
