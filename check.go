@@ -15,7 +15,9 @@ import (
 	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/token"
 
+	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
+	"example.com/callback/internal/digest"
 )
 
 // A Problem is what [Check] finds in a script.
@@ -550,11 +552,11 @@ func (s *checkedScript) member(n ast.Expression, called, sure bool) {
 	switch {
 	case class == "" || name == "" || slices.Contains(carriedBy(class), name) || isObjectMember(name):
 	case class == "Spark" && s.supplied[name]:
-	case isDocumented(class, name):
+	case cloudcode.Has(class, name):
 		s.report(at, sure && called, "%s.%s is not supplied: the host of these scripts can supply it", class, name)
 	default:
 		hint := ""
-		if near := nearest(name, strings.Fields(documented(class)), carriedBy(class)); near != "" {
+		if near := nearest(name, strings.Fields(cloudcode.Members(class)), carriedBy(class)); near != "" {
 			hint = ": did you mean " + near + "?"
 		}
 		s.report(at, sure && called, "%s has no member %s%s", class, name, hint)
@@ -621,7 +623,7 @@ func carriedBy(class string) []string {
 	case "SparkLog":
 		return logClass.members
 	case "SparkDigest":
-		return digestNames()
+		return digest.Names()
 	case "SparkPlayer":
 		return playerClass.members
 	}

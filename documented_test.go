@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/callback/internal/cloudcode"
 )
 
 // carriedMembers are all the members that the contract promises, by the
@@ -89,7 +91,7 @@ func TestNoMemberBesides(t *testing.T) {
 func TestDocumentedMembersSayThatAHostCanSupplyThem(t *testing.T) {
 	t.Parallel()
 	for class, object := range map[string]string{"Spark": "Spark", "SparkPlayer": "Spark.getPlayer()"} {
-		names := strings.Fields(documented(class))
+		names := strings.Fields(cloudcode.Members(class))
 		require.NotEmpty(t, names)
 		var got map[string]string
 		runSource(t, `var said = {}, o = `+object+`;
@@ -116,12 +118,12 @@ func mustJSON(v any) []byte {
 
 func TestDocumentedLists(t *testing.T) {
 	t.Parallel()
-	classes := documentedClasses()
+	classes := cloudcode.Classes()
 	require.Len(t, slices.Compact(slices.Sorted(slices.Values(classes))), len(classes))
 	for _, class := range classes {
-		names := strings.Fields(documented(class))
+		names := strings.Fields(cloudcode.Members(class))
 		require.NotEmpty(t, names, class)
-		require.Equal(t, strings.Join(names, " "), documented(class), class)
+		require.Equal(t, strings.Join(names, " "), cloudcode.Members(class), class)
 		require.True(t, slices.IsSorted(names), class)
 		require.Len(t, slices.Compact(names), len(names), class)
 		for _, name := range names {
@@ -130,11 +132,11 @@ func TestDocumentedLists(t *testing.T) {
 		}
 	}
 	for _, class := range []string{"", "Other", "SparkHttp", "SparkHttpResponse", "SparkLog", "SparkDigest"} {
-		require.Empty(t, documented(class))
+		require.Empty(t, cloudcode.Members(class))
 	}
 	// What real scripts use most is known.
 	for _, name := range strings.Fields("runtimeCollection loadPlayer getGameDataService metaCollection getChallenge sendRequest " +
 		"getScheduler getCache getConfig getRedis getProperties getLeaderboards getTeams systemCollection") {
-		require.True(t, isDocumented("Spark", name), name)
+		require.True(t, cloudcode.Has("Spark", name), name)
 	}
 }

@@ -18,9 +18,10 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"example.com/callback"
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/tools/txtar"
+
+	"example.com/callback"
 )
 
 const fuzzSecret = "sEcr3t-not-to-be-told"

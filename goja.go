@@ -20,6 +20,9 @@ import (
 
 	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/deadline"
+	"example.com/callback/internal/gate"
+	"example.com/callback/internal/guard"
+	"example.com/callback/internal/jsjson"
 )
 
 // Limits of [GojaRunner] that no host needs to change.
@@ -82,7 +85,7 @@ type GojaRunner struct {
 	scripts sync.Map // of *script by file name
 	members sync.Map // of *program by source: those of the host's Members
 	cached  atomic.Int64
-	gate    gate
+	gate    gate.Gate
 	stuck   atomic.Int64
 }
 
@@ -110,7 +113,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	g.gate.open(g.MaxRunning)
+	g.gate.Open(g.MaxRunning)
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
@@ -161,7 +164,7 @@ type run struct {
 	dataObject      *goja.Object
 	playerObject    *goja.Object
 	objectPrototype *goja.Object // Object.prototype, whatever the script makes of that name
-	guardian        guardian
+	guards          guard.Guards
 	installed       traits // so far
 	logLevel        slog.Level
 	logLines        int
@@ -349,19 +352,22 @@ func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation)
 // a call spends at most half in the queue: to begin with less is to fail late.
 func (r *run) enter() error {
 	patience, cancel := r.ctx, func() {}
-	if end, ok := r.ctx.Deadline(); ok && r.runner.gate.full() {
+	if end, ok := r.ctx.Deadline(); ok && r.runner.gate.Full() {
 		patience, cancel = context.WithTimeout(r.ctx, time.Until(end)/2)
 	}
 	defer cancel()
-	err := r.runner.gate.enter(patience, or(r.runner.MaxQueue, DefaultMaxQueue))
+	err := r.runner.gate.Enter(patience, or(r.runner.MaxQueue, DefaultMaxQueue))
 	r.inside.Store(err == nil)
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+	}
+	return nil
 }
 
 // leave gives the place back, once.
 func (r *run) leave() {
 	if r.inside.CompareAndSwap(true, false) {
-		r.runner.gate.leave()
+		r.runner.gate.Leave()
 	}
 }
 
@@ -378,7 +384,7 @@ func (r *run) outside(f func()) {
 func (r *run) wait(f func()) bool {
 	r.leave()
 	f()
-	if r.stopped() || r.runner.gate.enter(r.ctx, math.MaxInt) != nil {
+	if r.stopped() || r.runner.gate.Enter(r.ctx, math.MaxInt) != nil {
 		return false
 	}
 	r.inside.Store(true)
@@ -462,7 +468,7 @@ func (r *run) describe(v goja.Value) string {
 				}
 				return
 			}
-			if json, ok := appendJSON(nil, r.vm, object, jsonLimits{maxBytes: maxMessage, ctx: r.ctx}); ok {
+			if json, ok := jsjson.Append(nil, r.vm, object, jsjson.Limits{MaxBytes: maxMessage, Ctx: r.ctx}); ok {
 				text = "Uncaught " + string(json)
 			}
 		})
@@ -476,7 +482,7 @@ func (e *ScriptError) setStack(frames []goja.StackFrame) {
 	for i := range frames {
 		f := &frames[i]
 		at := f.Position()
-		if at.Line == 0 || at.Filename == ownProgram {
+		if at.Line == 0 || at.Filename == jsjson.OwnProgram {
 			continue // native
 		}
 		if e.Line == 0 {

@@ -20,9 +20,10 @@ import (
 	"testing/fstest"
 	"time"
 
-	"example.com/callback"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"example.com/callback"
 )
 
 // What case files cannot say: how the Handler behaves over a real connection,

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/encoding"
 
 	"example.com/callback/internal/headers"
+	"example.com/callback/internal/jsjson"
 )
 
 // A Result is what a script has set: its script data and script errors, each in
@@ -152,7 +153,7 @@ func (w *responseWriter) fail(status int, message string) {
 	if status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", "1")
 	}
-	body := appendJSONString([]byte(`{"error":`), message)
+	body := jsjson.AppendString([]byte(`{"error":`), message)
 	w.send(status, append(body, '}'))
 }
 
@@ -288,7 +289,7 @@ func appendField(dst []byte, f Field, first bool) []byte {
 	if !first {
 		dst = append(dst, ',')
 	}
-	dst = appendJSONString(dst, f.Name)
+	dst = jsjson.AppendString(dst, f.Name)
 	dst = append(dst, ':')
 	return append(dst, f.Value...)
 }

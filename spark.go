@@ -15,6 +15,11 @@ import (
 	"unicode/utf16"
 
 	"github.com/dop251/goja"
+
+	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/digest"
+	"example.com/callback/internal/guard"
+	"example.com/callback/internal/jsjson"
 )
 
 // orderedFields are named JSON values in the order first set.
@@ -257,10 +262,10 @@ func (w *world) member(name string) goja.Value {
 // traits are what a program needs of its world beyond the members of Spark, told
 // by its text: what it does not name costs nothing.
 type traits struct {
-	parse     bool   // JSON.parse of the library's own: faster, and bounded
-	stringify bool   // likewise
-	guards    guards // builtins that are held to a limit
-	own       bool   // our names as properties of the global object itself
+	parse     bool      // JSON.parse of the library's own: faster, and bounded
+	stringify bool      // likewise
+	guards    guard.Set // builtins that are held to a limit
+	own       bool      // our names as properties of the global object itself
 }
 
 // declaresOurs matches where it matters to a program that our names are only
@@ -270,13 +275,13 @@ var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|require
 
 func traitsOf(source string) traits {
 	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")
-	if isDynamic(source) {
+	if guard.IsDynamic(source) {
 		json, parse, stringify = true, true, true
 	}
 	return traits{
 		parse:     json && (parse || !stringify),
 		stringify: json && (stringify || !parse),
-		guards:    guardsOf(source),
+		guards:    guard.For(source),
 		own:       declaresOurs.MatchString(source),
 	}
 }
@@ -285,11 +290,11 @@ func traitsOf(source string) traits {
 func (r *run) prepare(p *program) *goja.Program {
 	if p.traits.parse && !r.installed.parse {
 		r.installed.parse = true
-		r.replaceJSON("parse", jsonParseBuiltin(r.vm))
+		r.replaceJSON("parse", jsjson.ParseBuiltin(r.vm))
 	}
 	if p.traits.stringify && !r.installed.stringify {
 		r.installed.stringify = true
-		r.replaceJSON("stringify", jsonStringifyBuiltin(r.vm, r.limits()))
+		r.replaceJSON("stringify", jsjson.StringifyBuiltin(r.vm, r.limits()))
 	}
 	if p.traits.own && !r.installed.own {
 		r.installed.own = true
@@ -298,7 +303,7 @@ func (r *run) prepare(p *program) *goja.Program {
 			_ = global.DefineDataProperty(name, global.Get(name), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
 		}
 	}
-	r.guardian.place(r.vm, p.traits.guards)
+	r.guards.Place(r.vm, p.traits.guards)
 	return p.compiled
 }
 
@@ -525,7 +530,7 @@ const maxValueBytes = 32 << 20
 // toJSON methods: natives that call natives escape the engine's own limit.
 const maxReentry = 64
 
-func (r *run) limits() jsonLimits { return jsonLimits{maxBytes: maxValueBytes, ctx: r.ctx} }
+func (r *run) limits() jsjson.Limits { return jsjson.Limits{MaxBytes: maxValueBytes, Ctx: r.ctx} }
 
 // toJSON turns a value into JSON, or reports that it is undefined to JSON. An
 // exception of a getter or a toJSON method is the script's.
@@ -535,7 +540,7 @@ func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	}
 	r.converting++
 	defer func() { r.converting-- }()
-	return appendJSON(nil, r.vm, v, r.limits())
+	return jsjson.Append(nil, r.vm, v, r.limits())
 }
 
 // maxArena bounds the arena: values in it that are replaced are never freed.
@@ -550,7 +555,7 @@ func (r *run) keepJSON(v goja.Value) ([]byte, bool) {
 	r.converting++
 	defer func() { r.converting-- }()
 	start := len(r.arena)
-	text, ok := appendJSON(r.arena, r.vm, v, r.limits())
+	text, ok := jsjson.Append(r.arena, r.vm, v, r.limits())
 	if len(text) <= maxArena { // else it is a large value's own
 		r.arena = text
 	}
@@ -559,7 +564,7 @@ func (r *run) keepJSON(v goja.Value) ([]byte, bool) {
 
 // fromJSON makes a fresh value of JSON that the library has made itself.
 func (r *run) fromJSON(text string) goja.Value {
-	value, err := parseJSON(r.vm, text)
+	value, err := jsjson.Parse(r.vm, text)
 	if err != nil {
 		r.throw("value is not JSON: %s", err.Error())
 	}
@@ -583,27 +588,27 @@ func (r *run) currentStack() string {
 	return e.Stack
 }
 
-var digestClass = class{"SparkDigest", digestNames()}
+var digestClass = class{"SparkDigest", digest.Names()}
 
 // sparkDigest is a run as the maker of SparkDigest's members.
 type sparkDigest run
 
 func (s *sparkDigest) member(name string) goja.Value {
 	r := (*run)(s)
-	m, ok := lookupDigest(name)
+	m, ok := digest.Lookup(name)
 	if !ok {
 		return nil
 	}
 	member := "SparkDigest." + name
 	return r.function(name, func(call goja.FunctionCall) goja.Value {
-		args := make([]string, len(m.args))
-		for i, arg := range m.args {
+		args := make([]string, len(m.Args))
+		for i, arg := range m.Args {
 			if !goja.IsString(call.Argument(i)) {
 				r.throwArg(member, arg, "must be a string")
 			}
 			args[i] = call.Argument(i).String()
 		}
-		sum, err := m.sum(r.ctx, args)
+		sum, err := m.Sum(r.ctx, args)
 		if r.stopped() {
 			halt()
 		}
@@ -811,4 +816,17 @@ func (r *run) logText(v goja.Value) (text string) {
 		}
 	})
 	return text
+}
+
+// missing makes what a script finds under a name that the library does not
+// carry: for a documented member a function that throws an error naming it,
+// else nothing.
+func (r *run) missing(class, name string) goja.Value {
+	if !cloudcode.Has(class, name) {
+		return nil
+	}
+	return r.function(name, func(goja.FunctionCall) goja.Value {
+		r.throw("%s.%s is not supplied: the host of these scripts can supply it", class, name)
+		return nil
+	})
 }

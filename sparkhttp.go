@@ -16,7 +16,10 @@ import (
 	"github.com/dop251/goja"
 	"golang.org/x/net/http/httpguts"
 
+	"example.com/callback/internal/ecma"
 	"example.com/callback/internal/headers"
+	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/xmltree"
 )
 
 var httpClass = class{"SparkHttp", []string{
@@ -43,7 +46,7 @@ func (r *run) getHTTP(call goja.FunctionCall) goja.Value {
 		timeout: or(r.call.HTTPTimeout, DefaultHTTPTimeout),
 		header:  http.Header{},
 	}
-	if v := call.Argument(1); !isNothing(v) {
+	if v := call.Argument(1); !ecma.IsNothing(v) {
 		ms := v.ToFloat()
 		if !goja.IsNumber(v) || !(ms >= 1) {
 			r.throwArg("Spark.getHttp", "timeoutMs", "must be a number of at least 1")
@@ -53,9 +56,6 @@ func (r *run) getHTTP(call goja.FunctionCall) goja.Value {
 	h.self = r.object(&httpClass, h)
 	return h.self
 }
-
-// isNothing reports whether v is null or undefined.
-func isNothing(v goja.Value) bool { return goja.IsUndefined(v) || goja.IsNull(v) }
 
 func (h *sparkHTTP) member(name string) goja.Value {
 	switch name {
@@ -141,7 +141,7 @@ func (h *sparkHTTP) eachPair(v goja.Value, member, arg string, f func(name, valu
 		}
 		for i, value := range values {
 			text, ok := scalarText(value)
-			if !ok && !isNothing(value) {
+			if !ok && !ecma.IsNothing(value) {
 				h.throwArg(member, arg, fmt.Sprintf("has a value for %q that is not a string, number or boolean", cut(name, 100)))
 			}
 			f(name, text, i > 0)
@@ -152,7 +152,7 @@ func (h *sparkHTTP) eachPair(v goja.Value, member, arg string, f func(name, valu
 // form is an application/x-www-form-urlencoded body.
 func (h *sparkHTTP) form(v goja.Value, member string) string {
 	var body strings.Builder
-	if isNothing(v) {
+	if ecma.IsNothing(v) {
 		return ""
 	}
 	h.eachPair(v, member, "form", func(name, value string, _ bool) {
@@ -276,7 +276,7 @@ func (p *httpResponse) member(name string) goja.Value {
 		f = func() goja.Value { return p.vm.ToValue(p.text()) }
 	case "getResponseJson":
 		f = func() goja.Value {
-			value, err := parseJSON(p.vm, strings.TrimPrefix(p.text(), "\ufeff"))
+			value, err := jsjson.Parse(p.vm, strings.TrimPrefix(p.text(), "\ufeff"))
 			if err != nil {
 				return goja.Null()
 			}
@@ -311,7 +311,7 @@ func (p *httpResponse) headers() goja.Value {
 
 // xml is the body as an XML value, or null if it is not XML.
 func (p *httpResponse) xml() goja.Value {
-	node, err := parseXML(p.xmlText())
+	node, err := xmltree.Parse(p.xmlText())
 	if err != nil {
 		p.logLine(slog.LevelWarn, "callback: answer is not XML", "reason", err.Error())
 		return goja.Null()
@@ -337,25 +337,25 @@ func (p *httpResponse) xmlText() string {
 
 // xmlValue makes the object of an XML element: child elements by name (an
 // array when repeated), attributes under "@name", and two methods.
-func (r *run) xmlValue(node *xmlNode) goja.Value {
+func (r *run) xmlValue(node *xmltree.Node) goja.Value {
 	object := r.vm.NewObject()
-	for _, a := range node.attrs {
-		r.define(object, "@"+a.name, r.vm.ToValue(a.value))
+	for _, a := range node.Attrs {
+		r.define(object, "@"+a.Name, r.vm.ToValue(a.Value))
 	}
-	for _, group := range node.groups() {
+	for _, group := range node.Groups() {
 		var value goja.Value
-		if len(group.nodes) == 1 {
-			value = r.xmlValue(group.nodes[0])
+		if len(group.Nodes) == 1 {
+			value = r.xmlValue(group.Nodes[0])
 		} else {
-			items := make([]any, len(group.nodes))
-			for i, n := range group.nodes {
+			items := make([]any, len(group.Nodes))
+			for i, n := range group.Nodes {
 				items[i] = r.xmlValue(n)
 			}
 			value = r.vm.NewArray(items...)
 		}
-		r.define(object, group.name, value)
+		r.define(object, group.Name, value)
 	}
-	r.method(object, "toString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.text()) })
-	r.method(object, "toXMLString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.markup()) })
+	r.method(object, "toString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.Text()) })
+	r.method(object, "toXMLString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.Markup()) })
 	return object
 }

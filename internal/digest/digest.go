@@ -1,4 +1,4 @@
-package callback
+package digest
 
 import (
 	"context"
@@ -13,59 +13,59 @@ import (
 	"strings"
 )
 
-// digestMember is one method of SparkDigest.
-type digestMember struct {
+// Member is one method of SparkDigest.
+type Member struct {
 	name string
-	args []string // the names of the arguments, for error messages
+	Args []string // the names of the arguments, for error messages
 
 	// sum takes as many strings as there are args, in that order, and digests
-	// their bytes. Its only error is a digestArgError. Once ctx is done it
+	// their bytes. Its only error is a argError. Once ctx is done it
 	// returns soon, with a sum of nothing in particular.
-	sum func(ctx context.Context, args []string) (string, error)
+	Sum func(ctx context.Context, args []string) (string, error)
 }
 
-// digestArgError says which argument of a digestMember is broken. It carries
+// argError says which argument of a Member is broken. It carries
 // no "callback: " because it is the tail of a script's TypeError, and never
 // the argument itself, which is a key.
-type digestArgError struct {
+type argError struct {
 	arg, msg string
 }
 
-func (e digestArgError) Error() string { return e.arg + " " + e.msg }
+func (e argError) Error() string { return e.arg + " " + e.msg }
 
-// lookupDigest finds a method of SparkDigest by its JavaScript name.
-func lookupDigest(name string) (digestMember, bool) {
-	for i := range digestTable {
-		row := &digestTable[i]
+// Lookup finds a method of SparkDigest by its JavaScript name.
+func Lookup(name string) (Member, bool) {
+	for i := range table {
+		row := &table[i]
 		if row.name != name {
 			continue
 		}
-		return digestMember{
+		return Member{
 			name: row.name,
-			args: row.form.args,
-			sum: func(ctx context.Context, args []string) (string, error) {
+			Args: row.form.args,
+			Sum: func(ctx context.Context, args []string) (string, error) {
 				return row.form.sum(ctx, row.newHash, args)
 			},
 		}, true
 	}
-	return digestMember{}, false
+	return Member{}, false
 }
 
-// digestNames lists the methods of SparkDigest in documented order.
-func digestNames() []string {
-	names := make([]string, len(digestTable))
-	for i := range digestTable {
-		names[i] = digestTable[i].name
+// Names lists the methods of SparkDigest in documented order.
+func Names() []string {
+	names := make([]string, len(table))
+	for i := range table {
+		names[i] = table[i].name
 	}
 	return names
 }
 
-// digestTable is searched from its top: at this length that costs no more
+// table is searched from its top: at this length that costs no more
 // than hashing the name for a map, and nothing when the process starts.
-var digestTable = [...]struct {
+var table = [...]struct {
 	name    string
 	newHash func() hash.Hash
-	form    *digestForm
+	form    *form
 }{
 	{"hmacMd5Hex", md5.New, &hmacToHex},
 	{"hmacMd5Base64", md5.New, &hmacToBase64},
@@ -101,30 +101,30 @@ var digestTable = [...]struct {
 	{"sha512Base64", sha512.New, &hashToBase64},
 }
 
-// digestForm is what a method does around its hash.
-type digestForm struct {
+// form is what a method does around its hash.
+type form struct {
 	args   []string
 	key    func(string) (key []byte, problem string) // nil: no key, a plain hash
 	encode func([]byte) string
 }
 
 var (
-	hashToHex          = digestForm{[]string{"data"}, nil, hex.EncodeToString}
-	hashToBase64       = digestForm{[]string{"data"}, nil, encodeBase64}
-	hmacToHex          = digestForm{[]string{"key", "data"}, plainKey, hex.EncodeToString}
-	hmacToBase64       = digestForm{[]string{"key", "data"}, plainKey, encodeBase64}
-	hmacHexToHex       = digestForm{[]string{"hexKey", "data"}, hexKey, hex.EncodeToString}
-	hmacBase64ToBase64 = digestForm{[]string{"base64Key", "data"}, base64Key, encodeBase64}
+	hashToHex          = form{[]string{"data"}, nil, hex.EncodeToString}
+	hashToBase64       = form{[]string{"data"}, nil, encodeBase64}
+	hmacToHex          = form{[]string{"key", "data"}, plainKey, hex.EncodeToString}
+	hmacToBase64       = form{[]string{"key", "data"}, plainKey, encodeBase64}
+	hmacHexToHex       = form{[]string{"hexKey", "data"}, hexKey, hex.EncodeToString}
+	hmacBase64ToBase64 = form{[]string{"base64Key", "data"}, base64Key, encodeBase64}
 )
 
-func (f *digestForm) sum(ctx context.Context, newHash func() hash.Hash, args []string) (string, error) {
+func (f *form) sum(ctx context.Context, newHash func() hash.Hash, args []string) (string, error) {
 	var h hash.Hash
 	if f.key == nil {
 		h = newHash()
 	} else {
 		key, problem := f.key(args[0])
 		if problem != "" {
-			return "", digestArgError{f.args[0], problem}
+			return "", argError{f.args[0], problem}
 		}
 		h = hmac.New(newHash, key)
 		args = args[1:]

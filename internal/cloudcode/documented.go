@@ -1,12 +1,8 @@
-package callback
+package cloudcode
 
-import (
-	"strings"
+import "strings"
 
-	"github.com/dop251/goja"
-)
-
-// documented lists the members that the original system documented for a class
+// Members lists the members that the original system documented for a class
 // and this library does not carry, space separated and sorted: what only a host
 // can supply. The names are those of its Cloud Code reference, of all its
 // editions; Spark.systemCollection and SparkMongoCursor.toArray, which no
@@ -14,7 +10,7 @@ import (
 //
 // Of SparkHttp, SparkHttpResponse, SparkLog and SparkDigest the library carries
 // everything, so they have no entry.
-func documented(class string) string {
+func Members(class string) string {
 	switch class {
 	case "Spark":
 		return "dismissMessage downloadableJson downloadableXml find getBulkScheduler getCache getChallenge " +
@@ -234,8 +230,8 @@ func documented(class string) string {
 	return ""
 }
 
-// documentedClasses lists the classes that documented knows.
-func documentedClasses() []string {
+// Classes lists the classes that documented knows.
+func Classes() []string {
 	return []string{
 		"Spark",
 		"SparkPlayer", "SparkPlayerExperimentSegment", "SparkPushRegistration", "SparkMessage", "SparkTeams",
@@ -257,26 +253,13 @@ func documentedClasses() []string {
 	}
 }
 
-// isDocumented reports whether the original documented the member and this
+// Has reports whether the original documented the member and this
 // library does not carry it.
-func isDocumented(class, name string) bool {
-	for known := range strings.FieldsSeq(documented(class)) {
+func Has(class, name string) bool {
+	for known := range strings.FieldsSeq(Members(class)) {
 		if known == name {
 			return true
 		}
 	}
 	return false
-}
-
-// missing makes what a script finds under a name that the library does not
-// carry: for a documented member a function that throws an error naming it,
-// else nothing.
-func (r *run) missing(class, name string) goja.Value {
-	if !isDocumented(class, name) {
-		return nil
-	}
-	return r.function(name, func(goja.FunctionCall) goja.Value {
-		r.throw("%s.%s is not supplied: the host of these scripts can supply it", class, name)
-		return nil
-	})
 }

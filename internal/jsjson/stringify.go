@@ -1,4 +1,4 @@
-package callback
+package jsjson
 
 import (
 	"context"
@@ -13,31 +13,33 @@ import (
 	"unicode/utf8"
 
 	"github.com/dop251/goja"
+
+	"example.com/callback/internal/ecma"
 )
 
-// A jsonLimits says how much appendJSON may do.
-type jsonLimits struct {
-	maxBytes int             // of JSON text; no limit if 0
-	maxDepth int             // of arrays and objects; maxJSONDepth if 0
-	ctx      context.Context // polled now and then; once it is done the script is interrupted; may be nil
+// A Limits says how much Append may do.
+type Limits struct {
+	MaxBytes int             // of JSON text; no limit if 0
+	MaxDepth int             // of arrays and objects; maxDepth if 0
+	Ctx      context.Context // polled now and then; once it is done the script is interrupted; may be nil
 }
 
-// appendJSON appends JSON.stringify(v) to dst. It reports false, and appends
+// Append appends JSON.stringify(v) to dst. It reports false, and appends
 // nothing, if that is undefined.
 //
 // It may run code of the script, and throws by panicking as goja does. So the
 // caller is a native function of vm or holds a [goja.Runtime.Try]. A script
 // can call such a function back without any code of its own in between; see
 // limitReentry.
-func appendJSON(dst []byte, vm *goja.Runtime, v goja.Value, lim jsonLimits) ([]byte, bool) {
-	e := newJSONEncoder(dst, vm, lim)
+func Append(dst []byte, vm *goja.Runtime, v goja.Value, lim Limits) ([]byte, bool) {
+	e := newEncoder(dst, vm, lim)
 	return e.append(v)
 }
 
-// jsonStringifyBuiltin returns a replacement for JSON.stringify.
-func jsonStringifyBuiltin(vm *goja.Runtime, lim jsonLimits) func(goja.FunctionCall) goja.Value {
+// StringifyBuiltin returns a replacement for JSON.stringify.
+func StringifyBuiltin(vm *goja.Runtime, lim Limits) func(goja.FunctionCall) goja.Value {
 	return limitReentry(vm, "JSON.stringify", func(call goja.FunctionCall) goja.Value {
-		e := newJSONEncoder(nil, vm, lim)
+		e := newEncoder(nil, vm, lim)
 		e.setReplacer(call.Argument(1))
 		e.setSpace(call.Argument(2))
 		text, ok := e.append(call.Argument(0))
@@ -48,38 +50,38 @@ func jsonStringifyBuiltin(vm *goja.Runtime, lim jsonLimits) func(goja.FunctionCa
 	})
 }
 
-// jsonEncoder is the state of JSON.stringify.
-type jsonEncoder struct {
+// encoder is the state of JSON.stringify.
+type encoder struct {
 	vm       *goja.Runtime
 	dst      []byte
 	base     int // where the JSON text begins in dst
-	lim      jsonLimits
+	lim      Limits
 	steps    int
 	stack    []*goja.Object // the arrays and objects being written
 	replacer goja.Callable  // may be nil
-	list     []jsonKey      // the properties to write, if hasList
+	list     []propertyKey  // the properties to write, if hasList
 	hasList  bool
 	gap      string
 }
 
-func newJSONEncoder(dst []byte, vm *goja.Runtime, lim jsonLimits) jsonEncoder {
-	if lim.maxDepth == 0 {
-		lim.maxDepth = maxJSONDepth
+func newEncoder(dst []byte, vm *goja.Runtime, lim Limits) encoder {
+	if lim.MaxDepth == 0 {
+		lim.MaxDepth = maxDepth
 	}
-	return jsonEncoder{vm: vm, dst: dst, base: len(dst), lim: lim}
+	return encoder{vm: vm, dst: dst, base: len(dst), lim: lim}
 }
 
-func (e *jsonEncoder) setReplacer(v goja.Value) {
+func (e *encoder) setReplacer(v goja.Value) {
 	o, ok := v.(*goja.Object)
 	if !ok {
 		return
 	}
-	if e.replacer, ok = goja.AssertFunction(o); ok || !isArray(e.vm, o) {
+	if e.replacer, ok = goja.AssertFunction(o); ok || !ecma.IsArray(e.vm, o) {
 		return
 	}
 	e.hasList = true
 	seen := make(map[string]bool)
-	for i := range arrayLength(o) {
+	for i := range ecma.Length(o) {
 		e.step()
 		v := o.Get(strconv.FormatInt(i, 10))
 		switch item := v.(type) {
@@ -93,27 +95,27 @@ func (e *jsonEncoder) setReplacer(v goja.Value) {
 				continue
 			}
 		}
-		s := toJSString(e.vm, v)
+		s := ecma.ToString(e.vm, v)
 		text, _ := toWTF8(s)
 		if seen[text] {
 			continue
 		}
 		seen[text] = true
-		key := jsonKey{name: text}
+		key := propertyKey{name: text}
 		if !utf8.ValidString(text) || strings.Contains(text, "\uFFFD") {
-			key = jsonKey{exact: s}
+			key = propertyKey{exact: s}
 		}
 		e.list = append(e.list, key)
 	}
 }
 
-func (e *jsonEncoder) setSpace(v goja.Value) {
+func (e *encoder) setSpace(v goja.Value) {
 	if o, ok := v.(*goja.Object); ok {
 		switch o.ClassName() {
 		case "Number":
 			v = o.ToNumber()
 		case "String":
-			v = toJSString(e.vm, o)
+			v = ecma.ToString(e.vm, o)
 		}
 	}
 	if s, ok := v.(goja.String); ok {
@@ -123,37 +125,37 @@ func (e *jsonEncoder) setSpace(v goja.Value) {
 	}
 }
 
-func (e *jsonEncoder) append(v goja.Value) ([]byte, bool) {
+func (e *encoder) append(v goja.Value) ([]byte, bool) {
 	var holder *goja.Object
 	if e.replacer != nil {
 		holder = e.vm.NewObject()
-		jsonKey{}.define(e.vm, holder, v)
+		propertyKey{}.define(e.vm, holder, v)
 	}
-	ok := e.property(holder, jsonKey{}, v)
+	ok := e.property(holder, propertyKey{}, v)
 	e.checkSize(0)
 	return e.dst, ok
 }
 
 // step is called for every value. An array of a few bytes may have the length
 // 2⁵³, and a small graph may have any number of paths.
-func (e *jsonEncoder) step() {
+func (e *encoder) step() {
 	e.steps++
-	if e.steps%jsonStopSteps == 0 && e.lim.ctx != nil && e.lim.ctx.Err() != nil {
+	if e.steps%stopSteps == 0 && e.lim.Ctx != nil && e.lim.Ctx.Err() != nil {
 		panic(&goja.InterruptedError{})
 	}
 	e.checkSize(0)
 }
 
 // checkSize throws if n more bytes are too many.
-func (e *jsonEncoder) checkSize(n int) {
-	if limit := e.lim.maxBytes; limit > 0 && n > limit-(len(e.dst)-e.base) {
+func (e *encoder) checkSize(n int) {
+	if limit := e.lim.MaxBytes; limit > 0 && n > limit-(len(e.dst)-e.base) {
 		panic(e.vm.NewTypeError("JSON is longer than %d bytes", limit))
 	}
 }
 
 // property is SerializeJSONProperty of ECMA-262 for the property of holder
 // that has been read as v. The holder is nil if there is no replacer.
-func (e *jsonEncoder) property(holder *goja.Object, key jsonKey, v goja.Value) bool {
+func (e *encoder) property(holder *goja.Object, key propertyKey, v goja.Value) bool {
 	e.step()
 	if o, ok := v.(*goja.Object); ok {
 		v = e.toJSON(o, o, key)
@@ -162,14 +164,14 @@ func (e *jsonEncoder) property(holder *goja.Object, key jsonKey, v goja.Value) b
 	}
 	if e.replacer != nil {
 		var err error
-		if v, err = e.replacer(holder, key.value(e.vm), orUndefined(v)); err != nil {
+		if v, err = e.replacer(holder, key.value(e.vm), ecma.OrUndefined(v)); err != nil {
 			panic(err)
 		}
 	}
 	return e.value(v)
 }
 
-func (e *jsonEncoder) toJSON(o *goja.Object, this goja.Value, key jsonKey) goja.Value {
+func (e *encoder) toJSON(o *goja.Object, this goja.Value, key propertyKey) goja.Value {
 	method, ok := o.Get("toJSON").(*goja.Object)
 	if !ok {
 		return this
@@ -185,7 +187,7 @@ func (e *jsonEncoder) toJSON(o *goja.Object, this goja.Value, key jsonKey) goja.
 	return v
 }
 
-func (e *jsonEncoder) value(v goja.Value) bool {
+func (e *encoder) value(v goja.Value) bool {
 	switch v := v.(type) {
 	case nil, *goja.Symbol:
 		return false
@@ -197,7 +199,7 @@ func (e *jsonEncoder) value(v goja.Value) bool {
 	}
 	switch {
 	case goja.IsNumber(v):
-		e.dst = appendJSONNumber(e.dst, v.ToFloat())
+		e.dst = appendNumber(e.dst, v.ToFloat())
 	case goja.IsUndefined(v):
 		return false
 	case goja.IsNull(v):
@@ -214,12 +216,11 @@ var (
 	objectType    = reflect.TypeFor[map[string]any]()
 	arrayType     = reflect.TypeFor[[]any]()
 	bigIntType    = reflect.TypeFor[*big.Int]()
-	proxyType     = reflect.TypeFor[goja.Proxy]()
 	encodableType = reflect.TypeFor[goja.JsonEncodable]()
 	marshalerType = reflect.TypeFor[json.Marshaler]()
 )
 
-func (e *jsonEncoder) object(o *goja.Object) bool {
+func (e *encoder) object(o *goja.Object) bool {
 	// The types that objects are exported as tell apart what goja itself keeps
 	// apart by unexported types.
 	class := o.ClassName()
@@ -227,7 +228,7 @@ func (e *jsonEncoder) object(o *goja.Object) bool {
 	case objectType, arrayType:
 		switch class {
 		case "String":
-			return e.value(toJSString(e.vm, o))
+			return e.value(ecma.ToString(e.vm, o))
 		case "RawJSON": // made by JSON.rawJSON
 			e.raw(o.Get("rawJSON").String())
 			return true
@@ -235,7 +236,7 @@ func (e *jsonEncoder) object(o *goja.Object) bool {
 	case bigIntType:
 		panic(e.vm.NewTypeError("Do not know how to serialize a BigInt"))
 	default:
-		if typ != proxyType && class != "Date" { // a Date is exported as a time.Time
+		if typ != ecma.ProxyType && class != "Date" { // a Date is exported as a time.Time
 			if typ.Implements(encodableType) {
 				return e.value(e.vm.ToValue(o.Export().(goja.JsonEncodable).JsonEncodable()))
 			}
@@ -252,7 +253,7 @@ func (e *jsonEncoder) object(o *goja.Object) bool {
 		case "Number":
 			return e.value(o.ToNumber())
 		case "String": // of Go
-			return e.value(toJSString(e.vm, o))
+			return e.value(ecma.ToString(e.vm, o))
 		case "Boolean":
 			e.dst = strconv.AppendBool(e.dst, reflect.ValueOf(o.Export()).Bool())
 			return true
@@ -265,11 +266,11 @@ func (e *jsonEncoder) object(o *goja.Object) bool {
 	if slices.Contains(e.stack, o) {
 		panic(e.vm.NewTypeError("Converting circular structure to JSON"))
 	}
-	if len(e.stack) >= e.lim.maxDepth {
-		panic(e.vm.NewTypeError("JSON is nested deeper than %d levels", e.lim.maxDepth))
+	if len(e.stack) >= e.lim.MaxDepth {
+		panic(e.vm.NewTypeError("JSON is nested deeper than %d levels", e.lim.MaxDepth))
 	}
 	e.stack = append(e.stack, o)
-	if isArray(e.vm, o) {
+	if ecma.IsArray(e.vm, o) {
 		e.elements(o)
 	} else {
 		e.members(o)
@@ -278,8 +279,8 @@ func (e *jsonEncoder) object(o *goja.Object) bool {
 	return true
 }
 
-func (e *jsonEncoder) elements(o *goja.Object) {
-	n := arrayLength(o)
+func (e *encoder) elements(o *goja.Object) {
+	n := ecma.Length(o)
 	e.dst = append(e.dst, '[')
 	for i := range n {
 		if i > 0 {
@@ -287,7 +288,7 @@ func (e *jsonEncoder) elements(o *goja.Object) {
 		}
 		e.newline(0)
 		name := strconv.FormatInt(i, 10)
-		if !e.property(o, jsonKey{name: name}, o.Get(name)) {
+		if !e.property(o, propertyKey{name: name}, o.Get(name)) {
 			e.dst = append(e.dst, "null"...)
 		}
 	}
@@ -297,7 +298,7 @@ func (e *jsonEncoder) elements(o *goja.Object) {
 	e.dst = append(e.dst, ']')
 }
 
-func (e *jsonEncoder) members(o *goja.Object) {
+func (e *encoder) members(o *goja.Object) {
 	e.dst = append(e.dst, '{')
 	start := len(e.dst)
 	if e.hasList {
@@ -306,7 +307,7 @@ func (e *jsonEncoder) members(o *goja.Object) {
 		}
 	} else if names := o.Keys(); !slices.ContainsFunc(names, inexact) {
 		for _, name := range names {
-			e.member(o, jsonKey{name: name}, start)
+			e.member(o, propertyKey{name: name}, start)
 		}
 	} else {
 		for _, key := range exactKeys(e.vm, o, names) {
@@ -320,7 +321,7 @@ func (e *jsonEncoder) members(o *goja.Object) {
 }
 
 // member writes a member of the object whose members begin at start.
-func (e *jsonEncoder) member(o *goja.Object, key jsonKey, start int) {
+func (e *encoder) member(o *goja.Object, key propertyKey, start int) {
 	v := key.get(e.vm, o)
 	mark := len(e.dst)
 	if mark > start {
@@ -330,7 +331,7 @@ func (e *jsonEncoder) member(o *goja.Object, key jsonKey, start int) {
 	if key.exact != nil {
 		e.string(key.exact)
 	} else {
-		e.dst = appendJSONString(e.dst, key.name)
+		e.dst = AppendString(e.dst, key.name)
 	}
 	e.dst = append(e.dst, ':')
 	if e.gap != "" {
@@ -342,7 +343,7 @@ func (e *jsonEncoder) member(o *goja.Object, key jsonKey, start int) {
 }
 
 // newline starts a line which is indented outdent levels less than usual.
-func (e *jsonEncoder) newline(outdent int) {
+func (e *encoder) newline(outdent int) {
 	if e.gap == "" {
 		return
 	}
@@ -352,18 +353,18 @@ func (e *jsonEncoder) newline(outdent int) {
 	}
 }
 
-func (e *jsonEncoder) raw(text string) {
+func (e *encoder) raw(text string) {
 	e.checkSize(len(text))
 	e.dst = append(e.dst, text...)
 }
 
-func (e *jsonEncoder) string(s goja.String) {
-	if e.lim.maxBytes > 0 {
+func (e *encoder) string(s goja.String) {
+	if e.lim.MaxBytes > 0 {
 		e.checkSize(s.Length()) // before it is converted
 	}
 	text := s.String()
 	if !inexact(text) {
-		e.dst = appendJSONString(e.dst, text)
+		e.dst = AppendString(e.dst, text)
 		return
 	}
 	e.dst = append(e.dst, '"')
@@ -374,15 +375,15 @@ func (e *jsonEncoder) string(s goja.String) {
 			e.dst = strconv.AppendUint(e.dst, uint64(r), 16)
 			continue
 		}
-		e.dst = appendJSONEscaped(e.dst, string(r))
+		e.dst = appendEscaped(e.dst, string(r))
 		i += size - 1
 	}
 	e.dst = append(e.dst, '"')
 }
 
-// appendJSONNumber appends f as Number.prototype.toString has it, and null for
+// appendNumber appends f as Number.prototype.toString has it, and null for
 // what JSON has no number for.
-func appendJSONNumber(dst []byte, f float64) []byte {
+func appendNumber(dst []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(dst, "null"...)
 	}

@@ -1,23 +1,24 @@
-package callback
+package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 )
 
-// A gate bounds how many runs compute at once. Taking a free place and giving
+// A Gate bounds how many runs compute at once. Taking a free place and giving
 // one back touch no lock.
-type gate struct {
+type Gate struct {
 	once sync.Once
 	free atomic.Int64  // places, less those who wait
 	wake chan struct{} // a place, for one who waits
 }
 
-// open sets the number of places; GOMAXPROCS if it is not above zero.
-func (g *gate) open(places int) {
+// Open sets the number of places; GOMAXPROCS if it is not above zero.
+func (g *Gate) Open(places int) {
 	g.once.Do(func() {
 		if places <= 0 {
 			places = runtime.GOMAXPROCS(0)
@@ -27,15 +28,15 @@ func (g *gate) open(places int) {
 	})
 }
 
-func (g *gate) full() bool { return g.free.Load() <= 0 }
+func (g *Gate) Full() bool { return g.free.Load() <= 0 }
 
-// enter takes a place. If there is none it waits until ctx is done, unless
+// Enter takes a place. If there is none it waits until ctx is done, unless
 // queue others do already.
-func (g *gate) enter(ctx context.Context, queue int) error {
+func (g *Gate) Enter(ctx context.Context, queue int) error {
 	for {
 		free := g.free.Load()
 		if free <= -int64(queue) {
-			return fmt.Errorf("%w: %d calls wait to run", ErrOverloaded, queue)
+			return fmt.Errorf("%d calls wait to run", queue)
 		}
 		if g.free.CompareAndSwap(free, free-1) {
 			if free > 0 {
@@ -55,18 +56,18 @@ func (g *gate) enter(ctx context.Context, queue int) error {
 		free := g.free.Load()
 		if free >= 0 {
 			<-g.wake
-			g.leave()
+			g.Leave()
 			break
 		}
 		if g.free.CompareAndSwap(free, free+1) {
 			break
 		}
 	}
-	return fmt.Errorf("%w: no place to run in time", ErrOverloaded)
+	return errors.New("no place to run in time")
 }
 
-// leave gives a place back.
-func (g *gate) leave() {
+// Leave gives a place back.
+func (g *Gate) Leave() {
 	if g.free.Add(1) <= 0 {
 		g.wake <- struct{}{}
 	}

@@ -1,4 +1,4 @@
-package callback
+package jsjson
 
 import (
 	"context"
@@ -15,6 +15,8 @@ import (
 	"github.com/dop251/goja"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/callback/internal/ecma"
 )
 
 // describeJSON writes v so that two values look alike only if no script could
@@ -37,9 +39,9 @@ func describeJSON(vm *goja.Runtime, v goja.Value) string {
 			b.WriteByte('"')
 		case *goja.Object:
 			b.WriteString(v.ClassName())
-			if isArray(vm, v) {
+			if ecma.IsArray(vm, v) {
 				b.WriteByte('[')
-				for i := range arrayLength(v) {
+				for i := range ecma.Length(v) {
 					if i > 0 {
 						b.WriteByte(' ')
 					}
@@ -49,7 +51,7 @@ func describeJSON(vm *goja.Runtime, v goja.Value) string {
 				return
 			}
 			b.WriteByte('{')
-			for i, key := range jsonKeys(vm, v) {
+			for i, key := range keysOf(vm, v) {
 				if i > 0 {
 					b.WriteByte(' ')
 				}
@@ -79,14 +81,14 @@ func engineJSON(vm *goja.Runtime) (parse, stringify goja.Callable) {
 
 // newJSONRuntime returns a runtime with the builtins of json.go in JSON, and
 // with the engine's in a global called engine.
-func newJSONRuntime(t testing.TB, lim jsonLimits) *goja.Runtime {
+func newJSONRuntime(t testing.TB, lim Limits) *goja.Runtime {
 	vm := goja.New()
 	vm.SetMaxCallStackSize(2000)
 	_, err := vm.RunString("var engine = {parse: JSON.parse, stringify: JSON.stringify}")
 	require.NoError(t, err)
 	object := vm.Get("JSON").(*goja.Object)
-	require.NoError(t, object.Set("parse", jsonParseBuiltin(vm)))
-	require.NoError(t, object.Set("stringify", jsonStringifyBuiltin(vm, lim)))
+	require.NoError(t, object.Set("parse", ParseBuiltin(vm)))
+	require.NoError(t, object.Set("stringify", StringifyBuiltin(vm, lim)))
 	return vm
 }
 
@@ -152,7 +154,7 @@ func TestParseJSON(t *testing.T) {
 		`{"\ud800":1,"\ud801":2,"\ufffd":3,"\ud800":4}`: `Object{"<d800>":4 "<d801>":2 "<fffd>":3}`,
 		"{\"\xff\":1}":                                  `Object{"<fffd>":1}`,
 	} {
-		v, err := parseJSON(vm, text)
+		v, err := Parse(vm, text)
 		if assert.NoError(t, err, "%q", text) {
 			assert.Equal(t, want, describeJSON(vm, v), "%q", text)
 		}
@@ -195,15 +197,15 @@ var (
 )
 
 func TestParseJSONSuite(t *testing.T) {
-	vm := newJSONRuntime(t, jsonLimits{})
+	vm := newJSONRuntime(t, Limits{})
 	for _, text := range validJSON {
-		_, err := parseJSON(vm, text)
+		_, err := Parse(vm, text)
 		assert.NoError(t, err, "%q", text)
 		assert.True(t, json.Valid([]byte(text)), "the test is wrong: %q", text)
 	}
 	for _, text := range invalidJSON {
-		_, err := parseJSON(vm, text)
-		var syntax *jsonSyntaxError
+		_, err := Parse(vm, text)
+		var syntax *syntaxError
 		assert.ErrorAs(t, err, &syntax, "%q", text)
 		assert.False(t, json.Valid([]byte(text)), "the test is wrong: %q", text)
 
@@ -238,25 +240,25 @@ func TestParseJSONErrors(t *testing.T) {
 		"\ufeff1":                "Unexpected token \ufeff in JSON at position 0",
 		strings.Repeat("[", 513): "JSON is nested deeper than 512 levels",
 	} {
-		_, err := parseJSON(vm, text)
+		_, err := Parse(vm, text)
 		assert.EqualError(t, err, want, "%q", text)
 	}
 }
 
 func TestParseJSONDepth(t *testing.T) {
-	vm := newJSONRuntime(t, jsonLimits{})
-	v, err := parseJSON(vm, strings.Repeat("[", maxJSONDepth)+strings.Repeat("]", maxJSONDepth))
+	vm := newJSONRuntime(t, Limits{})
+	v, err := Parse(vm, strings.Repeat("[", maxDepth)+strings.Repeat("]", maxDepth))
 	require.NoError(t, err)
-	text, ok := appendJSON(nil, vm, v, jsonLimits{})
+	text, ok := Append(nil, vm, v, Limits{})
 	assert.True(t, ok)
-	assert.Len(t, text, 2*maxJSONDepth)
+	assert.Len(t, text, 2*maxDepth)
 
 	// The depth is that of nesting, not the number of arrays.
-	_, err = parseJSON(vm, "["+strings.Repeat(`[],{"a":[]},`, 10*maxJSONDepth)+"[]]")
+	_, err = Parse(vm, "["+strings.Repeat(`[],{"a":[]},`, 10*maxDepth)+"[]]")
 	require.NoError(t, err)
 
 	for _, open := range []string{"[", `{"a":`, `[{"a":`} {
-		_, err = parseJSON(vm, strings.Repeat(open, 10_000_000))
+		_, err = Parse(vm, strings.Repeat(open, 10_000_000))
 		assert.EqualError(t, err, "JSON is nested deeper than 512 levels")
 	}
 	v, err = vm.RunString(`try { JSON.parse("[".repeat(1e6)) } catch (e) { String(e) }`)
@@ -266,13 +268,13 @@ func TestParseJSONDepth(t *testing.T) {
 
 func TestParseJSONLong(t *testing.T) {
 	vm := goja.New()
-	v, err := parseJSON(vm, "["+strings.Repeat("1,", 1e6)+"2]")
+	v, err := Parse(vm, "["+strings.Repeat("1,", 1e6)+"2]")
 	require.NoError(t, err)
 	assert.Equal(t, int64(1e6+1), v.(*goja.Object).Get("length").Export())
 	assert.Equal(t, int64(2), v.(*goja.Object).Get("1000000").Export())
 
 	long := strings.Repeat("x", 1e6)
-	v, err = parseJSON(vm, `{"`+long+`":"`+long+`\n"}`)
+	v, err = Parse(vm, `{"`+long+`":"`+long+`\n"}`)
 	require.NoError(t, err)
 	assert.Equal(t, long+"\n", v.(*goja.Object).Get(long).Export())
 }
@@ -290,7 +292,7 @@ const hostileJSON = `
 `
 
 func TestParseJSONHostile(t *testing.T) {
-	vm := newJSONRuntime(t, jsonLimits{})
+	vm := newJSONRuntime(t, Limits{})
 	v, err := vm.RunString(`var SE = SyntaxError, defineProperty = Object.defineProperty, Object_ = Object, names = Object.getOwnPropertyNames;` + hostileJSON + `
 		JSON = null;
 		var v = JSON_.parse('{"a":[1,2,3],"0":1,"__proto__":2,"frozen":{"frozen":3},"toString":4,"ué":5,"length":6}');
@@ -304,7 +306,7 @@ func TestParseJSONHostile(t *testing.T) {
 }
 
 func TestJSONParseBuiltin(t *testing.T) {
-	vm := newJSONRuntime(t, jsonLimits{})
+	vm := newJSONRuntime(t, Limits{})
 	for script, want := range map[string]string{
 		`JSON.parse("1")`:                                                   `1`,
 		`JSON.parse(1)`:                                                     `1`,
@@ -402,7 +404,7 @@ func setGoValues(t testing.TB, vm *goja.Runtime) {
 
 // TestJSONStringifyDifferential compares with the engine's JSON.stringify.
 func TestJSONStringifyDifferential(t *testing.T) {
-	vm := newJSONRuntime(t, jsonLimits{maxBytes: 1 << 20, ctx: t.Context()})
+	vm := newJSONRuntime(t, Limits{MaxBytes: 1 << 20, Ctx: t.Context()})
 	setGoValues(t, vm)
 	for _, setup := range []string{
 		``,
@@ -435,7 +437,7 @@ func TestJSONStringifyDifferential(t *testing.T) {
 // TestJSONStringifyStandard has what the engine gets wrong, and what it is
 // better to see written out.
 func TestJSONStringifyStandard(t *testing.T) {
-	vm := newJSONRuntime(t, jsonLimits{})
+	vm := newJSONRuntime(t, Limits{})
 	for script, want := range map[string]string{
 		`JSON.stringify(Object(Symbol()))`:                                                                             `{}`,
 		`JSON.stringify({a: Object(Symbol())})`:                                                                        `{"a":{}}`,
@@ -471,18 +473,18 @@ func TestAppendJSON(t *testing.T) {
 		require.NoError(t, err)
 		return v
 	}
-	got, ok := appendJSON([]byte("x="), vm, eval(`({a: [1, "é"]})`), jsonLimits{})
+	got, ok := Append([]byte("x="), vm, eval(`({a: [1, "é"]})`), Limits{})
 	assert.True(t, ok)
 	assert.Equal(t, `x={"a":[1,"é"]}`, string(got))
 	for _, script := range []string{`undefined`, `() => 1`, `Symbol()`, `({toJSON() {}})`} {
-		got, ok = appendJSON([]byte("x="), vm, eval(script), jsonLimits{})
+		got, ok = Append([]byte("x="), vm, eval(script), Limits{})
 		assert.False(t, ok, script)
 		assert.Equal(t, "x=", string(got), script)
 	}
-	got, ok = appendJSON(nil, vm, nil, jsonLimits{})
+	got, ok = Append(nil, vm, nil, Limits{})
 	assert.False(t, ok)
 	assert.Empty(t, got)
-	got, _ = appendJSON(nil, vm, vm.ToValue("a\xffb, which is a long string\xed\xa0\x80"), jsonLimits{})
+	got, _ = Append(nil, vm, vm.ToValue("a\xffb, which is a long string\xed\xa0\x80"), Limits{})
 	assert.Equal(t, "\"a\uFFFDb, which is a long string\uFFFD\uFFFD\uFFFD\"", string(got))
 }
 
@@ -490,11 +492,11 @@ func TestAppendJSONLimits(t *testing.T) {
 	vm := goja.New()
 	_, err := vm.RunString(`function nest(n) { let v = 1; for (let i = 0; i < n; i++) v = i % 2 ? [v] : {v}; return v }`)
 	require.NoError(t, err)
-	run := func(script string, lim jsonLimits) (text string, err error) {
+	run := func(script string, lim Limits) (text string, err error) {
 		v, err := vm.RunString(script)
 		require.NoError(t, err)
 		if ex := vm.Try(func() {
-			dst, _ := appendJSON([]byte("12345"), vm, v, lim)
+			dst, _ := Append([]byte("12345"), vm, v, lim)
 			text = string(dst[5:])
 		}); ex != nil {
 			err = ex
@@ -504,28 +506,28 @@ func TestAppendJSONLimits(t *testing.T) {
 	const bytes5, levels2, levels512 = "TypeError: JSON is longer than 5 bytes", "TypeError: JSON is nested deeper than 2 levels", "TypeError: JSON is nested deeper than 512 levels"
 	for _, test := range []struct {
 		script string
-		lim    jsonLimits
+		lim    Limits
 		err    string
 	}{
-		{`12345`, jsonLimits{maxBytes: 5}, ""},
-		{`"123"`, jsonLimits{maxBytes: 5}, ""},
-		{`"1234"`, jsonLimits{maxBytes: 5}, bytes5},
-		{`"ééé"`, jsonLimits{maxBytes: 5}, bytes5},
-		{`123456`, jsonLimits{maxBytes: 5}, bytes5},
-		{`[1,2]`, jsonLimits{maxBytes: 5}, ""},
-		{`[1,23]`, jsonLimits{maxBytes: 5}, bytes5},
-		{`"x".repeat(1e7)`, jsonLimits{maxBytes: 5}, bytes5},
-		{`new Array(2**32 - 1)`, jsonLimits{maxBytes: 1e6}, "TypeError: JSON is longer than 1000000 bytes"},
-		{`(() => { let a = [1, 2]; for (let i = 0; i < 100; i++) a = [a, a]; return a })()`, jsonLimits{maxBytes: 1e6}, "TypeError: JSON is longer than 1000000 bytes"},
-		{`[{}]`, jsonLimits{maxDepth: 2}, ""},
-		{`[{a: 1}, [2], {a: "x"}]`, jsonLimits{maxDepth: 2}, ""},
-		{`[[[]]]`, jsonLimits{maxDepth: 2}, levels2},
-		{`nest(512)`, jsonLimits{}, ""},
-		{`nest(513)`, jsonLimits{}, levels512},
-		{`nest(1e6)`, jsonLimits{}, levels512},
-		{`(() => { const f = () => ({get a() { return f() }}); return f() })()`, jsonLimits{}, levels512},
-		{`(() => { const o = {toJSON() { return {o} }}; return o })()`, jsonLimits{}, levels512},
-		{`(() => { const p = () => new Proxy({}, {get: (t, k) => k === "toJSON" ? 0 : p(), ownKeys: () => ["a"], getOwnPropertyDescriptor: () => ({value: 1, enumerable: true, configurable: true})}); return p() })()`, jsonLimits{}, levels512},
+		{`12345`, Limits{MaxBytes: 5}, ""},
+		{`"123"`, Limits{MaxBytes: 5}, ""},
+		{`"1234"`, Limits{MaxBytes: 5}, bytes5},
+		{`"ééé"`, Limits{MaxBytes: 5}, bytes5},
+		{`123456`, Limits{MaxBytes: 5}, bytes5},
+		{`[1,2]`, Limits{MaxBytes: 5}, ""},
+		{`[1,23]`, Limits{MaxBytes: 5}, bytes5},
+		{`"x".repeat(1e7)`, Limits{MaxBytes: 5}, bytes5},
+		{`new Array(2**32 - 1)`, Limits{MaxBytes: 1e6}, "TypeError: JSON is longer than 1000000 bytes"},
+		{`(() => { let a = [1, 2]; for (let i = 0; i < 100; i++) a = [a, a]; return a })()`, Limits{MaxBytes: 1e6}, "TypeError: JSON is longer than 1000000 bytes"},
+		{`[{}]`, Limits{MaxDepth: 2}, ""},
+		{`[{a: 1}, [2], {a: "x"}]`, Limits{MaxDepth: 2}, ""},
+		{`[[[]]]`, Limits{MaxDepth: 2}, levels2},
+		{`nest(512)`, Limits{}, ""},
+		{`nest(513)`, Limits{}, levels512},
+		{`nest(1e6)`, Limits{}, levels512},
+		{`(() => { const f = () => ({get a() { return f() }}); return f() })()`, Limits{}, levels512},
+		{`(() => { const o = {toJSON() { return {o} }}; return o })()`, Limits{}, levels512},
+		{`(() => { const p = () => new Proxy({}, {get: (t, k) => k === "toJSON" ? 0 : p(), ownKeys: () => ["a"], getOwnPropertyDescriptor: () => ({value: 1, enumerable: true, configurable: true})}); return p() })()`, Limits{}, levels512},
 	} {
 		_, err := run(test.script, test.lim)
 		if test.err == "" {
@@ -552,8 +554,8 @@ func TestAppendJSONStop(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		timer := time.AfterFunc(50*time.Millisecond, func() { vm.Interrupt("time is up") })
-		lim := jsonLimits{ctx: ctx}
-		require.NoError(t, vm.Set("give", jsonStringifyBuiltin(vm, lim)))
+		lim := Limits{Ctx: ctx}
+		require.NoError(t, vm.Set("give", StringifyBuiltin(vm, lim)))
 		start := time.Now()
 		_, err := vm.RunString(`try { ` + script + ` } catch (e) { "caught" } finally { for (;;) ; }`)
 		timer.Stop()
@@ -578,8 +580,8 @@ func TestAppendJSONString(t *testing.T) {
 		"\xff\n\"\xfe":         "\"\uFFFD\\n\\\"\uFFFD\"",
 		"\uFFFD":               "\"\uFFFD\"",
 	} {
-		assert.Equal(t, want, string(appendJSONString(nil, s)), "%q", s)
-		assert.Equal(t, "x"+want, string(appendJSONString([]byte("x"), s)), "%q", s)
+		assert.Equal(t, want, string(AppendString(nil, s)), "%q", s)
+		assert.Equal(t, "x"+want, string(AppendString([]byte("x"), s)), "%q", s)
 	}
 }
 
@@ -599,7 +601,7 @@ func FuzzParseJSON(f *testing.F) {
 	vm := goja.New()
 	parse, stringify := engineJSON(vm)
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := parseJSON(vm, text)
+		v, err := Parse(vm, text)
 		// Both replace invalid UTF-8 in strings and reject it elsewhere.
 		// encoding/json allows more depth.
 		if err != nil && strings.Contains(err.Error(), "deeper") {
@@ -629,7 +631,7 @@ func FuzzParseJSON(f *testing.F) {
 		if want := describeJSON(vm, want); got != want && !strings.Contains(got, "<d") {
 			t.Fatalf("got  %s\nwant %s", got, want)
 		}
-		ours, _ := appendJSON(nil, vm, v, jsonLimits{})
+		ours, _ := Append(nil, vm, v, Limits{})
 		theirs, err := stringify(nil, v)
 		if err != nil {
 			t.Fatal(err)
@@ -645,25 +647,25 @@ func FuzzAppendJSON(f *testing.F) {
 	addJSONCorpus(f)
 	vm := goja.New()
 	f.Fuzz(func(t *testing.T, text string) {
-		literal := appendJSONString(nil, text)
+		literal := AppendString(nil, text)
 		var s string
 		if err := json.Unmarshal(literal, &s); err != nil || s != string([]rune(text)) {
 			t.Fatalf("%q became %s", text, literal)
 		}
-		v, err := parseJSON(vm, string(literal))
+		v, err := Parse(vm, string(literal))
 		if err != nil || v.String() != s {
 			t.Fatalf("%s became %v", literal, v)
 		}
 
-		v, err = parseJSON(vm, text)
+		v, err = Parse(vm, text)
 		if err != nil || strings.Contains(describeJSON(vm, v), "Inff") {
 			return // JSON has no infinities
 		}
-		written, ok := appendJSON(nil, vm, v, jsonLimits{})
+		written, ok := Append(nil, vm, v, Limits{})
 		if !ok || !json.Valid(written) || !utf8.Valid(written) {
 			t.Fatalf("wrote %s", written)
 		}
-		again, err := parseJSON(vm, string(written))
+		again, err := Parse(vm, string(written))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -696,7 +698,7 @@ func BenchmarkParseJSON(b *testing.B) {
 		b.SetBytes(int64(len(text)))
 		b.ReportAllocs()
 		for b.Loop() {
-			_, _ = parseJSON(vm, text)
+			_, _ = Parse(vm, text)
 		}
 	})
 	b.Run("engine", func(b *testing.B) {
@@ -710,13 +712,13 @@ func BenchmarkParseJSON(b *testing.B) {
 
 func BenchmarkAppendJSON(b *testing.B) {
 	vm := goja.New()
-	v, err := parseJSON(vm, jsonPayload(20))
+	v, err := Parse(vm, jsonPayload(20))
 	require.NoError(b, err)
-	lim := jsonLimits{maxBytes: 1 << 20, ctx: b.Context()}
+	lim := Limits{MaxBytes: 1 << 20, Ctx: b.Context()}
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			appendJSON(nil, vm, v, lim)
+			Append(nil, vm, v, lim)
 		}
 	})
 	b.Run("engine", func(b *testing.B) {

@@ -1,4 +1,4 @@
-package callback
+package jsjson
 
 import (
 	"fmt"
@@ -8,30 +8,32 @@ import (
 	"unicode/utf8"
 
 	"github.com/dop251/goja"
+
+	"example.com/callback/internal/ecma"
 )
 
-// A jsonSyntaxError says why a text is not JSON, in the words of V8.
-type jsonSyntaxError struct{ msg string }
+// A syntaxError says why a text is not JSON, in the words of V8.
+type syntaxError struct{ msg string }
 
-func (e *jsonSyntaxError) Error() string { return e.msg }
+func (e *syntaxError) Error() string { return e.msg }
 
-// parseJSON returns the value that JSON.parse(text) has in vm. Its error is a
-// *jsonSyntaxError, unless vm was interrupted.
+// Parse returns the value that JSON.parse(text) has in vm. Its error is a
+// *syntaxError, unless vm was interrupted.
 //
 // Strings and property names of the result are slices of text where they can
 // be: text lives as long as the values do.
-func parseJSON(vm *goja.Runtime, text string) (goja.Value, error) {
-	p := jsonParser{vm: vm, text: text}
+func Parse(vm *goja.Runtime, text string) (goja.Value, error) {
+	p := parser{vm: vm, text: text}
 	return p.parse()
 }
 
-// jsonParseBuiltin returns a replacement for JSON.parse.
-func jsonParseBuiltin(vm *goja.Runtime) func(goja.FunctionCall) goja.Value {
+// ParseBuiltin returns a replacement for JSON.parse.
+func ParseBuiltin(vm *goja.Runtime) func(goja.FunctionCall) goja.Value {
 	return limitReentry(vm, "JSON.parse", func(call goja.FunctionCall) goja.Value {
-		p := jsonParser{vm: vm}
-		p.text, p.wtf8 = toWTF8(toJSString(vm, call.Argument(0)))
+		p := parser{vm: vm}
+		p.text, p.wtf8 = toWTF8(ecma.ToString(vm, call.Argument(0)))
 		v, err := p.parse()
-		if err, ok := err.(*jsonSyntaxError); ok {
+		if err, ok := err.(*syntaxError); ok {
 			throwSyntaxError(vm, err.msg)
 		}
 		if err != nil {
@@ -39,7 +41,7 @@ func jsonParseBuiltin(vm *goja.Runtime) func(goja.FunctionCall) goja.Value {
 		}
 		if reviver, ok := goja.AssertFunction(call.Argument(1)); ok {
 			root := vm.NewObject()
-			key := jsonKey{}
+			key := propertyKey{}
 			key.define(vm, root, v)
 			r := jsonReviver{vm: vm, call: reviver}
 			return r.walk(root, key, 0)
@@ -50,7 +52,7 @@ func jsonParseBuiltin(vm *goja.Runtime) func(goja.FunctionCall) goja.Value {
 
 // redeclareUndefined cannot run: a let may not hide the undefined of the global
 // object, which no script can delete.
-var redeclareUndefined = goja.MustCompile(ownProgram, "let undefined", true)
+var redeclareUndefined = goja.MustCompile(OwnProgram, "let undefined", true)
 
 // throwSyntaxError throws a SyntaxError of vm. The constructor in the global
 // SyntaxError may be the script's by now, and looking it up beforehand would
@@ -68,9 +70,9 @@ func throwSyntaxError(vm *goja.Runtime, msg string) {
 	panic(o)
 }
 
-// jsonParser is a recursive descent parser. Its methods start at text[pos] and
+// parser is a recursive descent parser. Its methods start at text[pos] and
 // leave pos behind what they have read; after an error pos means nothing.
-type jsonParser struct {
+type parser struct {
 	vm    *goja.Runtime
 	text  string
 	wtf8  bool         // text may have lone surrogates, encoded as if they were runes
@@ -81,7 +83,7 @@ type jsonParser struct {
 	stack []any // elements of the arrays being read
 }
 
-func (p *jsonParser) parse() (goja.Value, error) {
+func (p *parser) parse() (goja.Value, error) {
 	if isASCII(p.text) {
 		p.ascii = p.vm.ToValue(p.text).(goja.String)
 	}
@@ -95,7 +97,7 @@ func (p *jsonParser) parse() (goja.Value, error) {
 	return v, nil
 }
 
-func (p *jsonParser) space() {
+func (p *parser) space() {
 	for p.pos < len(p.text) {
 		switch p.text[p.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -108,7 +110,7 @@ func (p *jsonParser) space() {
 
 // next skips white space and returns the byte after it, or 0 at the end. A NUL
 // is no token either.
-func (p *jsonParser) next() byte {
+func (p *parser) next() byte {
 	p.space()
 	if p.pos < len(p.text) {
 		return p.text[p.pos]
@@ -116,7 +118,7 @@ func (p *jsonParser) next() byte {
 	return 0
 }
 
-func (p *jsonParser) value() (goja.Value, error) {
+func (p *parser) value() (goja.Value, error) {
 	switch c := p.next(); c {
 	case '{':
 		return p.object()
@@ -138,7 +140,7 @@ func (p *jsonParser) value() (goja.Value, error) {
 	}
 }
 
-func (p *jsonParser) literal(word string, v any) (goja.Value, error) {
+func (p *parser) literal(word string, v any) (goja.Value, error) {
 	for i := range len(word) {
 		if p.pos+i >= len(p.text) || p.text[p.pos+i] != word[i] {
 			return nil, p.unexpected(p.pos + i)
@@ -149,16 +151,16 @@ func (p *jsonParser) literal(word string, v any) (goja.Value, error) {
 }
 
 // enter goes past the bracket at pos and one level down.
-func (p *jsonParser) enter() error {
-	if p.depth >= maxJSONDepth {
-		return &jsonSyntaxError{fmt.Sprintf("JSON is nested deeper than %d levels", maxJSONDepth)}
+func (p *parser) enter() error {
+	if p.depth >= maxDepth {
+		return &syntaxError{fmt.Sprintf("JSON is nested deeper than %d levels", maxDepth)}
 	}
 	p.depth++
 	p.pos++
 	return nil
 }
 
-func (p *jsonParser) array() (goja.Value, error) {
+func (p *parser) array() (goja.Value, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
 	}
@@ -187,7 +189,7 @@ func (p *jsonParser) array() (goja.Value, error) {
 	return array, nil
 }
 
-func (p *jsonParser) object() (goja.Value, error) {
+func (p *parser) object() (goja.Value, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
 	}
@@ -233,7 +235,7 @@ func (p *jsonParser) object() (goja.Value, error) {
 	return o, o.SetPrototype(p.proto)
 }
 
-func (p *jsonParser) number() (goja.Value, error) {
+func (p *parser) number() (goja.Value, error) {
 	start := p.pos
 	if p.text[p.pos] == '-' {
 		p.pos++
@@ -278,7 +280,7 @@ func (p *jsonParser) number() (goja.Value, error) {
 
 // digits reads a run of digits. Its result may have overflowed if there were
 // more than 18 of them.
-func (p *jsonParser) digits() int64 {
+func (p *parser) digits() int64 {
 	var n int64
 	for p.pos < len(p.text) && isDigit(p.text[p.pos]) {
 		n = n*10 + int64(p.text[p.pos]-'0')
@@ -287,7 +289,7 @@ func (p *jsonParser) digits() int64 {
 	return n
 }
 
-func (p *jsonParser) string() (goja.Value, error) {
+func (p *parser) string() (goja.Value, error) {
 	start := p.pos + 1
 	s, lone, err := p.scan()
 	switch {
@@ -301,17 +303,17 @@ func (p *jsonParser) string() (goja.Value, error) {
 	return p.vm.ToValue(s), nil
 }
 
-func (p *jsonParser) key() (jsonKey, error) {
+func (p *parser) key() (propertyKey, error) {
 	s, lone, err := p.scan()
 	if lone {
-		return jsonKey{exact: goja.StringFromUTF16(fromWTF8(s))}, err
+		return propertyKey{exact: goja.StringFromUTF16(fromWTF8(s))}, err
 	}
-	return jsonKey{name: s}, err
+	return propertyKey{name: s}, err
 }
 
 // scan reads a string literal. If lone is true, s has lone surrogates and is
 // WTF-8; otherwise it is valid UTF-8.
-func (p *jsonParser) scan() (s string, lone bool, err error) {
+func (p *parser) scan() (s string, lone bool, err error) {
 	start := p.pos + 1
 	var all byte // the bytes or'ed together, to see whether one is not ASCII
 	for i := start; i < len(p.text); i++ {
@@ -335,7 +337,7 @@ func (p *jsonParser) scan() (s string, lone bool, err error) {
 }
 
 // unescape is scan for strings that are not a slice of the text.
-func (p *jsonParser) unescape(start int) (s string, lone bool, err error) {
+func (p *parser) unescape(start int) (s string, lone bool, err error) {
 	var buf []byte
 	for i := start; i < len(p.text); {
 		switch c := p.text[i]; {
@@ -395,7 +397,7 @@ func (p *jsonParser) unescape(start int) (s string, lone bool, err error) {
 
 // hex4 returns the number of the four hexadecimal digits at text[i:]. If they
 // are not four, bad is where another was due; otherwise it is negative.
-func (p *jsonParser) hex4(i int) (r rune, bad int) {
+func (p *parser) hex4(i int) (r rune, bad int) {
 	for end := i + 4; i < end; i++ {
 		if i >= len(p.text) {
 			return 0, i
@@ -411,9 +413,9 @@ func (p *jsonParser) hex4(i int) (r rune, bad int) {
 }
 
 // unexpected is the error about what is at text[i:].
-func (p *jsonParser) unexpected(i int) error {
+func (p *parser) unexpected(i int) error {
 	if i >= len(p.text) {
-		return &jsonSyntaxError{"Unexpected end of JSON input"}
+		return &syntaxError{"Unexpected end of JSON input"}
 	}
 	r, size := utf8.DecodeRuneInString(p.text[i:])
 	what := "token " + p.text[i:i+size]
@@ -429,7 +431,7 @@ func (p *jsonParser) unexpected(i int) error {
 	if p.ascii == nil {
 		position = len(fromWTF8(p.text[:i])) // as a script counts
 	}
-	return &jsonSyntaxError{fmt.Sprintf("Unexpected %s in JSON at position %d", what, position)}
+	return &syntaxError{fmt.Sprintf("Unexpected %s in JSON at position %d", what, position)}
 }
 
 // jsonReviver is InternalizeJSONProperty of ECMA-262.
@@ -438,18 +440,18 @@ type jsonReviver struct {
 	call goja.Callable
 }
 
-func (r *jsonReviver) walk(holder *goja.Object, key jsonKey, depth int) goja.Value {
+func (r *jsonReviver) walk(holder *goja.Object, key propertyKey, depth int) goja.Value {
 	v := key.get(r.vm, holder)
 	if o, ok := v.(*goja.Object); ok {
-		if depth >= maxJSONDepth { // the parser has a limit, but the reviver may add to the tree
-			panic(r.vm.NewTypeError("JSON is nested deeper than %d levels", maxJSONDepth))
+		if depth >= maxDepth { // the parser has a limit, but the reviver may add to the tree
+			panic(r.vm.NewTypeError("JSON is nested deeper than %d levels", maxDepth))
 		}
-		if isArray(r.vm, o) {
-			for i := range arrayLength(o) {
-				r.element(o, jsonKey{name: strconv.FormatInt(i, 10)}, depth+1)
+		if ecma.IsArray(r.vm, o) {
+			for i := range ecma.Length(o) {
+				r.element(o, propertyKey{name: strconv.FormatInt(i, 10)}, depth+1)
 			}
 		} else {
-			for _, key := range jsonKeys(r.vm, o) {
+			for _, key := range keysOf(r.vm, o) {
 				r.element(o, key, depth+1)
 			}
 		}
@@ -461,8 +463,8 @@ func (r *jsonReviver) walk(holder *goja.Object, key jsonKey, depth int) goja.Val
 	return result
 }
 
-func (r *jsonReviver) element(o *goja.Object, key jsonKey, depth int) {
-	if v := r.walk(o, key, depth); isUndefined(v) {
+func (r *jsonReviver) element(o *goja.Object, key propertyKey, depth int) {
+	if v := r.walk(o, key, depth); ecma.IsUndefined(v) {
 		key.delete(r.vm, o)
 	} else {
 		key.define(r.vm, o, v)

@@ -1,4 +1,4 @@
-package callback
+package xmltree
 
 import (
 	"fmt"
@@ -10,28 +10,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func mustParseXML(t *testing.T, text string) *xmlNode {
+func mustParseXML(t *testing.T, text string) *Node {
 	t.Helper()
-	n, err := parseXML(text)
+	n, err := Parse(text)
 	require.NoError(t, err)
 	return n
 }
 
 func TestParseXMLTree(t *testing.T) {
 	t.Parallel()
-	text := func(s string) xmlChild { return xmlChild{text: s} }
-	elem := func(n *xmlNode) xmlChild { return xmlChild{node: n} }
-	want := &xmlNode{
-		name:  "soap:Envelope",
-		attrs: []xmlAttr{{"xmlns:soap", "urn:s"}, {"id", "1 & 2"}},
-		children: []xmlChild{
-			elem(&xmlNode{name: "soap:Body", children: []xmlChild{
+	text := func(s string) child { return child{text: s} }
+	elem := func(n *Node) child { return child{node: n} }
+	want := &Node{
+		Name:  "soap:Envelope",
+		Attrs: []Attr{{"xmlns:soap", "urn:s"}, {"id", "1 & 2"}},
+		children: []child{
+			elem(&Node{Name: "soap:Body", children: []child{
 				text("before "),
-				elem(&xmlNode{name: "b", children: []xmlChild{text("bold")}}),
+				elem(&Node{Name: "b", children: []child{text("bold")}}),
 				text(" after"),
-				elem(&xmlNode{name: "empty"}),
+				elem(&Node{Name: "empty"}),
 			}}),
-			elem(&xmlNode{name: "blank", children: []xmlChild{text(" \n ")}}),
+			elem(&Node{Name: "blank", children: []child{text(" \n ")}}),
 		},
 	}
 	require.Equal(t, want, mustParseXML(t, `<?xml version="1.0"?>
@@ -77,9 +77,9 @@ func TestXMLMarkupAndText(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			n := mustParseXML(t, tt.in)
-			require.Equal(t, tt.markup, n.markup())
-			require.Equal(t, tt.text, n.text())
-			require.Equal(t, n, mustParseXML(t, n.markup()))
+			require.Equal(t, tt.markup, n.Markup())
+			require.Equal(t, tt.text, n.Text())
+			require.Equal(t, n, mustParseXML(t, n.Markup()))
 		})
 	}
 }
@@ -128,7 +128,7 @@ func TestParseXMLErrors(t *testing.T) {
 		{"<!DOCTYPE a [", "line 1: unexpected EOF"},
 		{`{"json":true}`, "line 1: text outside the root element"},
 	} {
-		n, err := parseXML(tt.in)
+		n, err := Parse(tt.in)
 		require.Nil(t, n, "%q", tt.in)
 		require.EqualError(t, err, "callback: invalid XML: "+tt.want, "%q", tt.in)
 	}
@@ -145,7 +145,7 @@ func TestParseXMLErrorLength(t *testing.T) {
 		"<1" + long + "/>",
 		"<?xml version='" + long + "'?>",
 	} {
-		_, err := parseXML(in)
+		_, err := Parse(in)
 		require.Error(t, err)
 		require.Less(t, utf8.RuneCountInString(err.Error()), 250)
 	}
@@ -165,11 +165,11 @@ func TestParseXMLDeclaredEntities(t *testing.T) {
 		`<!DOCTYPE a [<!ENTITY x "y">]><a b="&x;"/>`,
 		`<!DOCTYPE a [<!ENTITY % x SYSTEM "http://127.0.0.1/"> %x;]><a>&y;</a>`,
 	} {
-		_, err := parseXML(in)
+		_, err := Parse(in)
 		require.ErrorContains(t, err, "invalid character entity")
 	}
-	require.Equal(t, "<lolz/>", mustParseXML(t, laughs+`]><lolz/>`).markup())
-	require.Equal(t, "<a>y</a>", mustParseXML(t, `<!DOCTYPE a [<!ENTITY amp "no"> <!ATTLIST a b CDATA "c">]><a>y</a>`).markup())
+	require.Equal(t, "<lolz/>", mustParseXML(t, laughs+`]><lolz/>`).Markup())
+	require.Equal(t, "<a>y</a>", mustParseXML(t, `<!DOCTYPE a [<!ENTITY amp "no"> <!ATTLIST a b CDATA "c">]><a>y</a>`).Markup())
 }
 
 func TestParseXMLDepthLimit(t *testing.T) {
@@ -177,16 +177,16 @@ func TestParseXMLDepthLimit(t *testing.T) {
 	nested := func(depth int) string {
 		return strings.Repeat("<a>", depth) + "x" + strings.Repeat("</a>", depth)
 	}
-	n := mustParseXML(t, nested(maxXMLDepth))
-	require.Equal(t, nested(maxXMLDepth), n.markup())
-	require.Equal(t, "x", n.text())
+	n := mustParseXML(t, nested(maxDepth))
+	require.Equal(t, nested(maxDepth), n.Markup())
+	require.Equal(t, "x", n.Text())
 
 	for _, in := range []string{
-		nested(maxXMLDepth + 1),
-		strings.Repeat("<a>", maxXMLDepth) + "<a/>",
+		nested(maxDepth + 1),
+		strings.Repeat("<a>", maxDepth) + "<a/>",
 		strings.Repeat("<a>", 1_000_000),
 	} {
-		_, err := parseXML(in)
+		_, err := Parse(in)
 		require.EqualError(t, err, "callback: invalid XML: line 1: more than 256 levels of elements")
 	}
 }
@@ -206,35 +206,35 @@ func TestParseXMLNodeLimit(t *testing.T) {
 	}{
 		{
 			"elements",
-			"<r>" + strings.Repeat("<a/>", maxXMLNodes-1) + "</r>",
-			"<r>" + strings.Repeat("<a/>", maxXMLNodes) + "</r>",
+			"<r>" + strings.Repeat("<a/>", maxNodes-1) + "</r>",
+			"<r>" + strings.Repeat("<a/>", maxNodes) + "</r>",
 		},
 		{
 			"attributes",
-			"<r" + attrs(maxXMLNodes-1) + "/>",
-			"<r" + attrs(maxXMLNodes) + "/>",
+			"<r" + attrs(maxNodes-1) + "/>",
+			"<r" + attrs(maxNodes) + "/>",
 		},
 		{
 			"texts",
-			"<r>" + strings.Repeat("<a>x</a>", maxXMLNodes/2-1) + "x</r>",
-			"<r>" + strings.Repeat("<a>x</a>", maxXMLNodes/2) + "</r>",
+			"<r>" + strings.Repeat("<a>x</a>", maxNodes/2-1) + "x</r>",
+			"<r>" + strings.Repeat("<a>x</a>", maxNodes/2) + "</r>",
 		},
 		{
 			"a text before an element",
-			"<r>" + strings.Repeat("<a/>", maxXMLNodes-3) + "x<a/></r>",
-			"<r>" + strings.Repeat("<a/>", maxXMLNodes-1) + "x<a/></r>",
+			"<r>" + strings.Repeat("<a/>", maxNodes-3) + "x<a/></r>",
+			"<r>" + strings.Repeat("<a/>", maxNodes-1) + "x<a/></r>",
 		},
 		{
 			"a last text",
-			"<r>" + strings.Repeat("<a/>", maxXMLNodes-2) + "x</r>",
-			"<r>" + strings.Repeat("<a/>", maxXMLNodes-1) + "x</r>",
+			"<r>" + strings.Repeat("<a/>", maxNodes-2) + "x</r>",
+			"<r>" + strings.Repeat("<a/>", maxNodes-1) + "x</r>",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := parseXML(tt.max)
+			_, err := Parse(tt.max)
 			require.NoError(t, err)
-			_, err = parseXML(tt.over)
+			_, err = Parse(tt.over)
 			require.EqualError(t, err, "callback: invalid XML: line 1: more than 100000 elements, attributes and texts")
 		})
 	}
@@ -249,7 +249,7 @@ func TestParseXMLTextInPieces(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	n := mustParseXML(t, in)
 	runtime.ReadMemStats(&after)
-	require.Len(t, n.text(), pieces)
+	require.Len(t, n.Text(), pieces)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200<<20))
 }
 
@@ -257,18 +257,18 @@ func TestXMLGroups(t *testing.T) {
 	t.Parallel()
 	n := mustParseXML(t, `<r>text<b>1</b><a>2</a><b>3</b><p:b>4</p:b><B/>text<a>5</a></r>`)
 	got := []string{}
-	for _, g := range n.groups() {
-		s := g.name
-		for _, node := range g.nodes {
-			require.Equal(t, g.name, node.name)
-			s += " " + node.text()
+	for _, g := range n.Groups() {
+		s := g.Name
+		for _, node := range g.Nodes {
+			require.Equal(t, g.Name, node.Name)
+			s += " " + node.Text()
 		}
 		got = append(got, s)
 	}
 	require.Equal(t, []string{"b 1 3", "a 2 5", "p:b 4", "B "}, got)
 
-	require.Empty(t, mustParseXML(t, "<a>text</a>").groups())
-	require.Empty(t, mustParseXML(t, "<a/>").groups())
+	require.Empty(t, mustParseXML(t, "<a>text</a>").Groups())
+	require.Empty(t, mustParseXML(t, "<a/>").Groups())
 }
 
 func FuzzParseXML(f *testing.F) {
@@ -285,23 +285,23 @@ func FuzzParseXML(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		n, err := parseXML(text)
+		n, err := Parse(text)
 		if err != nil {
 			require.Nil(t, n)
 			return
 		}
-		markup := n.markup()
-		again, err := parseXML(markup)
+		markup := n.Markup()
+		again, err := Parse(markup)
 		require.NoError(t, err, "%q", markup)
 		require.Equal(t, n, again, "%q", markup)
-		require.Equal(t, markup, again.markup())
-		require.Equal(t, n.text(), again.text())
+		require.Equal(t, markup, again.Markup())
+		require.Equal(t, n.Text(), again.Text())
 		checkXMLTree(t, n)
 	})
 }
 
 // checkXMLTree checks what the types promise.
-func checkXMLTree(t *testing.T, n *xmlNode) {
+func checkXMLTree(t *testing.T, n *Node) {
 	elements, lastWasText := 0, false
 	for _, c := range n.children {
 		if c.node != nil {
@@ -314,8 +314,8 @@ func checkXMLTree(t *testing.T, n *xmlNode) {
 		}
 		lastWasText = c.node == nil
 	}
-	for _, g := range n.groups() {
-		elements -= len(g.nodes)
+	for _, g := range n.Groups() {
+		elements -= len(g.Nodes)
 	}
 	require.Zero(t, elements)
 }
@@ -326,18 +326,18 @@ func BenchmarkXML(b *testing.B) {
 		b.ReportAllocs()
 		b.SetBytes(int64(len(text)))
 		for b.Loop() {
-			if _, err := parseXML(text); err != nil {
+			if _, err := Parse(text); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("markup", func(b *testing.B) {
-		n, err := parseXML(text)
+		n, err := Parse(text)
 		require.NoError(b, err)
 		b.ReportAllocs()
 		b.SetBytes(int64(len(text)))
 		for b.Loop() {
-			n.markup()
+			n.Markup()
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package callback
+package digest
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 
 func mustDigest(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	m, ok := lookupDigest(name)
+	m, ok := Lookup(name)
 	require.True(t, ok, name)
-	sum, err := m.sum(context.Background(), args)
+	sum, err := m.Sum(context.Background(), args)
 	require.NoError(t, err)
 	return sum
 }
@@ -70,14 +70,14 @@ func TestDigestMembers(t *testing.T) {
 	names := []string{}
 	for _, tt := range tests {
 		names = append(names, tt.name)
-		m, ok := lookupDigest(tt.name)
+		m, ok := Lookup(tt.name)
 		require.True(t, ok, tt.name)
 		require.Equal(t, tt.name, m.name)
-		require.Len(t, m.args, len(tt.args), tt.name)
-		require.Equal(t, "data", m.args[len(m.args)-1], tt.name)
+		require.Len(t, m.Args, len(tt.args), tt.name)
+		require.Equal(t, "data", m.Args[len(m.Args)-1], tt.name)
 		require.Equal(t, tt.want, mustDigest(t, tt.name, tt.args...), tt.name)
 	}
-	require.Equal(t, names, digestNames())
+	require.Equal(t, names, Names())
 }
 
 func TestDigestUnknownMember(t *testing.T) {
@@ -86,7 +86,7 @@ func TestDigestUnknownMember(t *testing.T) {
 		"", "hmac", "md5", "Hex", "md4Hex", "sha224Hex", "MD5Hex", "md5hex", "md5HexWithHexKey",
 		"hmacMd2Hex", "hmacmd5Hex", "hmacMd5", "hmacMd5HexWithBase64Key", "sha1Hexx", "toString",
 	} {
-		_, ok := lookupDigest(name)
+		_, ok := Lookup(name)
 		require.False(t, ok, name)
 	}
 }
@@ -254,12 +254,12 @@ func TestDigestBrokenKey(t *testing.T) {
 			suffix, arg, msg = "Base64WithBase64Key", "base64Key", "is not valid Base64"
 		}
 		for _, hash := range []string{"Md5", "Sha1", "Sha256", "Sha384", "Sha512"} {
-			m, ok := lookupDigest("hmac" + hash + suffix)
+			m, ok := Lookup("hmac" + hash + suffix)
 			require.True(t, ok)
-			require.Equal(t, []string{arg, "data"}, m.args)
-			sum, err := m.sum(context.Background(), []string{tt.key, "data"})
+			require.Equal(t, []string{arg, "data"}, m.Args)
+			sum, err := m.Sum(context.Background(), []string{tt.key, "data"})
 			require.Empty(t, sum)
-			require.Equal(t, digestArgError{arg: arg, msg: msg}, err, "%q", tt.key)
+			require.Equal(t, argError{arg: arg, msg: msg}, err, "%q", tt.key)
 			require.EqualError(t, err, arg+" "+msg)
 		}
 	}
@@ -273,8 +273,8 @@ func BenchmarkDigest(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			args := []string{"key", data}
 			for b.Loop() {
-				m, _ := lookupDigest(name)
-				if _, err := m.sum(context.Background(), args[len(args)-len(m.args):]); err != nil {
+				m, _ := Lookup(name)
+				if _, err := m.Sum(context.Background(), args[len(args)-len(m.Args):]); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,4 +1,4 @@
-package callback
+package xmltree
 
 import (
 	"bytes"
@@ -9,38 +9,38 @@ import (
 	"strings"
 )
 
-// What parseXML accepts at most. The answers of web services stay far below;
+// What Parse accepts at most. The answers of web services stay far below;
 // the depth bounds the recursion over a tree, here and in scripts.
 const (
-	maxXMLDepth = 256     // elements inside each other, the root being the first
-	maxXMLNodes = 100_000 // elements, attributes and texts together
+	maxDepth = 256     // elements inside each other, the root being the first
+	maxNodes = 100_000 // elements, attributes and texts together
 )
 
-// xmlNode is an element. Names are kept as written, with their prefix: scripts
+// Node is an element. Names are kept as written, with their prefix: scripts
 // ask for "soap:Body" and get back the markup they know.
-type xmlNode struct {
-	name     string
-	attrs    []xmlAttr
-	children []xmlChild // in document order, no two texts in a row
+type Node struct {
+	Name     string
+	Attrs    []Attr
+	children []child // in document order, no two texts in a row
 }
 
-type xmlAttr struct {
-	name, value string
+type Attr struct {
+	Name, Value string
 }
 
-// xmlChild is an element or, where node is nil, a text, which is never empty.
-type xmlChild struct {
-	node *xmlNode
+// child is an element or, where node is nil, a text, which is never empty.
+type child struct {
+	node *Node
 	text string
 }
 
-// xmlGroup is all children of one name, in document order.
-type xmlGroup struct {
-	name  string
-	nodes []*xmlNode
+// Group is all children of one name, in document order.
+type Group struct {
+	Name  string
+	Nodes []*Node
 }
 
-// parseXML reads a document into a tree.
+// Parse reads a document into a tree.
 //
 // Comments, processing instructions and a DOCTYPE are dropped, whatever they
 // declare: no external entity is fetched and no entity but XML's own five
@@ -50,11 +50,11 @@ type xmlGroup struct {
 // A text of nothing but white space is dropped beside elements, where it is
 // indentation, as E4X did by default (ignoreWhitespace). It is kept where it is
 // all that an element has: there it is the value.
-func parseXML(text string) (*xmlNode, error) {
+func Parse(text string) (*Node, error) {
 	decoder := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(text, "\ufeff")))
 	decoder.CharsetReader = func(_ string, input io.Reader) (io.Reader, error) { return input, nil }
 
-	var b xmlBuilder
+	var b builder
 	for {
 		// Token would put a namespace's URL in the place of its prefix.
 		token, err := decoder.RawToken()
@@ -77,26 +77,26 @@ func parseXML(text string) (*xmlNode, error) {
 	}
 }
 
-// xmlBuilder makes a tree of raw tokens, and sees to what RawToken leaves
+// builder makes a tree of raw tokens, and sees to what RawToken leaves
 // unchecked: matching tags, a single root, attributes given twice.
-type xmlBuilder struct {
-	root    *xmlNode
-	open    []*xmlNode // from the root down to the element being read
-	text    []byte     // since the last tag; comments and CDATA bring it in pieces
+type builder struct {
+	root    *Node
+	open    []*Node // from the root down to the element being read
+	text    []byte  // since the last tag; comments and CDATA bring it in pieces
 	nodes   int
 	doctype bool // seen
 }
 
-func (b *xmlBuilder) add(token xml.Token) error {
+func (b *builder) add(token xml.Token) error {
 	switch t := token.(type) {
 	case xml.StartElement:
 		return b.start(t)
 	case xml.EndElement:
-		return b.end(rawXMLName(t.Name))
+		return b.end(rawName(t.Name))
 	case xml.CharData:
 		if len(b.open) > 0 {
 			b.text = append(b.text, t...)
-		} else if !isXMLSpace(t) {
+		} else if !isSpace(t) {
 			return errors.New("text outside the root element")
 		}
 	case xml.Directive:
@@ -108,13 +108,13 @@ func (b *xmlBuilder) add(token xml.Token) error {
 	return nil
 }
 
-func (b *xmlBuilder) start(t xml.StartElement) error {
-	node := &xmlNode{name: rawXMLName(t.Name)}
+func (b *builder) start(t xml.StartElement) error {
+	node := &Node{Name: rawName(t.Name)}
 	if b.root != nil && len(b.open) == 0 {
-		return fmt.Errorf("second root element <%s>", node.name)
+		return fmt.Errorf("second root element <%s>", node.Name)
 	}
-	if len(b.open) == maxXMLDepth {
-		return fmt.Errorf("more than %d levels of elements", maxXMLDepth)
+	if len(b.open) == maxDepth {
+		return fmt.Errorf("more than %d levels of elements", maxDepth)
 	}
 	if err := b.endText(true); err != nil {
 		return err
@@ -124,34 +124,34 @@ func (b *xmlBuilder) start(t xml.StartElement) error {
 	}
 
 	if len(t.Attr) > 0 {
-		node.attrs = make([]xmlAttr, len(t.Attr))
+		node.Attrs = make([]Attr, len(t.Attr))
 		seen := make(map[string]bool, len(t.Attr))
 		for i, a := range t.Attr {
-			name := rawXMLName(a.Name)
+			name := rawName(a.Name)
 			if seen[name] {
-				return fmt.Errorf("attribute %s given twice in <%s>", name, node.name)
+				return fmt.Errorf("attribute %s given twice in <%s>", name, node.Name)
 			}
 			seen[name] = true
-			node.attrs[i] = xmlAttr{name, a.Value}
+			node.Attrs[i] = Attr{name, a.Value}
 		}
 	}
 	if b.root == nil {
 		b.root = node
 	} else {
 		parent := b.open[len(b.open)-1]
-		parent.children = append(parent.children, xmlChild{node: node})
+		parent.children = append(parent.children, child{node: node})
 	}
 	b.open = append(b.open, node)
 	return nil
 }
 
-func (b *xmlBuilder) end(name string) error {
+func (b *builder) end(name string) error {
 	if len(b.open) == 0 {
 		return fmt.Errorf("unexpected </%s>", name)
 	}
 	node := b.open[len(b.open)-1]
-	if node.name != name {
-		return fmt.Errorf("<%s> closed by </%s>", node.name, name)
+	if node.Name != name {
+		return fmt.Errorf("<%s> closed by </%s>", node.Name, name)
 	}
 	// The element's earlier texts each stand before a child element: if there
 	// are children, some are elements.
@@ -163,9 +163,9 @@ func (b *xmlBuilder) end(name string) error {
 }
 
 // finish is called at the end of the input.
-func (b *xmlBuilder) finish() error {
+func (b *builder) finish() error {
 	if len(b.open) > 0 {
-		return fmt.Errorf("<%s> is not closed", b.open[len(b.open)-1].name)
+		return fmt.Errorf("<%s> is not closed", b.open[len(b.open)-1].Name)
 	}
 	if b.root == nil {
 		return errors.New("no root element")
@@ -175,35 +175,35 @@ func (b *xmlBuilder) finish() error {
 
 // endText gives the text since the last tag to the open element, or drops it
 // if it is white space beside an element.
-func (b *xmlBuilder) endText(besideElement bool) error {
+func (b *builder) endText(besideElement bool) error {
 	text := b.text
 	b.text = b.text[:0]
-	if len(text) == 0 || besideElement && isXMLSpace(text) {
+	if len(text) == 0 || besideElement && isSpace(text) {
 		return nil
 	}
 	node := b.open[len(b.open)-1]
-	node.children = append(node.children, xmlChild{text: string(text)})
+	node.children = append(node.children, child{text: string(text)})
 	return b.count(1)
 }
 
-func (b *xmlBuilder) count(n int) error {
-	if b.nodes += n; b.nodes > maxXMLNodes {
-		return fmt.Errorf("more than %d elements, attributes and texts", maxXMLNodes)
+func (b *builder) count(n int) error {
+	if b.nodes += n; b.nodes > maxNodes {
+		return fmt.Errorf("more than %d elements, attributes and texts", maxNodes)
 	}
 	return nil
 }
 
-// rawXMLName undoes what RawToken does to a name.
-func rawXMLName(name xml.Name) string {
+// rawName undoes what RawToken does to a name.
+func rawName(name xml.Name) string {
 	if name.Space == "" {
 		return name.Local
 	}
 	return name.Space + ":" + name.Local
 }
 
-// isXMLSpace reports whether text is nothing but what XML calls white space,
+// isSpace reports whether text is nothing but what XML calls white space,
 // which a no-break space, for one, is not.
-func isXMLSpace(text []byte) bool {
+func isSpace(text []byte) bool {
 	for _, c := range text {
 		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
 			return false
@@ -213,20 +213,20 @@ func isXMLSpace(text []byte) bool {
 }
 
 // markup writes the element as compact XML: what a script's toXMLString gives.
-func (n *xmlNode) markup() string {
+func (n *Node) Markup() string {
 	var s strings.Builder
 	n.writeMarkup(&s)
 	return s.String()
 }
 
-func (n *xmlNode) writeMarkup(s *strings.Builder) {
+func (n *Node) writeMarkup(s *strings.Builder) {
 	s.WriteByte('<')
-	s.WriteString(n.name)
-	for _, a := range n.attrs {
+	s.WriteString(n.Name)
+	for _, a := range n.Attrs {
 		s.WriteByte(' ')
-		s.WriteString(a.name)
+		s.WriteString(a.Name)
 		s.WriteString(`="`)
-		xmlAttrEscaper.WriteString(s, a.value)
+		attrEscaper.WriteString(s, a.Value)
 		s.WriteByte('"')
 	}
 	if len(n.children) == 0 {
@@ -238,25 +238,25 @@ func (n *xmlNode) writeMarkup(s *strings.Builder) {
 		if c.node != nil {
 			c.node.writeMarkup(s)
 		} else {
-			xmlTextEscaper.WriteString(s, c.text)
+			textEscaper.WriteString(s, c.text)
 		}
 	}
 	s.WriteString("</")
-	s.WriteString(n.name)
+	s.WriteString(n.Name)
 	s.WriteByte('>')
 }
 
 // White space is escaped where a parser would otherwise change it: it reads a
 // carriage return as a line feed, and in attributes all of it as blanks.
 var (
-	xmlTextEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\r", "&#xD;")
-	xmlAttrEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&quot;",
+	textEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\r", "&#xD;")
+	attrEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&quot;",
 		"\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")
 )
 
 // text joins the texts of the element and of all elements in it: what a
 // script's toString gives.
-func (n *xmlNode) text() string {
+func (n *Node) Text() string {
 	if len(n.children) == 1 && n.children[0].node == nil {
 		return n.children[0].text
 	}
@@ -265,7 +265,7 @@ func (n *xmlNode) text() string {
 	return s.String()
 }
 
-func (n *xmlNode) writeText(s *strings.Builder) {
+func (n *Node) writeText(s *strings.Builder) {
 	for _, c := range n.children {
 		if c.node != nil {
 			c.node.writeText(s)
@@ -277,20 +277,20 @@ func (n *xmlNode) writeText(s *strings.Builder) {
 
 // groups gives the child elements by name, in the order in which the names
 // first appear.
-func (n *xmlNode) groups() []xmlGroup {
-	var groups []xmlGroup
+func (n *Node) Groups() []Group {
+	var groups []Group
 	index := make(map[string]int)
 	for _, c := range n.children {
 		if c.node == nil {
 			continue
 		}
-		i, ok := index[c.node.name]
+		i, ok := index[c.node.Name]
 		if !ok {
 			i = len(groups)
-			index[c.node.name] = i
-			groups = append(groups, xmlGroup{name: c.node.name})
+			index[c.node.Name] = i
+			groups = append(groups, Group{Name: c.node.Name})
 		}
-		groups[i].nodes = append(groups[i].nodes, c.node)
+		groups[i].Nodes = append(groups[i].Nodes, c.node)
 	}
 	return groups
 }

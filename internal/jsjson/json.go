@@ -1,4 +1,4 @@
-package callback
+package jsjson
 
 import (
 	"slices"
@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/dop251/goja"
+
+	"example.com/callback/internal/ecma"
 )
 
 // JSON.parse (jsonparse.go) and JSON.stringify (jsonstringify.go) for goja, and
@@ -15,21 +17,21 @@ import (
 // million brackets overflows the Go stack, which kills the process. Its own
 // stringify cannot be stopped and has no limit on what it writes.
 
-// ownProgram is the file name of the library's own scripts: stacks leave them
+// OwnProgram is the file name of the library's own scripts: stacks leave them
 // out.
-const ownProgram = "<native>"
+const OwnProgram = "<native>"
 
 const (
-	// maxJSONDepth is how deep arrays and objects may nest.
-	maxJSONDepth = 512
+	// maxDepth is how deep arrays and objects may nest.
+	maxDepth = 512
 
-	// maxJSONReentry is how many calls of one builtin may be under way inside
-	// each other. Each of them may use maxJSONDepth levels of the Go stack.
-	maxJSONReentry = 64
+	// maxReentry is how many calls of one builtin may be under way inside
+	// each other. Each of them may use maxDepth levels of the Go stack.
+	maxReentry = 64
 
-	// jsonStopSteps is how many values appendJSON writes between two looks at
-	// jsonLimits.stop. It is a power of two.
-	jsonStopSteps = 1024
+	// stopSteps is how many values Append writes between two looks at
+	// Limits.stop. It is a power of two.
+	stopSteps = 1024
 )
 
 // limitReentry bounds how many calls of f may be under way at a time. Calls
@@ -39,7 +41,7 @@ const (
 func limitReentry(vm *goja.Runtime, name string, f func(goja.FunctionCall) goja.Value) func(goja.FunctionCall) goja.Value {
 	calls := 0
 	return func(call goja.FunctionCall) goja.Value {
-		if calls >= maxJSONReentry {
+		if calls >= maxReentry {
 			panic(vm.NewTypeError("%s calls itself too deeply", name))
 		}
 		calls++
@@ -48,15 +50,15 @@ func limitReentry(vm *goja.Runtime, name string, f func(goja.FunctionCall) goja.
 	}
 }
 
-// appendJSONString appends s as JSON.stringify would write it. What is not
+// AppendString appends s as JSON.stringify would write it. What is not
 // UTF-8 in s becomes U+FFFD.
-func appendJSONString(dst []byte, s string) []byte {
+func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	dst = appendJSONEscaped(dst, s)
+	dst = appendEscaped(dst, s)
 	return append(dst, '"')
 }
 
-func appendJSONEscaped(dst []byte, s string) []byte {
+func appendEscaped(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	start := 0 // of what has not been appended yet
 	for i := 0; i < len(s); {
@@ -99,16 +101,16 @@ func appendJSONEscaped(dst []byte, s string) []byte {
 	return append(dst, s[start:]...)
 }
 
-// A jsonKey is the name of a property. The methods of goja take a Go string,
+// A propertyKey is the name of a property. The methods of goja take a Go string,
 // which cannot hold lone surrogates: a name that has some is in exact instead.
-type jsonKey struct {
+type propertyKey struct {
 	name  string
 	exact goja.String // or nil
 }
 
 // exactProperties does by syntax, which a script cannot tamper with, what the
 // methods of goja do for other names.
-var exactProperties = goja.MustCompile(ownProgram, `({
+var exactProperties = goja.MustCompile(OwnProgram, `({
 	get(o, k) { return o[k] },
 	set(o, k, v) { o[k] = v },
 	delete(o, k) { return delete o[k] },
@@ -125,16 +127,16 @@ func callExact(vm *goja.Runtime, method string, args ...goja.Value) (goja.Value,
 }
 
 // value returns the key as a string value.
-func (k jsonKey) value(vm *goja.Runtime) goja.Value {
+func (k propertyKey) value(vm *goja.Runtime) goja.Value {
 	if k.exact != nil {
 		return k.exact
 	}
 	return vm.ToValue(k.name)
 }
 
-func (k jsonKey) get(vm *goja.Runtime, o *goja.Object) goja.Value {
+func (k propertyKey) get(vm *goja.Runtime, o *goja.Object) goja.Value {
 	if k.exact == nil {
-		return orUndefined(o.Get(k.name))
+		return ecma.OrUndefined(o.Get(k.name))
 	}
 	v, err := callExact(vm, "get", o, k.exact)
 	if err != nil {
@@ -143,7 +145,7 @@ func (k jsonKey) get(vm *goja.Runtime, o *goja.Object) goja.Value {
 	return v
 }
 
-func (k jsonKey) set(vm *goja.Runtime, o *goja.Object, v goja.Value) error {
+func (k propertyKey) set(vm *goja.Runtime, o *goja.Object, v goja.Value) error {
 	if k.exact == nil {
 		return o.Set(k.name, v)
 	}
@@ -152,10 +154,10 @@ func (k jsonKey) set(vm *goja.Runtime, o *goja.Object, v goja.Value) error {
 }
 
 // define creates or replaces a data property, if o lets it.
-func (k jsonKey) define(vm *goja.Runtime, o *goja.Object, v goja.Value) {
+func (k propertyKey) define(vm *goja.Runtime, o *goja.Object, v goja.Value) {
 	var err error
 	if k.exact == nil {
-		err = o.DefineDataProperty(k.name, orUndefined(v), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
+		err = o.DefineDataProperty(k.name, ecma.OrUndefined(v), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
 	} else {
 		err = k.set(vm, o, v)
 	}
@@ -163,7 +165,7 @@ func (k jsonKey) define(vm *goja.Runtime, o *goja.Object, v goja.Value) {
 }
 
 // delete deletes a property, if o lets it.
-func (k jsonKey) delete(vm *goja.Runtime, o *goja.Object) {
+func (k propertyKey) delete(vm *goja.Runtime, o *goja.Object) {
 	var err error
 	if k.exact == nil {
 		err = o.Delete(k.name)
@@ -179,19 +181,19 @@ func ignoreRefusal(o *goja.Object, err error) {
 	if err == nil {
 		return
 	}
-	if _, ok := err.(*goja.Exception); ok && o.ExportType() != proxyType {
+	if _, ok := err.(*goja.Exception); ok && o.ExportType() != ecma.ProxyType {
 		return
 	}
 	panic(err)
 }
 
-// jsonKeys returns the names of the enumerable own properties of o.
-func jsonKeys(vm *goja.Runtime, o *goja.Object) []jsonKey {
+// keysOf returns the names of the enumerable own properties of o.
+func keysOf(vm *goja.Runtime, o *goja.Object) []propertyKey {
 	names := o.Keys()
 	if slices.ContainsFunc(names, inexact) {
 		return exactKeys(vm, o, names)
 	}
-	keys := make([]jsonKey, len(names))
+	keys := make([]propertyKey, len(names))
 	for i, name := range names {
 		keys[i].name = name
 	}
@@ -203,9 +205,9 @@ func inexact(name string) bool {
 	return strings.Contains(name, "\uFFFD")
 }
 
-// exactKeys is jsonKeys for an object that has, as Go strings, the given names.
-func exactKeys(vm *goja.Runtime, o *goja.Object, names []string) []jsonKey {
-	keys := make([]jsonKey, 0, len(names))
+// exactKeys is keysOf for an object that has, as Go strings, the given names.
+func exactKeys(vm *goja.Runtime, o *goja.Object, names []string) []propertyKey {
+	keys := make([]propertyKey, 0, len(names))
 	// A for-in loop has the own properties first. The others do not matter.
 	each := func(call goja.FunctionCall) goja.Value {
 		if len(keys) == len(names) {
@@ -213,9 +215,9 @@ func exactKeys(vm *goja.Runtime, o *goja.Object, names []string) []jsonKey {
 		}
 		s := call.Argument(0).(goja.String)
 		if name := s.String(); inexact(name) {
-			keys = append(keys, jsonKey{exact: s})
+			keys = append(keys, propertyKey{exact: s})
 		} else {
-			keys = append(keys, jsonKey{name: name})
+			keys = append(keys, propertyKey{name: name})
 		}
 		return vm.ToValue(true)
 	}
@@ -223,36 +225,6 @@ func exactKeys(vm *goja.Runtime, o *goja.Object, names []string) []jsonKey {
 		panic(err)
 	}
 	return keys
-}
-
-// isArray is IsArray of ECMA-262, which looks through proxies.
-func isArray(vm *goja.Runtime, o *goja.Object) bool {
-	for o.ExportType() == proxyType {
-		o = o.Export().(goja.Proxy).Target()
-		if o == nil {
-			panic(vm.NewTypeError("Cannot perform 'IsArray' on a proxy that has been revoked"))
-		}
-	}
-	return o.ClassName() == "Array"
-}
-
-// arrayLength is LengthOfArrayLike of ECMA-262.
-func arrayLength(o *goja.Object) int64 {
-	return max(0, min(orUndefined(o.Get("length")).ToInteger(), 1<<53-1))
-}
-
-// toJSString is ToString of ECMA-262.
-func toJSString(vm *goja.Runtime, v goja.Value) goja.String {
-	if o, ok := v.(*goja.Object); ok {
-		v = o.ToString() // a primitive value, not always a string
-	}
-	switch v := v.(type) {
-	case goja.String:
-		return v
-	case *goja.Symbol:
-		panic(vm.NewTypeError("Cannot convert a Symbol value to a string"))
-	}
-	return vm.ToValue(v.String()).(goja.String)
 }
 
 // toWTF8 returns s as UTF-8, but for its lone surrogates, which are encoded as
@@ -307,16 +279,6 @@ func runeAt(s goja.String, i int) (r rune, size int) {
 	}
 	return r, 1
 }
-
-// orUndefined makes undefined of the nil that goja has for what is not there.
-func orUndefined(v goja.Value) goja.Value {
-	if v == nil {
-		return goja.Undefined()
-	}
-	return v
-}
-
-func isUndefined(v goja.Value) bool { return v == nil || goja.IsUndefined(v) }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 

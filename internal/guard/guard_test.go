@@ -1,4 +1,4 @@
-package callback
+package guard
 
 import (
 	"testing"
@@ -6,16 +6,18 @@ import (
 
 	"github.com/dop251/goja"
 	"github.com/stretchr/testify/require"
+
+	"example.com/callback/internal/jsjson"
 )
 
-// runGuarded runs source in a runtime with the guards that its text asks for,
+// runGuarded runs source in a runtime with the Set that its text asks for,
 // or with those of set.
-func runGuarded(t testing.TB, source string, set guards) (goja.Value, error) {
+func runGuarded(t testing.TB, source string, set Set) (goja.Value, error) {
 	t.Helper()
 	vm := goja.New()
-	vm.SetMaxCallStackSize(maxCallStack)
-	var g guardian
-	g.place(vm, set)
+	vm.SetMaxCallStackSize(512)
+	var g Guards
+	g.Place(vm, set)
 	timer := time.AfterFunc(time.Minute, func() { vm.Interrupt("too slow") })
 	defer timer.Stop()
 	return vm.RunString(source)
@@ -75,7 +77,7 @@ func TestGuards(t *testing.T) {
 	} {
 		t.Run(source, func(t *testing.T) {
 			t.Parallel()
-			set := guardsOf(source)
+			set := For(source)
 			require.NotZero(t, set)
 			ok, err := runGuarded(t, "try { "+source+"; 0 } catch (e) { e instanceof RangeError }", set)
 			require.NoError(t, err)
@@ -97,11 +99,11 @@ func TestGuardsOfHonestScripts(t *testing.T) {
 		`var s = "prüfen" + name + "!"; s = s.split("\u00fc").join("ue").slice(1)`,
 		`names.sort(function (a, b) { return a - b }); [].concat(a, b).indexOf(3)`,
 	} {
-		require.Zero(t, guardsOf(source), source)
+		require.Zero(t, For(source), source)
 	}
 }
 
-// TestGuardsChangeNothing runs what is within the limits with all guards and
+// TestGuardsChangeNothing runs what is within the limits with all Set and
 // with none.
 func TestGuardsChangeNothing(t *testing.T) {
 	t.Parallel()
@@ -141,10 +143,10 @@ func TestGuardsChangeNothing(t *testing.T) {
 		`class L extends Array {}; var l = L.from([1, 2, 3]); [l.map(x => x) instanceof L, l.filter(Boolean).constructor.name, l.concat([4]) instanceof L]`,
 		`try { [1].forEach(function f() { throw new TypeError("inner") }) } catch (e) { e.message + e.constructor.name }`,
 	} {
-		show := `(function () { try { return JSON.stringify(eval(` + string(appendJSONString(nil, source)) + `)) } catch (e) { return e.name } })()`
+		show := `(function () { try { return JSON.stringify(eval(` + string(jsjson.AppendString(nil, source)) + `)) } catch (e) { return e.name } })()`
 		want, err := runGuarded(t, show, 0)
 		require.NoError(t, err, source)
-		got, err := runGuarded(t, show, allGuards)
+		got, err := runGuarded(t, show, All)
 		require.NoError(t, err, source)
 		require.Equal(t, want.Export(), got.Export(), source)
 	}
@@ -153,11 +155,11 @@ func TestGuardsChangeNothing(t *testing.T) {
 func TestGuardsOnce(t *testing.T) {
 	t.Parallel()
 	vm := goja.New()
-	var g guardian
-	g.place(vm, guardsOf(`"".repeat(3)`))
+	var g Guards
+	g.Place(vm, For(`"".repeat(3)`))
 	before, err := vm.RunString(`"".repeat`)
 	require.NoError(t, err)
-	g.place(vm, allGuards)
+	g.Place(vm, All)
 	after, err := vm.RunString(`"".repeat`)
 	require.NoError(t, err)
 	require.True(t, before.SameAs(after))
@@ -177,13 +179,13 @@ func BenchmarkGuards(b *testing.B) {
 		{"reflect", `Reflect.get(o, "a")`},
 		{"all", `eval("1")`},
 	} {
-		set := guardsOf(bench.source)
+		set := For(bench.source)
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				vm := goja.New()
-				var g guardian
-				g.place(vm, set)
+				var g Guards
+				g.Place(vm, set)
 				if _, err := vm.RunProgram(program); err != nil {
 					b.Fatal(err)
 				}
@@ -197,7 +199,7 @@ func BenchmarkGuards(b *testing.B) {
 		}
 		b.SetBytes(int64(len(source)))
 		for b.Loop() {
-			guardsOf(source)
+			For(source)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package callback
+package guard
 
 import (
 	"math"
@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/dop251/goja"
+
+	"example.com/callback/internal/ecma"
 )
 
 // This file holds to a limit the builtins that can allocate without one in a
@@ -37,8 +39,8 @@ const (
 	maxReflection = 512
 )
 
-// guards is a set of builtins, by their index in guarded.
-type guards uint64
+// Set is a set of builtins, by their index in guarded.
+type Set uint64
 
 // A guardKind is what is guarded about a builtin.
 type guardKind byte
@@ -83,15 +85,15 @@ var guarded = []struct {
 	{guardTyped, "BigInt64Array"}, {guardTyped, "BigUint64Array"},
 }
 
-const allGuards = ^guards(0)
+const All = ^Set(0)
 
-// guardsOf tells by the text of a program which guards it needs.
-func guardsOf(source string) guards {
-	if isDynamic(source) {
-		return allGuards
+// For tells by the text of a program which Set it needs.
+func For(source string) Set {
+	if IsDynamic(source) {
+		return All
 	}
 	huge := setsLength(source)
-	var set guards
+	var set Set
 	for i, g := range guarded {
 		need := false
 		switch g.kind {
@@ -111,9 +113,9 @@ func guardsOf(source string) guards {
 	return set
 }
 
-// isDynamic reports whether a program may use names that its text does not
+// IsDynamic reports whether a program may use names that its text does not
 // say.
-func isDynamic(source string) bool {
+func IsDynamic(source string) bool {
 	for _, word := range []string{"getOwnProperty", "fromCharCode", "fromCodePoint", "ownKeys"} {
 		if strings.Contains(source, word) {
 			return true
@@ -167,7 +169,7 @@ func isDynamic(source string) bool {
 // what it holds: it sets one, or an element far behind the others.
 func setsLength(source string) bool {
 	if strings.Contains(source, "Proxy") || hasWord(source, "Array", func(before, after string) bool {
-		// Array(n), but not Array.isArray and instanceof Array.
+		// Array(n), but not Array.ecma.IsArray and instanceof Array.
 		return hasPrefix(strings.TrimLeft(after, " "), "(", ";", ",", "{") && !strings.HasSuffix(before, ".is")
 	}) {
 		return true
@@ -212,7 +214,7 @@ func setsLength(source string) bool {
 func isHuge(index string) bool {
 	digits := 0
 	for i := range len(index) {
-		if c := index[i]; isDigit(c) || digits > 0 && (c == '_' || c|0x20 >= 'a' && c|0x20 <= 'x') {
+		if c := index[i]; (c >= '0' && c <= '9') || digits > 0 && (c == '_' || c|0x20 >= 'a' && c|0x20 <= 'x') {
 			if digits++; digits >= 8 || c|0x20 == 'e' {
 				return true
 			}
@@ -242,7 +244,7 @@ func hasWord(source, word string, context func(before, after string) bool) bool 
 }
 
 func isWord(c byte) bool {
-	return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c == '$'
+	return (c >= '0' && c <= '9') || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c == '$'
 }
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
@@ -270,18 +272,18 @@ func hasPrefix(s string, prefixes ...string) bool {
 	return false
 }
 
-// A guardian has the guards of one runtime.
-type guardian struct {
+// A Guards has the Set of one runtime.
+type Guards struct {
 	vm         *goja.Runtime
-	placed     guards
+	placed     Set
 	typed      bool // those of all typed arrays have theirs
 	allocated  float64
 	reflecting int // functions of Reflect under way inside each other
 }
 
-// place puts those guards in place that are not yet. It is called before the
+// place puts those Set in place that are not yet. It is called before the
 // program runs that needs them.
-func (g *guardian) place(vm *goja.Runtime, set guards) {
+func (g *Guards) Place(vm *goja.Runtime, set Set) {
 	set &^= g.placed
 	if set == 0 {
 		return
@@ -334,7 +336,7 @@ type check func(this goja.Value, args []goja.Value) (goja.Value, []goja.Value)
 
 // guardMethod puts a check before a method. A proxy has everything else of the
 // method it stands for.
-func (g *guardian) guardMethod(holder *goja.Object, name string, check check) {
+func (g *Guards) guardMethod(holder *goja.Object, name string, check check) {
 	method, ok := holder.Get(name).(*goja.Object)
 	if !ok {
 		return
@@ -358,7 +360,7 @@ func (g *guardian) guardMethod(holder *goja.Object, name string, check check) {
 
 // guardConstructor puts a check before the global constructor of buffers or
 // typed arrays.
-func (g *guardian) guardConstructor(name string, check func([]goja.Value, float64) []goja.Value) {
+func (g *Guards) guardConstructor(name string, check func([]goja.Value, float64) []goja.Value) {
 	target, ok := g.vm.Get(name).(*goja.Object)
 	if !ok {
 		return
@@ -389,7 +391,7 @@ func (g *guardian) guardConstructor(name string, check func([]goja.Value, float6
 }
 
 // hasInstance is what instanceof does if its right side says nothing else.
-func (g *guardian) hasInstance(call goja.FunctionCall) goja.Value {
+func (g *Guards) hasInstance(call goja.FunctionCall) goja.Value {
 	class, ok := call.This.(*goja.Object)
 	object, isObject := call.Argument(0).(*goja.Object)
 	if !ok || !isObject {
@@ -411,7 +413,7 @@ func (g *guardian) hasInstance(call goja.FunctionCall) goja.Value {
 const maxPrototypes = 1024
 
 // guardReflection bounds how deep the functions of Reflect call themselves.
-func (g *guardian) guardReflection() {
+func (g *Guards) guardReflection() {
 	reflect, ok := g.vm.Get("Reflect").(*goja.Object)
 	if !ok {
 		return
@@ -459,11 +461,11 @@ func isObject(v goja.Value) bool {
 	return ok
 }
 
-func (g *guardian) checkRepeat(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
-	if isNothing(this) || len(args) == 0 {
+func (g *Guards) checkRepeat(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
+	if ecma.IsNothing(this) || len(args) == 0 {
 		return this, args
 	}
-	s := toJSString(g.vm, this)
+	s := ecma.ToString(g.vm, this)
 	count := args[0].ToNumber()
 	if n := count.ToFloat(); !math.IsInf(n, 1) {
 		g.spend(n*float64(s.Length()), 1, "Invalid string length")
@@ -471,11 +473,11 @@ func (g *guardian) checkRepeat(this goja.Value, args []goja.Value) (goja.Value, 
 	return s, replaced(args, 0, count)
 }
 
-func (g *guardian) checkPad(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
-	if isNothing(this) || len(args) == 0 {
+func (g *Guards) checkPad(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
+	if ecma.IsNothing(this) || len(args) == 0 {
 		return this, args
 	}
-	s := toJSString(g.vm, this)
+	s := ecma.ToString(g.vm, this)
 	length := args[0].ToNumber()
 	if n := length.ToFloat(); n > float64(s.Length()) {
 		g.spend(n, 1, "Invalid string length")
@@ -484,7 +486,7 @@ func (g *guardian) checkPad(this goja.Value, args []goja.Value) (goja.Value, []g
 }
 
 // checkList is for Function.prototype.apply.
-func (g *guardian) checkList(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
+func (g *Guards) checkList(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
 	if len(args) > 1 {
 		args = g.checkListAt(args, 1)
 	}
@@ -494,38 +496,38 @@ func (g *guardian) checkList(this goja.Value, args []goja.Value) (goja.Value, []
 // checkListAt checks the argument that is a list of arguments. One that is
 // neither an array nor an arguments object is made an array, since its length
 // need not be the same when it is read again.
-func (g *guardian) checkListAt(args []goja.Value, i int) []goja.Value {
+func (g *Guards) checkListAt(args []goja.Value, i int) []goja.Value {
 	list, ok := args[i].(*goja.Object)
 	if !ok {
 		return args
 	}
-	n := arrayLength(list)
+	n := ecma.Length(list)
 	if n > maxListed {
 		g.throwRange("Maximum call stack size exceeded")
 	}
-	if class := list.ClassName(); class == "Array" && list.ExportType() != proxyType || class == "Arguments" {
+	if class := list.ClassName(); class == "Array" && list.ExportType() != ecma.ProxyType || class == "Arguments" {
 		return args
 	}
 	items := make([]any, 0, min(n, 64))
 	for k := range n {
-		items = append(items, orUndefined(list.Get(strconv.FormatInt(k, 10))))
+		items = append(items, ecma.OrUndefined(list.Get(strconv.FormatInt(k, 10))))
 	}
 	return replaced(args, i, g.vm.NewArray(items...))
 }
 
-func (g *guardian) checkFrom(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
+func (g *Guards) checkFrom(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
 	if len(args) > 0 {
 		g.checkLength(args[0])
 	}
 	return this, args
 }
 
-func (g *guardian) checkLoop(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
+func (g *Guards) checkLoop(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
 	g.checkLength(this)
 	return this, args
 }
 
-func (g *guardian) checkConcat(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
+func (g *Guards) checkConcat(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
 	g.checkLength(this)
 	for _, arg := range args {
 		g.checkLength(arg)
@@ -533,12 +535,12 @@ func (g *guardian) checkConcat(this goja.Value, args []goja.Value) (goja.Value, 
 	return this, args
 }
 
-func (g *guardian) checkJoin(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
+func (g *Guards) checkJoin(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
 	n := g.checkLength(this)
 	if len(args) == 0 || goja.IsUndefined(args[0]) {
 		return this, args
 	}
-	separator := toJSString(g.vm, args[0])
+	separator := ecma.ToString(g.vm, args[0])
 	if n*int64(separator.Length()) > maxAlloc {
 		g.throwRange("Invalid string length")
 	}
@@ -546,12 +548,12 @@ func (g *guardian) checkJoin(this goja.Value, args []goja.Value) (goja.Value, []
 }
 
 // checkLength throws if v is an object of too great a length, and returns that.
-func (g *guardian) checkLength(v goja.Value) int64 {
+func (g *Guards) checkLength(v goja.Value) int64 {
 	object, ok := v.(*goja.Object)
 	if !ok {
 		return 0
 	}
-	n := arrayLength(object)
+	n := ecma.Length(object)
 	if n > maxAlloc {
 		g.throwRange("Invalid array length")
 	}
@@ -560,7 +562,7 @@ func (g *guardian) checkLength(v goja.Value) int64 {
 
 // checkTyped checks the arguments of the constructor of a typed array: the first
 // is a length, or an object that may have one.
-func (g *guardian) checkTyped(args []goja.Value, elementSize float64) []goja.Value {
+func (g *Guards) checkTyped(args []goja.Value, elementSize float64) []goja.Value {
 	if len(args) == 0 {
 		return args
 	}
@@ -574,7 +576,7 @@ func (g *guardian) checkTyped(args []goja.Value, elementSize float64) []goja.Val
 }
 
 // checkBuffer checks the arguments of ArrayBuffer.
-func (g *guardian) checkBuffer(args []goja.Value, _ float64) []goja.Value {
+func (g *Guards) checkBuffer(args []goja.Value, _ float64) []goja.Value {
 	if len(args) == 0 {
 		return args
 	}
@@ -586,7 +588,7 @@ func (g *guardian) checkBuffer(args []goja.Value, _ float64) []goja.Value {
 const allocationFailed = "Array buffer allocation failed"
 
 // spend throws if n elements are too many, by themselves or with all before.
-func (g *guardian) spend(n, size float64, message string) {
+func (g *Guards) spend(n, size float64, message string) {
 	if n > maxAlloc || g.allocated+n*size > maxAllocs {
 		g.throwRange(message)
 	}
@@ -597,7 +599,7 @@ func (g *guardian) spend(n, size float64, message string) {
 
 // throwRange throws a RangeError that scripts cannot have tampered with: what
 // the engine throws for an array of an impossible length.
-func (g *guardian) throwRange(message string) {
+func (g *Guards) throwRange(message string) {
 	err := g.vm.NewArray().Set("length", -1)
 	ex, ok := err.(*goja.Exception)
 	if !ok {

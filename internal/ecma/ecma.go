@@ -1,0 +1,55 @@
+// Package ecma has the abstract operations of ECMA-262 that goja does not
+// export.
+package ecma
+
+import (
+	"reflect"
+
+	"github.com/dop251/goja"
+)
+
+// ProxyType is what a proxy exports as.
+var ProxyType = reflect.TypeFor[goja.Proxy]()
+
+// IsArray is IsArray of ECMA-262, which looks through proxies.
+func IsArray(vm *goja.Runtime, o *goja.Object) bool {
+	for o.ExportType() == ProxyType {
+		o = o.Export().(goja.Proxy).Target()
+		if o == nil {
+			panic(vm.NewTypeError("Cannot perform 'IsArray' on a proxy that has been revoked"))
+		}
+	}
+	return o.ClassName() == "Array"
+}
+
+// Length is LengthOfArrayLike of ECMA-262.
+func Length(o *goja.Object) int64 {
+	return max(0, min(OrUndefined(o.Get("length")).ToInteger(), 1<<53-1))
+}
+
+// ToString is ToString of ECMA-262.
+func ToString(vm *goja.Runtime, v goja.Value) goja.String {
+	if o, ok := v.(*goja.Object); ok {
+		v = o.ToString() // a primitive value, not always a string
+	}
+	switch v := v.(type) {
+	case goja.String:
+		return v
+	case *goja.Symbol:
+		panic(vm.NewTypeError("Cannot convert a Symbol value to a string"))
+	}
+	return vm.ToValue(v.String()).(goja.String)
+}
+
+// OrUndefined makes undefined of the nil that goja has for what is not there.
+func OrUndefined(v goja.Value) goja.Value {
+	if v == nil {
+		return goja.Undefined()
+	}
+	return v
+}
+
+func IsUndefined(v goja.Value) bool { return v == nil || goja.IsUndefined(v) }
+
+// IsNothing reports whether v is null or undefined.
+func IsNothing(v goja.Value) bool { return goja.IsUndefined(v) || goja.IsNull(v) }
