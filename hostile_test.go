@@ -34,12 +34,12 @@ import (
 // ends its server is told by name.
 
 const (
-	hostileTimeout = 100 * time.Millisecond // of a call that is to run into it
-	hostilePatience = 30 * time.Second // of one that is to end by itself
-	hostileGrace   = 200 * time.Millisecond // for its answer after that
-	hostileNoise   = 9 * time.Second // of a machine that does other things, too
-	hostileData    = 3 << 20                // KiB: what a server may allocate before it dies
-	hostileHeap    = 192 << 20              // bytes: what a server may keep of all that it ran
+	hostileTimeout  = 100 * time.Millisecond // of a call that is to run into it
+	hostilePatience = 30 * time.Second       // of one that is to end by itself
+	hostileGrace    = 200 * time.Millisecond // for its answer after that
+	hostileNoise    = 9 * time.Second        // of a machine that does other things, too
+	hostileData     = 3 << 20                // KiB: what a server may allocate before it dies
+	hostileHeap     = 192 << 20              // bytes: what a server may keep of all that it ran
 )
 
 // A hostileScript is a file of testdata/hostile.
