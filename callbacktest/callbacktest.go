@@ -195,9 +195,10 @@ func updating() bool {
 	return ok && value.Get() == true
 }
 
-// Check runs the case in the text of one file. The error says all that is not
-// as the case wants it.
-func Check(h *callback.Handler, text []byte, opts ...Option) error {
+// RunCase runs one case, given as the text of its file, outside of go test. It
+// returns an error that joins all differences from what the case expects. It
+// ignores the flag -update.
+func RunCase(h *callback.Handler, text []byte, opts ...Option) error {
 	c, err := parseCase(text)
 	if err != nil {
 		return err

@@ -66,12 +66,12 @@ func TestRunUpdates(t *testing.T) {
 		got, err := os.ReadFile(file)
 		require.NoError(t, err)
 		require.Equal(t, test.after, string(got))
-		require.NoError(t, callbacktest.Check(handler(), got))
+		require.NoError(t, callbacktest.RunCase(handler(), got))
 	}
 }
 
-// TestCheckFails shows that a wrong case does fail, and says why.
-func TestCheckFails(t *testing.T) {
+// TestRunCaseFails shows that a wrong case does fail, and says why.
+func TestRunCaseFails(t *testing.T) {
 	t.Parallel()
 	const (
 		request  = "-- request --\nGET /callback/E3/hello/s3cret\n"
@@ -120,19 +120,19 @@ func TestCheckFails(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			require.ErrorContains(t, callbacktest.Check(handler(), []byte(test.text)), test.want)
+			require.ErrorContains(t, callbacktest.RunCase(handler(), []byte(test.text)), test.want)
 		})
 	}
 }
 
-// TestCheckOptions shows that options are used, and that runners are closed.
-func TestCheckOptions(t *testing.T) {
+// TestRunCaseOptions shows that options are used, and that runners are closed.
+func TestRunCaseOptions(t *testing.T) {
 	t.Parallel()
 	const text = "-- request --\nGET /callback/E3/hello/s3cret\n-- callbacks/hello.js --\n" +
 		"Spark.setScriptData('now', new Date())\n-- response --\n200 OK\nContent-Type: application/json; charset=utf-8\n\n"
 	closed := 0
 	now := time.Date(2001, 2, 3, 4, 5, 6, 7e6, time.UTC)
-	require.NoError(t, callbacktest.Check(handler(), []byte(text+`{"now":"2001-02-03T04:05:06.007Z"}`), callbacktest.Now(now),
+	require.NoError(t, callbacktest.RunCase(handler(), []byte(text+`{"now":"2001-02-03T04:05:06.007Z"}`), callbacktest.Now(now),
 		callbacktest.NewRunner(func(scripts fs.FS) callback.ScriptRunner {
 			return &closingRunner{ScriptRunner: &callback.GojaRunner{Scripts: scripts}, closed: &closed}
 		})))
@@ -153,10 +153,10 @@ func TestSecretStore(t *testing.T) {
 	t.Parallel()
 	store := callback.SecretMap{"E3/hello": "s3cret", "E3/": "srv", "empty/x": ""}
 	require.NoError(t, callbacktest.TestSecretStore(store,
-		callbacktest.Known{APIKey: "E3", Credential: "hello", Secret: "s3cret"},
-		callbacktest.Known{APIKey: "E3", Secret: "srv"}))
+		callbacktest.KnownSecret{APIKey: "E3", Credential: "hello", Secret: "s3cret"},
+		callbacktest.KnownSecret{APIKey: "E3", Secret: "srv"}))
 
-	err := callbacktest.TestSecretStore(store, callbacktest.Known{APIKey: "E3", Credential: "hello", Secret: "other s3cret"})
+	err := callbacktest.TestSecretStore(store, callbacktest.KnownSecret{APIKey: "E3", Credential: "hello", Secret: "other s3cret"})
 	require.ErrorContains(t, err, `Secrets("E3", "hello") does not give the known secret`)
 	require.NotContains(t, err.Error(), "s3cret")
 }
@@ -169,7 +169,7 @@ func (f storeFunc) Secrets(_ context.Context, apiKey, credential string) ([]call
 
 func TestSecretStoreFails(t *testing.T) {
 	t.Parallel()
-	known := callbacktest.Known{APIKey: "E3", Credential: "hello", Secret: "s3cret"}
+	known := callbacktest.KnownSecret{APIKey: "E3", Credential: "hello", Secret: "s3cret"}
 	secret := []callback.Secret{callback.NewSecret("s3cret")}
 	for _, test := range []struct {
 		name, want string

@@ -18,9 +18,9 @@ import (
 	"example.com/callback"
 )
 
-// Known is a secret that a store is known to hold: of a credential, or with an
-// empty Credential the server secret of the API key.
-type Known struct {
+// A KnownSecret is a secret that a store must return: the secret of a credential,
+// or, if Credential is empty, the server secret of the API key.
+type KnownSecret struct {
 	APIKey     string
 	Credential string
 	Secret     string
@@ -30,14 +30,14 @@ type Known struct {
 // [callback.SecretStore]: that it gives each of the known secrets and knows
 // nothing of others, whatever the caller of a URL may ask for. It returns an
 // error that joins all failures. The errors hold no secret.
-func TestSecretStore(store callback.SecretStore, known ...Known) error {
+func TestSecretStore(store callback.SecretStore, known ...KnownSecret) error {
 	t := &failures{}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 
-	given := map[Known]bool{} // without Secret
+	given := map[KnownSecret]bool{} // without Secret
 	for _, k := range known {
-		given[Known{APIKey: k.APIKey, Credential: k.Credential}] = true
+		given[KnownSecret{APIKey: k.APIKey, Credential: k.Credential}] = true
 		secrets, err := store.Secrets(ctx, k.APIKey, k.Credential)
 		t.expect(err == nil, "Secrets(%q, %q) fails: %v", k.APIKey, k.Credential, err)
 		t.expect(err != nil || slices.Contains(secrets, callback.NewSecret(k.Secret)),
@@ -48,22 +48,22 @@ func TestSecretStore(store callback.SecretStore, known ...Known) error {
 
 	// Names that nobody has vouched for. An API key is any text; a credential
 	// is a name, or empty.
-	unknown := []Known{{}, {Credential: "hello"}}
+	unknown := []KnownSecret{{}, {Credential: "hello"}}
 	for _, key := range append([]string{"nobody's"}, oddKeys()...) {
-		unknown = append(unknown, Known{APIKey: key}, Known{APIKey: key, Credential: "hello"})
+		unknown = append(unknown, KnownSecret{APIKey: key}, KnownSecret{APIKey: key, Credential: "hello"})
 	}
 	for _, k := range known {
 		unknown = append(unknown,
-			Known{APIKey: k.APIKey, Credential: "no-such-credential"},
-			Known{APIKey: k.APIKey, Credential: strings.Repeat("x", 128)},
-			Known{APIKey: swapCase(k.APIKey), Credential: k.Credential},
-			Known{APIKey: k.APIKey, Credential: swapCase(k.Credential)},
-			Known{APIKey: k.APIKey + "/" + k.Credential},
-			Known{APIKey: k.APIKey + " ", Credential: k.Credential},
-			Known{APIKey: k.APIKey + "\x00", Credential: k.Credential},
-			Known{APIKey: k.APIKey + "/", Credential: k.Credential},
-			Known{APIKey: "%", Credential: k.Credential},
-			Known{APIKey: "*", Credential: k.Credential},
+			KnownSecret{APIKey: k.APIKey, Credential: "no-such-credential"},
+			KnownSecret{APIKey: k.APIKey, Credential: strings.Repeat("x", 128)},
+			KnownSecret{APIKey: swapCase(k.APIKey), Credential: k.Credential},
+			KnownSecret{APIKey: k.APIKey, Credential: swapCase(k.Credential)},
+			KnownSecret{APIKey: k.APIKey + "/" + k.Credential},
+			KnownSecret{APIKey: k.APIKey + " ", Credential: k.Credential},
+			KnownSecret{APIKey: k.APIKey + "\x00", Credential: k.Credential},
+			KnownSecret{APIKey: k.APIKey + "/", Credential: k.Credential},
+			KnownSecret{APIKey: "%", Credential: k.Credential},
+			KnownSecret{APIKey: "*", Credential: k.Credential},
 		)
 	}
 	for _, k := range unknown {
@@ -84,7 +84,7 @@ func TestSecretStore(store callback.SecretStore, known ...Known) error {
 	for range 16 {
 		calls.Go(func() {
 			t.within("concurrent calls", func() {
-				for _, k := range append(slices.Clone(known), Known{APIKey: "nobody's"}) {
+				for _, k := range append(slices.Clone(known), KnownSecret{APIKey: "nobody's"}) {
 					_, err := store.Secrets(ctx, k.APIKey, k.Credential)
 					t.expect(err == nil, "Secrets(%q, %q) fails under concurrent calls: %v", k.APIKey, k.Credential, err)
 				}

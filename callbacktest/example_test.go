@@ -18,9 +18,9 @@ func ExampleRun() {
 	}
 }
 
-func ExampleCheck() {
+func ExampleRunCase() {
 	h := &callback.Handler{Secrets: callback.SecretMap{"E3/hello": "s3cret"}}
-	err := callbacktest.Check(h, []byte(`
+	err := callbacktest.RunCase(h, []byte(`
 A callback that looks up an exchange rate.
 -- request --
 GET /callback/E3/hello/s3cret?currency=EUR
@@ -58,6 +58,6 @@ Content-Type: application/json; charset=utf-8
 
 func ExampleTestSecretStore() {
 	store := callback.SecretMap{"E3/hello": "s3cret"}
-	fmt.Println(callbacktest.TestSecretStore(store, callbacktest.Known{APIKey: "E3", Credential: "hello", Secret: "s3cret"}))
+	fmt.Println(callbacktest.TestSecretStore(store, callbacktest.KnownSecret{APIKey: "E3", Credential: "hello", Secret: "s3cret"}))
 	// Output: <nil>
 }
