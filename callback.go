@@ -33,6 +33,7 @@
 package callback
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -343,11 +344,11 @@ func (h *Handler) serve(x *exchange, r *http.Request) (status int, message strin
 		x.w.Header().Set("Allow", "GET, HEAD, POST")
 		return http.StatusMethodNotAllowed, "method not allowed"
 	}
-	target, ok := parseTarget(escapedPath(r.URL), or(h.Prefix, DefaultPrefix))
+	target, ok := parseTarget(escapedPath(r.URL), cmp.Or(h.Prefix, DefaultPrefix))
 	if !ok {
 		return http.StatusNotFound, "not found"
 	}
-	ctx := deadline.New(r.Context(), or(h.Timeout, DefaultTimeout))
+	ctx := deadline.New(r.Context(), cmp.Or(h.Timeout, DefaultTimeout))
 	defer ctx.Cancel()
 
 	call := &x.call
@@ -362,7 +363,7 @@ func (h *Handler) serve(x *exchange, r *http.Request) (status int, message strin
 	if !ok {
 		return http.StatusForbidden, "forbidden"
 	}
-	if h.inFlight.Add(1) > int64(or(h.MaxInFlight, DefaultMaxInFlight)) {
+	if h.inFlight.Add(1) > int64(cmp.Or(h.MaxInFlight, DefaultMaxInFlight)) {
 		h.inFlight.Add(-1)
 		return http.StatusServiceUnavailable, "overloaded"
 	}
@@ -373,10 +374,10 @@ func (h *Handler) serve(x *exchange, r *http.Request) (status int, message strin
 	x.log = callLog{base: h.logger().Handler(), call: call}
 	x.logger = *slog.New(&x.log) // a copy needs no allocation of its own
 	call.Logger = &x.logger
-	call.HTTPTimeout = or(h.HTTPTimeout, DefaultHTTPTimeout)
+	call.HTTPTimeout = cmp.Or(h.HTTPTimeout, DefaultHTTPTimeout)
 	x.http.doer = h.httpDoer()
-	x.http.maxBody = or(h.MaxHTTPBody, DefaultMaxHTTPBody)
-	x.http.maxCalls = int64(or(h.MaxHTTPCalls, DefaultMaxHTTPCalls))
+	x.http.maxBody = cmp.Or(h.MaxHTTPBody, DefaultMaxHTTPBody)
+	x.http.maxCalls = int64(cmp.Or(h.MaxHTTPCalls, DefaultMaxHTTPCalls))
 	call.HTTP = &x.http
 	call.Members = h.Members
 	if err := h.readData(ctx, x, r); err != nil {
@@ -396,7 +397,7 @@ func (h *Handler) serve(x *exchange, r *http.Request) (status int, message strin
 	if err != nil {
 		return h.explain(ctx, call, err)
 	}
-	if err := x.write(result, format, or(h.MaxResponse, DefaultMaxResponse), call.Logger); err != nil {
+	if err := x.write(result, format, cmp.Or(h.MaxResponse, DefaultMaxResponse), call.Logger); err != nil {
 		return h.explain(ctx, call, err)
 	}
 	return 0, ""
@@ -480,16 +481,7 @@ func (h *Handler) clientIP(r *http.Request) string {
 }
 
 // credentialType is what Spark.getCredentialType() returns.
-func (c *Call) credentialType() string { return or(c.Credential, "server") }
-
-// or returns v, or def if v is the zero value.
-func or[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
+func (c *Call) credentialType() string { return cmp.Or(c.Credential, "server") }
 
 // A Member is one the host adds to the script's Spark object. Only JSON crosses
 // between a script and its host, so that a member works alike in process and

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"reflect"
@@ -18,6 +17,7 @@ import (
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/digest"
+	"example.com/callback/internal/limit"
 )
 
 // A Problem is what [Check] finds in a script.
@@ -152,7 +152,8 @@ func readScript(fsys fs.FS, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, DefaultMaxScriptSize+1))
+	source, _, err := limit.ReadAll(f, DefaultMaxScriptSize)
+	return source, err
 }
 
 // collect notes what a script declares and sets.
@@ -227,7 +228,7 @@ type requiredModule struct {
 // parse compiles the script, which the program cache would keep, and parses it
 // again for its tree, which the compiler changes.
 func (s *checkedScript) parse(source []byte, code string, module bool) {
-	if !isName(code) {
+	if !cloudcode.IsName(code) {
 		s.add(Problem{Message: fmt.Sprintf("nothing can run a script of the name %q: it may have A-Z a-z 0-9 _ - only", code), Fatal: true})
 		return
 	}

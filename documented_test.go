@@ -127,7 +127,7 @@ func TestDocumentedLists(t *testing.T) {
 		require.True(t, slices.IsSorted(names), class)
 		require.Len(t, slices.Compact(names), len(names), class)
 		for _, name := range names {
-			require.True(t, isName(name), name)
+			require.True(t, cloudcode.IsName(name), name)
 			require.False(t, slices.Contains(carriedBy(class), name), "%s carries %s", class, name)
 		}
 	}

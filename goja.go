@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"example.com/callback/internal/gate"
 	"example.com/callback/internal/guard"
 	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/limit"
 )
 
 // Limits of [GojaRunner] that no host needs to change.
@@ -98,7 +100,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if g.Scripts == nil {
 		return nil, errors.New("callback: GojaRunner has no Scripts")
 	}
-	if g.MaxStuck >= 0 && g.stuck.Load() >= int64(or(g.MaxStuck, DefaultMaxStuck)) {
+	if g.MaxStuck >= 0 && g.stuck.Load() >= int64(cmp.Or(g.MaxStuck, DefaultMaxStuck)) {
 		return nil, fmt.Errorf("%w: %d runs are stuck past their deadline", ErrOverloaded, g.stuck.Load())
 	}
 	if err := ctx.Err(); err != nil {
@@ -356,7 +358,7 @@ func (r *run) enter() error {
 		patience, cancel = context.WithTimeout(r.ctx, time.Until(end)/2)
 	}
 	defer cancel()
-	err := r.runner.gate.Enter(patience, or(r.runner.MaxQueue, DefaultMaxQueue))
+	err := r.runner.gate.Enter(patience, cmp.Or(r.runner.MaxQueue, DefaultMaxQueue))
 	r.inside.Store(err == nil)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOverloaded, err)
@@ -437,7 +439,7 @@ func (r *run) explainRejection(rejected rejection) error {
 func (r *run) describe(v goja.Value) string {
 	object, ok := v.(*goja.Object)
 	if !ok {
-		return "Uncaught " + cut(v.String(), maxMessage)
+		return "Uncaught " + limit.Text(v.String(), maxMessage)
 	}
 	text := "Uncaught exception"
 	if r.stopped() {
@@ -462,9 +464,9 @@ func (r *run) describe(v goja.Value) string {
 		r.vm.Try(func() {
 			name, message := object.Get("name"), object.Get("message")
 			if message != nil && !goja.IsUndefined(message) {
-				text = cut(message.String(), maxMessage)
+				text = limit.Text(message.String(), maxMessage)
 				if name != nil && !goja.IsUndefined(name) {
-					text = cut(name.String(), 100) + ": " + text
+					text = limit.Text(name.String(), 100) + ": " + text
 				}
 				return
 			}
@@ -486,19 +488,11 @@ func (e *ScriptError) setStack(frames []goja.StackFrame) {
 			continue // native
 		}
 		if e.Line == 0 {
-			e.Script, e.Line, e.Column = or(at.Filename, e.Script), at.Line, at.Column
+			e.Script, e.Line, e.Column = cmp.Or(at.Filename, e.Script), at.Line, at.Column
 		}
 		if i < maxStackLines {
-			fmt.Fprintf(&text, "at %s (%s:%d:%d)\n", cut(f.FuncName(), maxFuncName), or(at.Filename, "eval"), at.Line, at.Column)
+			fmt.Fprintf(&text, "at %s (%s:%d:%d)\n", limit.Text(f.FuncName(), maxFuncName), cmp.Or(at.Filename, "eval"), at.Line, at.Column)
 		}
 	}
 	e.Stack = strings.TrimSuffix(text.String(), "\n")
-}
-
-// cut shortens s to at most n bytes.
-func cut(s string, n int) string {
-	if len(s) > n {
-		s = strings.ToValidUTF8(s[:n], "") + "…"
-	}
-	return s
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"code.dny.dev/ssrf"
+
+	"example.com/callback/internal/limit"
 )
 
 // An HTTPDoer makes the outbound requests of scripts. An [*http.Client] is one.
@@ -162,7 +164,7 @@ func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
 	if size > maxHTTPHeaderBytes {
 		return nil, errHTTPTooLong
 	}
-	body, ok, err := readAtMost(resp.Body, d.maxBody)
+	body, ok, err := limit.ReadAll(resp.Body, d.maxBody)
 	if err != nil {
 		return nil, err
 	}
@@ -171,12 +173,6 @@ func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
-}
-
-// readAtMost reads to the end of r, or reports that it is longer than limit.
-func readAtMost(r io.Reader, limit int64) (data []byte, ok bool, err error) {
-	data, err = io.ReadAll(io.LimitReader(r, max(limit, limit+1))) // limit+1 may overflow
-	return data, int64(len(data)) <= limit, err
 }
 
 // httpFailure puts an outbound request's failure in words for the log. The

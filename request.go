@@ -2,13 +2,13 @@ package callback
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -17,10 +17,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/htmlindex"
+
+	"example.com/callback/internal/charset"
+	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/headers"
 )
 
 // A Secret is the SHA-256 digest of a secret, so that a store need not keep the
@@ -102,14 +104,14 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 	case ok && len(seg) < 3:
 		call.APIKey = apiKey
 		if len(seg) == 2 {
-			call.PlayerID = validUTF8(seg[1])
+			call.PlayerID = charset.ValidUTF8(seg[1])
 		}
 		return true, nil
 	case len(seg) == 1:
 		return false, nil
 	}
 	credential, secret := seg[0], seg[1]
-	if ok || !isName(credential) {
+	if ok || !cloudcode.IsName(credential) {
 		// Nobody's, and to be told from a wrong secret by nothing: the store
 		// is asked all the same, and the empty secret opens nothing.
 		credential, secret = "-", ""
@@ -120,7 +122,7 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 	}
 	call.APIKey, call.Credential = apiKey, credential
 	if len(seg) == 3 {
-		call.PlayerID = validUTF8(seg[2])
+		call.PlayerID = charset.ValidUTF8(seg[2])
 	}
 	return true, nil
 }
@@ -144,20 +146,6 @@ func (h *Handler) opens(ctx context.Context, apiKey, credential, given string) (
 		match |= subtle.ConstantTimeCompare(sum[:], secrets[i][:])
 	}
 	return match == 1 && given != "", nil
-}
-
-// isName reports whether s may name a credential or a module, and so a file.
-func isName(s string) bool {
-	if s == "" || len(s) > 128 {
-		return false
-	}
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	return true
 }
 
 // A requestError is the caller's fault, in words for the caller.
@@ -189,7 +177,7 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 		params:       x.data.params[:0],
 		values:       x.data.values[:0],
 		buffers:      &h.buffers,
-		max:          or(h.MaxParams, DefaultMaxParams),
+		max:          cmp.Or(h.MaxParams, DefaultMaxParams),
 		bodyReserved: r.Method == http.MethodPost,
 	}
 	if len(h.RequestHeaders) > 0 {
@@ -200,7 +188,7 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 		return err
 	}
 	if r.Method == http.MethodPost {
-		limit := or(h.MaxBody, DefaultMaxBody)
+		limit := cmp.Or(h.MaxBody, DefaultMaxBody)
 		if r.ContentLength > limit {
 			return tooLarge("request body too large")
 		}
@@ -322,7 +310,7 @@ func (d *dataReader) put(name, value string) {
 // addURLEncoded adds the pairs of an application/x-www-form-urlencoded text, as
 // the WHATWG parses it but for broken percent-encoding, which is an error: a
 // value that was not sent must not reach a script.
-func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where string) error {
+func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding, where string) error {
 	if n := min(manyParams, strings.Count(text, "&")+2); len(d.params) == 0 && n > cap(d.params) {
 		d.params, d.values = make([]Param, 0, n), make([]string, 0, n)
 	}
@@ -340,7 +328,7 @@ func (d *dataReader) addURLEncoded(text string, charset encoding.Encoding, where
 		if err != nil {
 			return badRequest("broken percent-encoding in the " + where)
 		}
-		if err := d.add(decodeText(name, charset), decodeText(value, charset)); err != nil {
+		if err := d.add(charset.Decode(name, enc), charset.Decode(value, enc)); err != nil {
 			return err
 		}
 	}
@@ -358,24 +346,24 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) e
 		}
 	}
 	// A Content-Type that cannot be parsed is none.
-	mediaType, params := parseMediaType(header.Get("Content-Type"))
-	charset, err := charsetOf(params)
+	mediaType, params := headers.ParseMediaType(header.Get("Content-Type"))
+	enc, err := charsetOf(params)
 	if err != nil {
 		return err
 	}
 	if mediaType == "multipart/form-data" {
-		return d.addMultipart(body, params["boundary"], charset)
+		return d.addMultipart(body, params["boundary"], enc)
 	}
 	raw, err := d.readAll(body, length)
 	if err != nil {
 		return err
 	}
 	if mediaType == "application/x-www-form-urlencoded" {
-		if err := d.addURLEncoded(raw, charset, "body"); err != nil {
+		if err := d.addURLEncoded(raw, enc, "body"); err != nil {
 			return err
 		}
 	}
-	d.put(bodyParam, decodeText(raw, charset))
+	d.put(bodyParam, charset.Decode(raw, enc))
 	return nil
 }
 
@@ -397,7 +385,7 @@ func (d *dataReader) readAll(r io.Reader, length int64) (string, error) {
 
 // addMultipart adds the parts of a form as they stream in: nothing of them
 // touches the disk.
-func (d *dataReader) addMultipart(body io.Reader, boundary string, charset encoding.Encoding) error {
+func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.Encoding) error {
 	if boundary == "" {
 		return badRequest("multipart body without a boundary")
 	}
@@ -414,9 +402,9 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, charset encod
 		if name == "" {
 			return badRequest("multipart part without a name")
 		}
-		charset := charset // unless the part has one of its own
-		if _, params := parseMediaType(part.Header.Get("Content-Type")); params["charset"] != "" {
-			if charset, err = charsetOf(params); err != nil {
+		partEnc := enc // unless the part has one of its own
+		if _, params := headers.ParseMediaType(part.Header.Get("Content-Type")); params["charset"] != "" {
+			if partEnc, err = charsetOf(params); err != nil {
 				return err
 			}
 		}
@@ -424,7 +412,7 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, charset encod
 		if err != nil {
 			return multipartError(err)
 		}
-		if err := d.add(decodeText(name, charset), decodeText(text, charset)); err != nil {
+		if err := d.add(charset.Decode(name, partEnc), charset.Decode(text, partEnc)); err != nil {
 			return err
 		}
 	}
@@ -439,18 +427,6 @@ func multipartError(err error) error {
 	return badRequest("broken multipart body")
 }
 
-// parseMediaType is mime.ParseMediaType for what senders make of it: parameters
-// from the first broken one on are left out.
-func parseMediaType(text string) (mediaType string, params map[string]string) {
-	for {
-		mediaType, params, err := mime.ParseMediaType(text)
-		if !errors.Is(err, mime.ErrInvalidMediaParameter) {
-			return mediaType, params
-		}
-		text = text[:strings.LastIndexByte(text, ';')]
-	}
-}
-
 // charsetOf returns the charset that a Content-Type's parameters name; nil
 // means UTF-8.
 func charsetOf(params map[string]string) (encoding.Encoding, error) {
@@ -458,42 +434,9 @@ func charsetOf(params map[string]string) (encoding.Encoding, error) {
 	if !ok {
 		return nil, nil
 	}
-	charset, ok := lookupCharset(label)
+	enc, ok := charset.Lookup(label)
 	if !ok {
 		return nil, badRequest("unknown charset")
 	}
-	return charset, nil
-}
-
-// lookupCharset finds a charset by one of the labels of the WHATWG encoding
-// standard. nil means UTF-8. The labels that the standard maps to its
-// "replacement" encoding, which carries no text, count as unknown.
-func lookupCharset(label string) (charset encoding.Encoding, ok bool) {
-	charset, err := htmlindex.Get(label)
-	if err != nil || charset == encoding.Replacement {
-		return nil, false
-	}
-	if name, err := htmlindex.Name(charset); err == nil && name == "utf-8" {
-		return nil, true
-	}
-	return charset, true
-}
-
-// decodeText turns bytes in charset into valid UTF-8; what does not decode
-// becomes U+FFFD.
-func decodeText(s string, charset encoding.Encoding) string {
-	if charset != nil {
-		if decoded, err := charset.NewDecoder().String(s); err == nil {
-			s = decoded
-		}
-	}
-	return validUTF8(s)
-}
-
-// validUTF8 replaces each byte that is not UTF-8 by U+FFFD.
-func validUTF8(s string) string {
-	if utf8.ValidString(s) {
-		return s
-	}
-	return string([]rune(s)) // strings.ToValidUTF8 would replace a run of them by one
+	return enc, nil
 }

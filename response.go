@@ -15,8 +15,10 @@ import (
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/text/encoding"
 
+	"example.com/callback/internal/charset"
 	"example.com/callback/internal/headers"
 	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/limit"
 )
 
 // A Result is what a script has set: its script data and script errors, each in
@@ -88,7 +90,7 @@ func requestedFormat(data []Param) (format, error) {
 	}
 	if hasLabel {
 		var ok bool
-		if f.charset, ok = lookupCharset(f.label); !ok {
+		if f.charset, ok = charset.Lookup(f.label); !ok {
 			return f, fmt.Errorf("unknown characterEncoding")
 		}
 	}
@@ -109,7 +111,7 @@ func requestedFormat(data []Param) (format, error) {
 		delete(params, "charset")
 		f.mediaType = mime.FormatMediaType(mediaType, params)
 	default:
-		if f.charset, ok = lookupCharset(label); !ok {
+		if f.charset, ok = charset.Lookup(label); !ok {
 			return f, fmt.Errorf("contentType has an unknown charset")
 		}
 	}
@@ -203,16 +205,16 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 	if !bodyless {
 		w.setHeader(0, "Content-Type", f.contentType(byDefault))
 	}
-	charset := f.charset
+	enc := f.charset
 	if headers != nil {
-		s := scriptHeaders{header: header, charset: charset, log: log}
+		s := scriptHeaders{header: header, charset: enc, log: log}
 		s.set(headers)
-		charset = s.charset
+		enc = s.charset
 	}
 	if bodyless {
 		body = nil
-	} else if charset != nil {
-		body = encodeText(body, charset)
+	} else if enc != nil {
+		body = charset.Encode(body, enc)
 	}
 	w.send(status, body)
 	return nil
@@ -309,33 +311,6 @@ func rawBody(value json.RawMessage) []byte {
 	return []byte(text)
 }
 
-// encodeText encodes UTF-8 in charset; a character it lacks becomes "?".
-func encodeText(text []byte, charset encoding.Encoding) []byte {
-	if encoded, err := charset.NewEncoder().Bytes(text); err == nil {
-		return encoded
-	}
-	// Find the runes that are missing first and encode the whole in one go: an
-	// encoder that switches between character sets has a state.
-	has := map[rune]bool{}
-	known := strings.Map(func(r rune) rune {
-		ok, seen := has[r]
-		if !seen {
-			_, err := charset.NewEncoder().String(string(r))
-			ok = err == nil
-			has[r] = ok
-		}
-		if !ok {
-			return '?'
-		}
-		return r
-	}, string(text))
-	encoded, err := charset.NewEncoder().String(known)
-	if err != nil {
-		return []byte(known) // not reached: every rune has been tried
-	}
-	return []byte(encoded)
-}
-
 // scriptHeaders puts RESPONSE_HEADERS into an answer's headers. What cannot be
 // is a fault of the script: it is dropped and logged, and the answer stands.
 type scriptHeaders struct {
@@ -356,7 +331,7 @@ func (s *scriptHeaders) set(value json.RawMessage) {
 
 func (s *scriptHeaders) drop(name, why string) {
 	if s.dropped++; s.dropped <= maxResponseHeaders {
-		s.log.Warn("callback: response header dropped", "header", cut(name, 100), "reason", why)
+		s.log.Warn("callback: response header dropped", "header", limit.Text(name, 100), "reason", why)
 	}
 }
 
@@ -424,16 +399,16 @@ func (s *scriptHeaders) setContentType(text string) bool {
 		s.drop("Content-Type", "set twice")
 		return false
 	}
-	var charset encoding.Encoding
-	if _, params := parseMediaType(text); params != nil {
+	var enc encoding.Encoding
+	if _, params := headers.ParseMediaType(text); params != nil {
 		if label, ok := params["charset"]; ok {
-			if charset, ok = lookupCharset(label); !ok {
+			if enc, ok = charset.Lookup(label); !ok {
 				s.drop("Content-Type", "unknown charset")
 				return false
 			}
 		}
 	}
-	s.charset, s.typed = charset, true
+	s.charset, s.typed = enc, true
 	return true
 }
 

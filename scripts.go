@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"sync/atomic"
@@ -8,7 +9,9 @@ import (
 
 	"github.com/dop251/goja"
 
+	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
+	"example.com/callback/internal/limit"
 )
 
 // nameOf is the file name of the call's main script, as far as it is known
@@ -22,7 +25,7 @@ func (g *GojaRunner) nameOf(call *Call) string {
 
 // mainProgram loads the script of the run's credential.
 func (g *GojaRunner) mainProgram(r *run) (*program, error) {
-	if r.call.Credential != "" && !isName(r.call.Credential) {
+	if r.call.Credential != "" && !cloudcode.IsName(r.call.Credential) {
 		return nil, ErrNoScript
 	}
 	names := []string{g.nameOf(r.call)}
@@ -161,13 +164,13 @@ func (g *GojaRunner) read(name string, module bool) (*version, error) {
 		return nil, err
 	}
 	v := &version{modTime: info.ModTime(), size: info.Size()}
-	limit := or(g.MaxScriptSize, DefaultMaxScriptSize)
-	source, ok, err := readAtMost(file, limit)
+	maxSize := cmp.Or(g.MaxScriptSize, DefaultMaxScriptSize)
+	source, ok, err := limit.ReadAll(file, maxSize)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		v.err = brokenScript(name, compiler.TooLong(limit))
+		v.err = brokenScript(name, compiler.TooLong(maxSize))
 		return v, nil
 	}
 	v.program, v.err = compile(name, string(source), module)

@@ -20,6 +20,7 @@ import (
 	"example.com/callback/internal/digest"
 	"example.com/callback/internal/guard"
 	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/limit"
 )
 
 // orderedFields are named JSON values in the order first set.
@@ -317,8 +318,8 @@ func (r *run) replaceJSON(name string, f func(goja.FunctionCall) goja.Value) {
 // inside the outermost, each module runs once, so that cycles end.
 func (r *run) require(call goja.FunctionCall, function string) goja.Value {
 	code := r.text(call, 0, function, "shortCode")
-	if !isName(code) {
-		r.throw("%s: no module %q", function, cut(code, 100))
+	if !cloudcode.IsName(code) {
+		r.throw("%s: no module %q", function, limit.Text(code, 100))
 	}
 	if slices.Contains(r.chain, code) || function == "requireOnce" && r.required[code] {
 		return goja.Undefined()
@@ -785,7 +786,7 @@ func (r *run) logger(level slog.Level) func(goja.FunctionCall) goja.Value {
 		if level < r.logLevel || !r.log.Enabled(r.ctx, level) {
 			return goja.Undefined()
 		}
-		r.logLine(level, cut(r.logText(call.Argument(0)), maxLogBytes))
+		r.logLine(level, limit.Text(r.logText(call.Argument(0)), maxLogBytes))
 		return goja.Undefined()
 	}
 }

@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -16,9 +17,11 @@ import (
 	"github.com/dop251/goja"
 	"golang.org/x/net/http/httpguts"
 
+	"example.com/callback/internal/charset"
 	"example.com/callback/internal/ecma"
 	"example.com/callback/internal/headers"
 	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/limit"
 	"example.com/callback/internal/xmltree"
 )
 
@@ -43,7 +46,7 @@ func (r *run) getHTTP(call goja.FunctionCall) goja.Value {
 	h := &sparkHTTP{
 		run:     r,
 		url:     r.text(call, 0, "Spark.getHttp", "url"),
-		timeout: or(r.call.HTTPTimeout, DefaultHTTPTimeout),
+		timeout: cmp.Or(r.call.HTTPTimeout, DefaultHTTPTimeout),
 		header:  http.Header{},
 	}
 	if v := call.Argument(1); !ecma.IsNothing(v) {
@@ -106,7 +109,7 @@ func (h *sparkHTTP) setHeaders(call goja.FunctionCall) goja.Value {
 	const member = "SparkHttp.setHeaders"
 	h.eachPair(call.Argument(0), member, "headers", func(name, value string, repeat bool) {
 		if !httpguts.ValidHeaderFieldName(name) {
-			h.throwArg(member, "headers", fmt.Sprintf("has %q, which is not a header name", cut(name, 100)))
+			h.throwArg(member, "headers", fmt.Sprintf("has %q, which is not a header name", limit.Text(name, 100)))
 		}
 		if !httpguts.ValidHeaderFieldValue(value) {
 			h.throwArg(member, "headers", fmt.Sprintf("has a value for %s that no header can have", name))
@@ -142,7 +145,7 @@ func (h *sparkHTTP) eachPair(v goja.Value, member, arg string, f func(name, valu
 		for i, value := range values {
 			text, ok := scalarText(value)
 			if !ok && !ecma.IsNothing(value) {
-				h.throwArg(member, arg, fmt.Sprintf("has a value for %q that is not a string, number or boolean", cut(name, 100)))
+				h.throwArg(member, arg, fmt.Sprintf("has a value for %q that is not a string, number or boolean", limit.Text(name, 100)))
 			}
 			f(name, text, i > 0)
 		}
@@ -213,7 +216,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 		if u, err := url.Parse(h.url); err == nil {
 			host = u.Host // and no more: the rest of a URL may hold a secret
 		}
-		h.logLine(slog.LevelWarn, "callback: outbound request failed", "host", cut(host, 100), "reason", httpFailure(err))
+		h.logLine(slog.LevelWarn, "callback: outbound request failed", "host", limit.Text(host, 100), "reason", httpFailure(err))
 		return goja.Null()
 	}
 	resp := &httpResponse{run: h.run, status: status, header: header, body: answer}
@@ -296,15 +299,15 @@ func (p *httpResponse) member(name string) goja.Value {
 
 // text is the body, decoded with the charset it came with.
 func (p *httpResponse) text() string {
-	_, params := parseMediaType(p.header.Get("Content-Type"))
-	charset, _ := lookupCharset(or(params["charset"], "utf-8")) // unknown: UTF-8
-	return decodeText(string(p.body), charset)
+	_, params := headers.ParseMediaType(p.header.Get("Content-Type"))
+	enc, _ := charset.Lookup(cmp.Or(params["charset"], "utf-8")) // unknown: UTF-8
+	return charset.Decode(string(p.body), enc)
 }
 
 func (p *httpResponse) headers() goja.Value {
 	object := p.vm.NewObject()
 	for _, name := range slices.Sorted(maps.Keys(p.header)) {
-		p.define(object, http.CanonicalHeaderKey(name), p.vm.ToValue(validUTF8(strings.Join(p.header[name], ", "))))
+		p.define(object, http.CanonicalHeaderKey(name), p.vm.ToValue(charset.ValidUTF8(strings.Join(p.header[name], ", "))))
 	}
 	return object
 }
@@ -325,10 +328,10 @@ var xmlEncoding = regexp.MustCompile(`^<\?xml[^>]{0,100}\bencoding\s*=\s*["']([A
 // xmlText is the body, decoded with the charset that the answer or, if it has
 // none, the XML itself declares.
 func (p *httpResponse) xmlText() string {
-	if _, params := parseMediaType(p.header.Get("Content-Type")); params["charset"] == "" {
+	if _, params := headers.ParseMediaType(p.header.Get("Content-Type")); params["charset"] == "" {
 		if label := xmlEncoding.FindSubmatch(p.body); label != nil {
-			if charset, ok := lookupCharset(string(label[1])); ok {
-				return decodeText(string(p.body), charset)
+			if enc, ok := charset.Lookup(string(label[1])); ok {
+				return charset.Decode(string(p.body), enc)
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func childMain() int {
 	runtime.GOMAXPROCS(childProcs)
 	debug.SetGCPercent(childGCPercent)
 	debug.SetMemoryLimit(s.maxMemory / 4 * 3)
-	if err := limit(s.maxMemory); err != nil {
+	if err := limitMemory(s.maxMemory); err != nil {
 		fmt.Fprintln(os.Stderr, "fatal error: cannot set limits:", err)
 		return 1
 	}

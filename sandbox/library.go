@@ -2,13 +2,13 @@ package sandbox
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
 	"sync"
 
 	"example.com/callback"
+	"example.com/callback/internal/limit"
 )
 
 // A library is the parent's side of the scripts. Children have no access to
@@ -145,7 +145,7 @@ func (l *library) refresh(f *file, name string) error {
 	if f.now != nil && f.now.stamp.equal(stampOf(info)) {
 		return nil
 	}
-	text, err := io.ReadAll(io.LimitReader(opened, l.maxSize+1))
+	text, _, err := limit.ReadAll(opened, l.maxSize)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"code.dny.dev/ssrf"
 
 	"example.com/callback"
+	"example.com/callback/internal/limit"
 )
 
 // A setup tells a child, once, what it works under.
@@ -237,8 +238,6 @@ const (
 	maxErrorStack = 64 << 10
 )
 
-func cut(s string, n int) string { return s[:min(len(s), n)] }
-
 // decodeError makes an error again.
 func decodeError(d *decoder) error { return decodeErrorAt(d, 0) }
 
@@ -247,17 +246,17 @@ func decodeErrorAt(d *decoder, depth int) error {
 	case noError:
 		return nil
 	case textError:
-		return errors.New(cut(d.string(), maxErrorText))
+		return errors.New(limit.Text(d.string(), maxErrorText))
 	case scriptError:
 		if depth > 0 {
 			break
 		}
 		return &callback.ScriptError{
-			Script:  cut(d.string(), maxErrorText),
+			Script:  limit.Text(d.string(), maxErrorText),
 			Line:    int(d.int()),
 			Column:  int(d.int()),
-			Message: cut(d.string(), maxErrorText),
-			Stack:   cut(d.string(), maxErrorStack),
+			Message: limit.Text(d.string(), maxErrorText),
+			Stack:   limit.Text(d.string(), maxErrorStack),
 			Err:     decodeErrorAt(d, depth+1),
 		}
 	case noScriptError:
@@ -273,7 +272,7 @@ func decodeErrorAt(d *decoder, depth int) error {
 	case noHostError:
 		return &net.DNSError{}
 	case netError:
-		return &net.OpError{Op: cut(d.string(), maxErrorText), Err: errors.New(cut(d.string(), maxErrorText))}
+		return &net.OpError{Op: limit.Text(d.string(), maxErrorText), Err: errors.New(limit.Text(d.string(), maxErrorText))}
 	case addressError:
 		return ssrf.ErrProhibitedIP
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,8 +49,8 @@ func (r *Runner) begin() error {
 
 func (r *Runner) setup() setup {
 	s := setup{
-		maxMemory:     or(r.MaxMemory, DefaultMaxMemory),
-		maxScriptSize: or(r.MaxScriptSize, callback.DefaultMaxScriptSize),
+		maxMemory:     cmp.Or(r.MaxMemory, DefaultMaxMemory),
+		maxScriptSize: cmp.Or(r.MaxScriptSize, callback.DefaultMaxScriptSize),
 		zone:          time.Local.String(),
 	}
 	_, offset := time.Now().Zone()
@@ -190,7 +191,7 @@ func (r *Runner) acquire(ctx context.Context) (*child, error) {
 		r.mu.Unlock()
 		return c, nil
 	}
-	if queue := or(r.MaxQueue, DefaultMaxQueue); len(r.waiting) >= queue {
+	if queue := cmp.Or(r.MaxQueue, DefaultMaxQueue); len(r.waiting) >= queue {
 		r.mu.Unlock()
 		return nil, fmt.Errorf("%w: %d calls wait for a child process", callback.ErrOverloaded, queue)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/callback/internal/deadline"
+	"example.com/callback/internal/limit"
 )
 
 // childName is argv[0] of a child process: how it knows that it is one.
@@ -164,7 +165,7 @@ func (c *child) end() (lastWords string) {
 		case strings.HasPrefix(line, "panic: "):
 			lastWords += "; panic" // its value may be anything
 		case strings.HasPrefix(line, "fatal error: "), strings.HasPrefix(line, "runtime: "):
-			lastWords += "; " + cut(strings.TrimSpace(line), 500)
+			lastWords += "; " + limit.Text(strings.TrimSpace(line), 500)
 		}
 	}
 	c.in.Close()

@@ -44,6 +44,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -157,7 +158,7 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 			r.retire(c, "none")
 		case end == died:
 			r.retire(c, main)
-		case end == spent || c.calls >= or(r.MaxCalls, DefaultMaxCalls):
+		case end == spent || c.calls >= cmp.Or(r.MaxCalls, DefaultMaxCalls):
 			r.retire(c, "")
 		default:
 			r.release(c)
@@ -193,16 +194,7 @@ func (r *Runner) Start(ctx context.Context) error {
 // twice.
 func (r *Runner) Close() error { return r.Shutdown(context.Background()) }
 
-// or returns v, or def if v is the zero value.
-func or[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
-func (r *Runner) processes() int { return or(r.Processes, 4*runtime.GOMAXPROCS(0)) }
+func (r *Runner) processes() int { return cmp.Or(r.Processes, 4*runtime.GOMAXPROCS(0)) }
 
 func (r *Runner) logger() *slog.Logger {
 	if r.Logger != nil {

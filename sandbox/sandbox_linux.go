@@ -32,9 +32,9 @@ func killProcess(p *os.Process) {
 // nobody reads them while the child lives.
 func quietStderr() { _ = syscall.SetNonblock(2, true) }
 
-// limit holds the child to its limits, from now on. No file and no socket can
+// limitMemory holds the child to its limits, from now on. No file and no socket can
 // be opened any more: the limit on their number is below that of those open.
-func limit(maxMemory int64) error {
+func limitMemory(maxMemory int64) error {
 	if err := closeInherited(); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/headers"
+	"example.com/callback/internal/limit"
 )
 
 // killGrace is what a child gets after the end of a call's time: to interrupt
@@ -284,18 +285,18 @@ func (s *session) log(d *decoder) error {
 	}
 	attrs := make([]slog.Attr, n)
 	for i := range attrs {
-		attrs[i].Key = cut(d.string(), 100)
+		attrs[i].Key = limit.Text(d.string(), 100)
 		if d.bool() {
 			attrs[i].Value = slog.Int64Value(d.int())
 		} else {
-			attrs[i].Value = slog.StringValue(cut(d.string(), maxLogText))
+			attrs[i].Value = slog.StringValue(limit.Text(d.string(), maxLogText))
 		}
 	}
 	if err := d.done(); err != nil {
 		return err
 	}
 	if s.mayLog() {
-		s.call.Logger.LogAttrs(s.ctx, logLevels[level], cut(message, maxLogText), attrs...)
+		s.call.Logger.LogAttrs(s.ctx, logLevels[level], limit.Text(message, maxLogText), attrs...)
 	}
 	return nil
 }
@@ -475,8 +476,8 @@ func (s *session) exchange(req *http.Request) (answer httpAnswer) {
 		return httpAnswer{err: discreet(err)}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxFrame))
-	if err == nil && len(body) == maxFrame {
+	body, ok, err := limit.ReadAll(resp.Body, maxFrame-1)
+	if err == nil && !ok {
 		err = errTooLarge
 	}
 	if err != nil {

@@ -1,7 +1,12 @@
-// Package headers knows the headers that are not a script's to set.
+// Package headers has what the library knows of HTTP headers.
 package headers
 
-import "net/http"
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+)
 
 // IsFraming reports whether a header belongs to the connection and not to the
 // message.
@@ -24,4 +29,17 @@ func IsClients(name string) bool {
 		return true
 	}
 	return IsFraming(name)
+}
+
+// ParseMediaType is [mime.ParseMediaType] for what senders make of a
+// Content-Type: it drops parameters from the first broken one on. Of a text
+// that is no media type it returns nothing.
+func ParseMediaType(text string) (mediaType string, params map[string]string) {
+	for {
+		mediaType, params, err := mime.ParseMediaType(text)
+		if !errors.Is(err, mime.ErrInvalidMediaParameter) {
+			return mediaType, params
+		}
+		text = text[:strings.LastIndexByte(text, ';')]
+	}
 }

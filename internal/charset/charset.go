@@ -1,0 +1,71 @@
+// Package charset translates between UTF-8 and the encodings of the WHATWG
+// encoding standard. A nil [encoding.Encoding] means UTF-8.
+package charset
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/htmlindex"
+)
+
+// Lookup finds an encoding by one of its labels. Labels of the standard's
+// "replacement" encoding, which carries no text, are unknown.
+func Lookup(label string) (charset encoding.Encoding, ok bool) {
+	charset, err := htmlindex.Get(label)
+	if err != nil || charset == encoding.Replacement {
+		return nil, false
+	}
+	if name, err := htmlindex.Name(charset); err == nil && name == "utf-8" {
+		return nil, true
+	}
+	return charset, true
+}
+
+// Decode turns bytes in charset into valid UTF-8; what does not decode becomes
+// U+FFFD.
+func Decode(s string, charset encoding.Encoding) string {
+	if charset != nil {
+		if decoded, err := charset.NewDecoder().String(s); err == nil {
+			s = decoded
+		}
+	}
+	return ValidUTF8(s)
+}
+
+// ValidUTF8 replaces each byte that is not UTF-8 by U+FFFD.
+func ValidUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s)) // strings.ToValidUTF8 replaces a run of them by one
+}
+
+// Encode encodes UTF-8 in charset, which is not nil; a character that charset
+// lacks becomes "?".
+func Encode(text []byte, charset encoding.Encoding) []byte {
+	if encoded, err := charset.NewEncoder().Bytes(text); err == nil {
+		return encoded
+	}
+	// Replace the missing runes first, then encode the whole text at once:
+	// some encoders keep state between characters.
+	has := map[rune]bool{}
+	known := strings.Map(func(r rune) rune {
+		ok, seen := has[r]
+		if !seen {
+			_, err := charset.NewEncoder().String(string(r))
+			ok = err == nil
+			has[r] = ok
+		}
+		if !ok {
+			return '?'
+		}
+		return r
+	}, string(text))
+	encoded, err := charset.NewEncoder().String(known)
+	if err != nil {
+		return []byte(known) // not reached: every rune has been tried
+	}
+	return []byte(encoded)
+}
