@@ -1,0 +1,84 @@
+package ecma
+
+import (
+	"reflect"
+
+	"github.com/dop251/goja"
+)
+
+var (
+	bufferType   = reflect.TypeFor[goja.ArrayBuffer]()
+	bytesType    = reflect.TypeFor[[]byte]()
+	ordinaryType = reflect.TypeFor[map[string]any]() // what a DataView exports as, too
+)
+
+// IsBuffer reports whether v is an ArrayBuffer.
+func IsBuffer(v goja.Value) bool {
+	object, ok := v.(*goja.Object)
+	return ok && object.ExportType() == bufferType
+}
+
+// TypedArray is the type of a typed array's elements, or nil if v is none.
+func TypedArray(v goja.Value) reflect.Type {
+	object, ok := v.(*goja.Object)
+	if !ok {
+		return nil
+	}
+	t := object.ExportType()
+	if t == nil || t.Kind() != reflect.Slice {
+		return nil
+	}
+	switch t.Elem().Kind() {
+	case reflect.Uint8, reflect.Int8, reflect.Uint16, reflect.Int16, reflect.Uint32, reflect.Int32,
+		reflect.Uint64, reflect.Int64, reflect.Float32, reflect.Float64:
+		return t.Elem()
+	}
+	return nil
+}
+
+// IsDataView reports whether v is a DataView.
+func IsDataView(v goja.Value) bool {
+	object, ok := v.(*goja.Object)
+	if !ok || object.ExportType() != ordinaryType {
+		return false
+	}
+	// The engine tells by ArrayBuffer.isView alone. A new runtime's is one that
+	// no script has replaced, and reads no property of its argument.
+	buffers := goja.New().Get("ArrayBuffer").(*goja.Object)
+	isView, _ := goja.AssertFunction(buffers.Get("isView"))
+	view, err := isView(buffers, v)
+	return err == nil && view.ToBoolean()
+}
+
+// Bytes returns the bytes that an ArrayBuffer, a typed array or a DataView
+// shows. They are the script's own: they change when it writes to them, and
+// whoever keeps them copies them. Nothing of the script runs. There is no other
+// value whose ok is true; a proxy of a buffer is no buffer.
+//
+// It relies on that nothing in the engine detaches or resizes a buffer.
+func Bytes(vm *goja.Runtime, v goja.Value) (b []byte, ok bool) {
+	if IsBuffer(v) {
+		return v.Export().(goja.ArrayBuffer).Bytes(), true
+	}
+	if TypedArray(v) == nil && !IsDataView(v) {
+		return nil, false
+	}
+	if err := vm.ExportTo(v, &b); err != nil {
+		return nil, false
+	}
+	return b, true
+}
+
+// NewUint8Array makes a Uint8Array of b, which becomes the script's. It throws
+// a TypeError if the script has replaced Uint8Array by something else.
+func NewUint8Array(vm *goja.Runtime, b []byte) *goja.Object {
+	constructor := OrUndefined(vm.GlobalObject().Get("Uint8Array"))
+	array, err := vm.New(constructor, vm.ToValue(vm.NewArrayBuffer(b)))
+	if err != nil {
+		panic(err) // the engine's own, for the engine
+	}
+	if array.ExportType() != bytesType {
+		panic(vm.NewTypeError("Uint8Array has been replaced"))
+	}
+	return array
+}
