@@ -112,7 +112,7 @@ type checker struct {
 // read reads and compiles the scripts.
 func (c *checker) read(fsys fs.FS) error {
 	found := false
-	for _, dir := range []string{"callbacks", "modules", "system"} {
+	for _, dir := range []string{cloudcode.Callbacks, cloudcode.Modules, cloudcode.System} {
 		entries, err := fs.ReadDir(fsys, dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -123,7 +123,7 @@ func (c *checker) read(fsys fs.FS) error {
 		found = true
 		for _, entry := range entries {
 			name := path.Join(dir, entry.Name())
-			if entry.IsDir() || path.Ext(name) != ".js" || dir == "system" && entry.Name() != "GS_CALLBACK_URL.js" {
+			if entry.IsDir() || path.Ext(name) != ".js" || dir == cloudcode.System && name != cloudcode.ServerScript {
 				continue
 			}
 			source, err := readScript(fsys, name)
@@ -132,9 +132,9 @@ func (c *checker) read(fsys fs.FS) error {
 			}
 			code := strings.TrimSuffix(entry.Name(), ".js")
 			s := &checkedScript{checker: c, name: name, hidden: map[string]int{}}
-			s.parse(source, code, dir == "modules")
+			s.parse(source, code, dir == cloudcode.Modules)
 			c.scripts = append(c.scripts, s)
-			if dir == "modules" {
+			if dir == cloudcode.Modules {
 				c.modules[code] = s
 			}
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/dop251/goja"
 
+	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/deadline"
 	"example.com/callback/internal/gate"
@@ -249,8 +250,8 @@ func (r *run) stop(yield func(struct{}) bool) {
 // giveUp releases the caller, unless it has been.
 func (r *run) giveUp(yield func(struct{}) bool) {
 	stuck := &ScriptError{
-		Script:  r.runner.nameOf(r.call),
-		Message: "still running past its deadline, in a native call or the compiler",
+		Script:  cloudcode.MainScripts(r.call.Credential)[0],
+		Message: cloudcode.Overran,
 		Err:     r.ctx.Err(),
 	}
 	if r.settle(outcome{nil, stuck}) {

@@ -1,33 +1,22 @@
 package callback
 
 import (
-	"encoding/json"
-	"fmt"
 	"log/slog"
+
+	"example.com/callback/internal/host"
 )
 
-// callHost calls a function of the host's and returns its result as JSON. A
-// panic of the host's is an error without the panic's value.
-func callHost(r *run, name string, f HostFunc, args Args) (result []byte, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.logLine(slog.LevelError, "callback: panic in a host function", "function", name, "type", fmt.Sprintf("%T", v), "stack", stack())
-			result, err = nil, fmt.Errorf("%s failed", name)
-		}
-	}()
+// callHost calls a function of the host and returns its result as JSON.
+func (r *run) callHost(name string, f HostFunc, args Args) ([]byte, error) {
 	if f == nil {
-		return nil, fmt.Errorf("%s is not supplied by the host", name)
+		return nil, host.NotSupplied(name)
 	}
-	value, err := f(r.ctx, r.call, args)
-	if err != nil {
-		return nil, err
-	}
-	result, err = json.Marshal(value)
-	if err != nil {
-		r.logLine(slog.LevelError, "callback: host function returned no JSON", "function", name, "error", err)
-		return nil, fmt.Errorf("%s failed", name)
-	}
-	return result, nil
+	return host.Call(name, func() (any, error) { return f(r.ctx, r.call, args) }, r.logError)
+}
+
+// logError logs what is wrong with the host's code.
+func (r *run) logError(message string, attrs ...any) {
+	r.logLine(slog.LevelError, message, attrs...)
 }
 
 // memberProgram returns the compiled script of a host's member. There are as

@@ -16,6 +16,7 @@ import (
 
 	"code.dny.dev/ssrf"
 
+	"example.com/callback/internal/host"
 	"example.com/callback/internal/limit"
 )
 
@@ -123,12 +124,9 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 }
 
 var (
-	errRedirects   = errors.New("callback: too many redirects")
-	errHTTPCalls   = errors.New("callback: too many outbound requests in one run")
-	errHTTPTooLong = errors.New("callback: answer too large")
-	errHTTPPanic   = errors.New("callback: the HTTPDoer panicked")
-	errNoHTTP      = errors.New("callback: the call has no HTTPDoer")
-	errHTTPURL     = errors.New("callback: not an http or https URL")
+	errRedirects = errors.New("callback: too many redirects")
+	errHTTPCalls = errors.New("callback: too many outbound requests in one run")
+	errNoHTTP    = errors.New("callback: the call has no HTTPDoer")
 )
 
 // limitedDoer holds a run's outbound requests to the limits, whoever makes
@@ -162,14 +160,14 @@ func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
 		}
 	}
 	if size > maxHTTPHeaderBytes {
-		return nil, errHTTPTooLong
+		return nil, host.ErrTooLarge
 	}
 	body, ok, err := limit.ReadAll(resp.Body, d.maxBody)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		return nil, errHTTPTooLong
+		return nil, host.ErrTooLarge
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
@@ -181,7 +179,7 @@ func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
 func httpFailure(err error) string {
 	var op *net.OpError
 	var dns *net.DNSError
-	for _, known := range []error{errRedirects, errHTTPCalls, errHTTPTooLong, errHTTPPanic, errNoHTTP, errHTTPURL} {
+	for _, known := range []error{errRedirects, errHTTPCalls, host.ErrTooLarge, host.ErrPanic, errNoHTTP, host.ErrURL} {
 		if errors.Is(err, known) || err.Error() == known.Error() { // the latter from a sandbox's child
 			return strings.TrimPrefix(known.Error(), "callback: ")
 		}

@@ -14,25 +14,12 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// nameOf is the file name of the call's main script, as far as it is known
-// without looking.
-func (g *GojaRunner) nameOf(call *Call) string {
-	if call.Credential == "" {
-		return "system/GS_CALLBACK_URL.js"
-	}
-	return "callbacks/" + call.Credential + ".js"
-}
-
 // mainProgram loads the script of the run's credential.
 func (g *GojaRunner) mainProgram(r *run) (*program, error) {
 	if r.call.Credential != "" && !cloudcode.IsName(r.call.Credential) {
 		return nil, ErrNoScript
 	}
-	names := []string{g.nameOf(r.call)}
-	if r.call.Credential == "" {
-		names = append(names, "callbacks/server.js")
-	}
-	for _, name := range names {
+	for _, name := range cloudcode.MainScripts(r.call.Credential) {
 		r.name = name
 		program, err := g.load(r, name, false)
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -125,8 +112,7 @@ func (g *GojaRunner) load(r *run, name string, module bool) (*program, error) {
 	if v.err != nil && old != nil && old.program != nil {
 		var broken *ScriptError
 		errors.As(v.err, &broken)
-		r.log.Error("callback: changed script does not compile, the one before it stays",
-			"script", broken.Script, "line", broken.Line, "column", broken.Column, "error", broken.Message)
+		cloudcode.LogBrokenEdit(r.ctx, r.log, broken.Script, broken.Line, broken.Column, broken.Message)
 		v.program, v.err = old.program, nil
 	}
 	s.version.Store(v)

@@ -324,7 +324,7 @@ func (r *run) require(call goja.FunctionCall, function string) goja.Value {
 	if slices.Contains(r.chain, code) || function == "requireOnce" && r.required[code] {
 		return goja.Undefined()
 	}
-	program, err := r.runner.load(r, "modules/"+code+".js", true)
+	program, err := r.runner.load(r, cloudcode.Module(code), true)
 	var script *ScriptError
 	switch {
 	case r.stopped():
@@ -685,7 +685,7 @@ func (r *run) hostFunction(name string, f HostFunc) goja.Value {
 		}
 		var result []byte
 		var err error
-		r.outside(func() { result, err = callHost(r, name, f, args) })
+		r.outside(func() { result, err = r.callHost(name, f, args) })
 		if err != nil {
 			r.throw("%s", err.Error())
 		}

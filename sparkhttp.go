@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 	"example.com/callback/internal/charset"
 	"example.com/callback/internal/ecma"
 	"example.com/callback/internal/headers"
+	"example.com/callback/internal/host"
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/limit"
 	"example.com/callback/internal/xmltree"
@@ -206,56 +208,42 @@ func (h *sparkHTTP) xml(v goja.Value, member string) string {
 // send sends the request. Without an answer it returns null, and the log says
 // why.
 func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
-	var status int
-	var header http.Header
-	var answer []byte
+	var answer host.Response
 	var err error
-	h.outside(func() { status, header, answer, err = h.exchange(verb, body, contentType) })
+	h.outside(func() { answer, err = h.exchange(verb, body, contentType) })
 	if err != nil {
-		host := ""
+		to := ""
 		if u, err := url.Parse(h.url); err == nil {
-			host = u.Host // and no more: the rest of a URL may hold a secret
+			to = u.Host // and no more: the rest of a URL may hold a secret
 		}
-		h.logLine(slog.LevelWarn, "callback: outbound request failed", "host", limit.Text(host, 100), "reason", httpFailure(err))
+		h.logLine(slog.LevelWarn, "callback: outbound request failed", "host", limit.Text(to, 100), "reason", httpFailure(err))
 		return goja.Null()
 	}
-	resp := &httpResponse{run: h.run, status: status, header: header, body: answer}
-	return h.object(&responseClass, resp)
+	return h.object(&responseClass, &httpResponse{run: h.run, Response: answer})
 }
 
 // exchange sends the request and reads the answer. It touches nothing of the
-// runtime. A panic of a host's HTTPDoer is an error.
-func (h *sparkHTTP) exchange(verb, body, contentType string) (status int, header http.Header, answer []byte, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			h.logLine(slog.LevelError, "callback: panic in the HTTPDoer", "type", fmt.Sprintf("%T", v), "stack", stack())
-			err = errHTTPPanic
-		}
-	}()
+// runtime.
+func (h *sparkHTTP) exchange(verb, body, contentType string) (host.Response, error) {
 	if h.call.HTTP == nil {
-		return 0, nil, nil, errNoHTTP
+		return host.Response{}, errNoHTTP
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, h.timeout)
 	defer cancel()
+	header := h.header.Clone()
 	var reader io.Reader
 	if contentType != "" {
 		reader = strings.NewReader(body)
+		if header.Get("Content-Type") == "" {
+			header.Set("Content-Type", contentType)
+		}
 	}
-	req, err := http.NewRequestWithContext(ctx, verb, h.url, reader)
-	if err != nil || req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" {
-		return 0, nil, nil, errHTTPURL
-	}
-	req.Header = h.header.Clone()
-	if contentType != "" && req.Header.Get("Content-Type") == "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	resp, err := h.call.HTTP.Do(req)
+	req, err := host.NewRequest(ctx, verb, h.url, header, reader)
 	if err != nil {
-		return 0, nil, nil, err
+		return host.Response{}, err
 	}
-	defer resp.Body.Close()
-	answer, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, resp.Header, answer, err
+	// How much of the answer is read is for the Call's HTTPDoer to bound.
+	return host.Send(h.call.HTTP.Do, req, math.MaxInt64, h.logError)
 }
 
 var responseClass = class{"SparkHttpResponse", []string{
@@ -265,16 +253,14 @@ var responseClass = class{"SparkHttpResponse", []string{
 // An httpResponse is a SparkHttpResponse.
 type httpResponse struct {
 	*run
-	status int
-	header http.Header
-	body   []byte
+	host.Response
 }
 
 func (p *httpResponse) member(name string) goja.Value {
 	var f func() goja.Value
 	switch name {
 	case "getResponseCode":
-		f = func() goja.Value { return p.vm.ToValue(p.status) }
+		f = func() goja.Value { return p.vm.ToValue(p.Status) }
 	case "getResponseString":
 		f = func() goja.Value { return p.vm.ToValue(p.text()) }
 	case "getResponseJson":
@@ -290,7 +276,7 @@ func (p *httpResponse) member(name string) goja.Value {
 	case "getHeaders":
 		f = p.headers
 	case "getCookies":
-		f = func() goja.Value { return p.strings(p.header.Values("Set-Cookie")) }
+		f = func() goja.Value { return p.strings(p.Header.Values("Set-Cookie")) }
 	default:
 		return p.missing("SparkHttpResponse", name)
 	}
@@ -299,15 +285,15 @@ func (p *httpResponse) member(name string) goja.Value {
 
 // text is the body, decoded with the charset it came with.
 func (p *httpResponse) text() string {
-	_, params := headers.ParseMediaType(p.header.Get("Content-Type"))
+	_, params := headers.ParseMediaType(p.Header.Get("Content-Type"))
 	enc, _ := charset.Lookup(cmp.Or(params["charset"], "utf-8")) // unknown: UTF-8
-	return charset.Decode(string(p.body), enc)
+	return charset.Decode(string(p.Body), enc)
 }
 
 func (p *httpResponse) headers() goja.Value {
 	object := p.vm.NewObject()
-	for _, name := range slices.Sorted(maps.Keys(p.header)) {
-		p.define(object, http.CanonicalHeaderKey(name), p.vm.ToValue(charset.ValidUTF8(strings.Join(p.header[name], ", "))))
+	for _, name := range slices.Sorted(maps.Keys(p.Header)) {
+		p.define(object, http.CanonicalHeaderKey(name), p.vm.ToValue(charset.ValidUTF8(strings.Join(p.Header[name], ", "))))
 	}
 	return object
 }
@@ -328,10 +314,10 @@ var xmlEncoding = regexp.MustCompile(`^<\?xml[^>]{0,100}\bencoding\s*=\s*["']([A
 // xmlText is the body, decoded with the charset that the answer or, if it has
 // none, the XML itself declares.
 func (p *httpResponse) xmlText() string {
-	if _, params := headers.ParseMediaType(p.header.Get("Content-Type")); params["charset"] == "" {
-		if label := xmlEncoding.FindSubmatch(p.body); label != nil {
+	if _, params := headers.ParseMediaType(p.Header.Get("Content-Type")); params["charset"] == "" {
+		if label := xmlEncoding.FindSubmatch(p.Body); label != nil {
 			if enc, ok := charset.Lookup(string(label[1])); ok {
-				return charset.Decode(string(p.body), enc)
+				return charset.Decode(string(p.Body), enc)
 			}
 		}
 	}

@@ -1,0 +1,77 @@
+// Package cloudcode knows a game's exported cloud code: which file is which
+// script, and which members the original system documented.
+package cloudcode
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+)
+
+// The folders of a tree that have scripts.
+const (
+	Callbacks = "callbacks"
+	Modules   = "modules"
+	System    = "system"
+)
+
+// ServerScript is the main script of the server secret. An older export has
+// ServerScriptOld instead.
+const (
+	ServerScript    = System + "/GS_CALLBACK_URL.js"
+	ServerScriptOld = Callbacks + "/server.js"
+)
+
+// MainScripts are the files that may be a credential's main script, in the order
+// in which they are looked for; the empty credential is that of the server
+// secret.
+func MainScripts(credential string) []string {
+	if credential == "" {
+		return []string{ServerScript, ServerScriptOld}
+	}
+	return []string{Callbacks + "/" + credential + ".js"}
+}
+
+// Module is the file of a module.
+func Module(shortCode string) string { return Modules + "/" + shortCode + ".js" }
+
+const maxName = 128
+
+// IsName reports whether s may name a credential or a module, and so a file:
+// A-Z a-z 0-9 _ - and at most 128 of them.
+func IsName(s string) bool {
+	if s == "" || len(s) > maxName {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// IsScript reports whether a file may be a script: one that nothing can run is
+// none, and must not be read.
+func IsScript(file string) bool {
+	dir, base, _ := strings.Cut(file, "/")
+	name, isJS := strings.CutSuffix(base, ".js")
+	switch dir {
+	case Callbacks, Modules:
+		return isJS && IsName(name)
+	case System:
+		return file == ServerScript
+	}
+	return false
+}
+
+// Overran is the message of a run that did not stop at its deadline.
+const Overran = "still running past its deadline, in a native call or the compiler"
+
+// LogBrokenEdit logs that a changed script does not compile. Then the version
+// before it stays in use, and this is logged once.
+func LogBrokenEdit(ctx context.Context, log *slog.Logger, script string, line, column int, message string) {
+	log.ErrorContext(ctx, "callback: changed script does not compile, the one before it stays",
+		"script", script, "line", line, "column", column, "error", message)
+}
