@@ -557,7 +557,7 @@ func (s *checkedScript) member(n ast.Expression, called, sure bool) {
 		s.report(at, sure && called, "%s.%s is not supplied: the host of these scripts can supply it", class, name)
 	default:
 		hint := ""
-		if near := nearest(name, strings.Fields(cloudcode.Members(class)), carriedBy(class)); near != "" {
+		if near := nearest(name, cloudcode.Members(class), carriedBy(class)); near != "" {
 			hint = ": did you mean " + near + "?"
 		}
 		s.report(at, sure && called, "%s has no member %s%s", class, name, hint)
