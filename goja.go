@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -266,7 +267,7 @@ func (r *run) run() (o outcome) {
 	defer func() {
 		if v := recover(); v != nil {
 			// The engine's own panics included; printing v may run script code.
-			o = outcome{nil, fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.name, stack())}
+			o = outcome{nil, fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.name, string(debug.Stack()))}
 		}
 		r.leave()
 	}()

@@ -416,7 +416,7 @@ func TestIncompleteHost(t *testing.T) {
 	w = get(t, h, helloURL)
 	require.Equal(t, 500, w.Code)
 	require.Equal(t, `{"error":"script failed"}`, w.Body.String())
-	require.Contains(t, log.String(), callback.ErrNoRunner.Error())
+	require.Contains(t, log.String(), "callback: Handler has no Runner")
 
 	h, log = httpHandler(``)
 	h.Runner = new(callback.GojaRunner)

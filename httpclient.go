@@ -24,8 +24,8 @@ import (
 // Do must honour the request's context, which carries the time-out, and be safe
 // for concurrent use.
 //
-// A host that supplies its own decides where scripts may connect to; the
-// Handler's limits of time, size and number hold all the same.
+// A host that supplies its own decides where scripts may connect to. The
+// Handler's limits of time, size and number still hold.
 type HTTPDoer interface {
 	Do(req *http.Request) (*http.Response, error)
 }
@@ -36,14 +36,16 @@ type HTTPDoerFunc func(req *http.Request) (*http.Response, error)
 // Do calls f.
 func (f HTTPDoerFunc) Do(req *http.Request) (*http.Response, error) { return f(req) }
 
-// HTTPClient is the default [HTTPDoer]. Its zero value connects to public
-// addresses only, judged after the name is resolved, at any port; uses no proxy,
-// whatever the environment says; follows at most 5 redirects, and drops the
-// script's headers once one leads to another host or port. It is used by
-// pointer and safe for concurrent use.
+// HTTPClient is the default [HTTPDoer]. It is used by pointer and safe for
+// concurrent use. The zero value:
+//   - connects to public addresses only, at any port. It checks the address
+//     after the name is resolved;
+//   - uses no proxy, whatever the environment says;
+//   - follows at most 5 redirects, and drops the script's headers once one leads
+//     to another scheme, host or port.
 type HTTPClient struct {
-	// DangerouslyAllowPrivate lets scripts connect to every address: the host
-	// itself, its private network, the cloud's metadata service.
+	// DangerouslyAllowPrivate lets scripts connect to every address, also to
+	// the host itself, its private network and the cloud's metadata service.
 	DangerouslyAllowPrivate bool
 
 	once   sync.Once
@@ -76,7 +78,7 @@ func (c *HTTPClient) open() {
 	}
 	c.client = &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  nil, // a proxy would dial for us, unguarded
+			Proxy:                  nil, // a proxy would dial without the guard
 			DialContext:            dialer.DialContext,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConns:           256,
@@ -90,8 +92,8 @@ func (c *HTTPClient) open() {
 	}
 }
 
-// checkRedirect follows redirects as browsers do, without telling another host
-// what the script's headers say.
+// checkRedirect follows redirects as browsers do. It sends the script's headers
+// to no other host.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return errRedirects
@@ -100,7 +102,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	last := via[len(via)-1]
 	if status := req.Response.StatusCode; (status == http.StatusMovedPermanently || status == http.StatusFound) &&
 		last.Method != http.MethodPost && last.Method != req.Method {
-		// net/http makes a GET of everything, browsers of POST only.
+		// net/http changes every method to GET, browsers only POST.
 		req.Method, req.GetBody, req.ContentLength = last.Method, last.GetBody, last.ContentLength
 		if last.GetBody != nil {
 			var err error
@@ -129,8 +131,8 @@ var (
 	errNoHTTP    = errors.New("callback: the call has no HTTPDoer")
 )
 
-// limitedDoer holds a run's outbound requests to the limits, whoever makes
-// them. The answers it returns are read in full.
+// limitedDoer applies a run's limits to an HTTPDoer. The answers it returns are
+// read in full.
 type limitedDoer struct {
 	doer     HTTPDoer
 	maxBody  int64
@@ -173,14 +175,13 @@ func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// httpFailure puts an outbound request's failure in words for the log. The
-// errors of net/http hold the URL, and with it the secrets of others; so only
-// what is known is told.
+// httpFailure describes the failure of an outbound request for the log. It
+// repeats no error of net/http: those hold the URL, which may hold a secret.
 func httpFailure(err error) string {
 	var op *net.OpError
 	var dns *net.DNSError
 	for _, known := range []error{errRedirects, errHTTPCalls, host.ErrTooLarge, host.ErrPanic, errNoHTTP, host.ErrURL} {
-		if errors.Is(err, known) || err.Error() == known.Error() { // the latter from a sandbox's child
+		if errors.Is(err, known) || err.Error() == known.Error() { // by text: from a sandbox's child
 			return strings.TrimPrefix(known.Error(), "callback: ")
 		}
 	}

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"io"
-	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -21,134 +18,10 @@ import (
 	"golang.org/x/text/encoding"
 
 	"example.com/callback/internal/charset"
-	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/headers"
 )
 
-// A Secret is the SHA-256 digest of a secret, so that a store need not keep the
-// secret itself. It prints as "REDACTED". The zero value opens nothing.
-type Secret [sha256.Size]byte
-
-// NewSecret returns the digest of secret; of the empty secret, the zero value.
-func NewSecret(secret string) Secret {
-	sum := Secret(sha256.Sum256([]byte(secret)))
-	if secret == "" {
-		sum = Secret{}
-	}
-	return sum
-}
-
-// String returns "REDACTED".
-func (Secret) String() string { return "REDACTED" }
-
-// GoString returns "REDACTED".
-func (Secret) GoString() string { return "REDACTED" }
-
-// MarshalText returns "REDACTED".
-func (Secret) MarshalText() ([]byte, error) { return []byte("REDACTED"), nil }
-
-// LogValue returns "REDACTED".
-func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
-
-// A target is what the path of a callback URL names, before anybody has
-// vouched for it.
-type target struct {
-	segments [4]string // from the API key on
-	n        int       // 2 to 4
-}
-
-// escapedPath is the path as it was sent. u.EscapedPath is not, if there are
-// bytes in it that ought to have been escaped.
-func escapedPath(u *url.URL) string {
-	if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
-		return u.RawPath
-	}
-	return u.EscapedPath()
-}
-
-// parseTarget splits an escaped path. It accepts the form of a path, not its
-// content: an empty secret is refused later, as a wrong one is.
-func parseTarget(escapedPath, prefix string) (t target, ok bool) {
-	if !strings.HasPrefix(escapedPath, "/") {
-		escapedPath = "/" + escapedPath // as http.StripPrefix leaves it
-	}
-	rest, ok := strings.CutPrefix(escapedPath, prefix)
-	if !ok {
-		return target{}, false
-	}
-	for segment := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
-		if t.n == len(t.segments) {
-			return target{}, false
-		}
-		// Decoded one by one, so that %2F never makes a new segment.
-		segment, err := url.PathUnescape(segment)
-		if err != nil {
-			return target{}, false
-		}
-		t.segments[t.n] = segment
-		t.n++
-	}
-	return t, t.n >= 2
-}
-
-// authorize fills in whose call t is, and reports whether its secret is right.
-// The error is the store's.
-func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, error) {
-	apiKey, seg := t.segments[0], t.segments[1:t.n]
-	// A server secret comes first, so that a valid one is never handed to the
-	// store as the name of a credential, whatever follows it.
-	ok, err := h.opens(ctx, apiKey, "", seg[0])
-	switch {
-	case err != nil:
-		return false, err
-	case ok && len(seg) < 3:
-		call.APIKey = apiKey
-		if len(seg) == 2 {
-			call.PlayerID = charset.ValidUTF8(seg[1])
-		}
-		return true, nil
-	case len(seg) == 1:
-		return false, nil
-	}
-	credential, secret := seg[0], seg[1]
-	if ok || !cloudcode.IsName(credential) {
-		// Nobody's, and to be told from a wrong secret by nothing: the store
-		// is asked all the same, and the empty secret opens nothing.
-		credential, secret = "-", ""
-	}
-	ok, err = h.opens(ctx, apiKey, credential, secret)
-	if err != nil || !ok {
-		return false, err
-	}
-	call.APIKey, call.Credential = apiKey, credential
-	if len(seg) == 3 {
-		call.PlayerID = charset.ValidUTF8(seg[2])
-	}
-	return true, nil
-}
-
-// opens reports whether given is one of the credential's secrets, in a time
-// that depends on neither.
-func (h *Handler) opens(ctx context.Context, apiKey, credential, given string) (bool, error) {
-	var secrets []Secret
-	if h.Secrets != nil {
-		var err error
-		if secrets, err = h.Secrets.Secrets(ctx, apiKey, credential); err != nil {
-			return false, err
-		}
-	}
-	if len(secrets) == 0 {
-		secrets = []Secret{{}} // an unknown name costs what a known one does
-	}
-	sum := sha256.Sum256([]byte(given))
-	match := 0
-	for i := range secrets {
-		match |= subtle.ConstantTimeCompare(sum[:], secrets[i][:])
-	}
-	return match == 1 && given != "", nil
-}
-
-// A requestError is the caller's fault, in words for the caller.
+// A requestError is an error of the caller, with a message for the caller.
 type requestError struct {
 	status  int
 	message string
@@ -164,20 +37,20 @@ func tooLarge(message string) error {
 	return &requestError{http.StatusRequestEntityTooLarge, message}
 }
 
-// Names in the data that are not a caller's to set.
+// Names in the data that a caller cannot set.
 const (
 	bodyParam    = "REQUEST_BODY"
 	headersParam = "REQUEST_HEADERS"
 )
 
-// readData fills in what the script of x.call reads of r. The body is read by
-// the deadline of ctx.
+// readData fills in the data of x.call from r. It reads the body, until the
+// deadline of ctx at most.
 func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) error {
 	data := dataReader{
 		params:       x.data.params[:0],
 		values:       x.data.values[:0],
 		buffers:      &h.buffers,
-		max:          cmp.Or(h.MaxParams, DefaultMaxParams),
+		max:          cmp.Or(h.MaxParams, defaultMaxParams),
 		bodyReserved: r.Method == http.MethodPost,
 	}
 	if len(h.RequestHeaders) > 0 {
@@ -188,14 +61,14 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 		return err
 	}
 	if r.Method == http.MethodPost {
-		limit := cmp.Or(h.MaxBody, DefaultMaxBody)
+		limit := cmp.Or(h.MaxBody, defaultMaxBody)
 		if r.ContentLength > limit {
 			return tooLarge("request body too large")
 		}
 		if deadline, ok := ctx.Deadline(); ok && r.Body != nil {
 			control := http.NewResponseController(x.w)
 			if control.SetReadDeadline(deadline) == nil {
-				defer control.SetReadDeadline(time.Time{}) // or it would cut the connection under the run
+				defer control.SetReadDeadline(time.Time{}) // it would end the connection during the run
 			}
 		}
 		body := io.Reader(http.NoBody)
@@ -212,7 +85,7 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 	return nil
 }
 
-// requestFault puts a failure to read a request in words for its sender.
+// requestFault makes an error of reading a request one for its caller.
 func requestFault(err error) *requestError {
 	var long *http.MaxBytesError
 	var bad *requestError
@@ -245,21 +118,21 @@ func exposedHeaders(r *http.Request, names []string) []Param {
 type dataReader struct {
 	buffers *sync.Pool // of *bytes.Buffer
 	params  []Param
-	values  []string       // room for the first value of each
-	index   map[string]int // of params by name, once they are many
+	values  []string       // the first values of all params, in one allocation
+	index   map[string]int // positions in params by name; nil while they are few
 	count   int
 	max     int
 
 	bodyReserved, headersReserved bool // drop parameters of those names
 }
 
-// paramRoom is room for the parameters of a request that has few.
-type paramRoom struct {
+// A paramBuffer is memory for the parameters of a request that has few.
+type paramBuffer struct {
 	params [4]Param
 	values [4]string
 }
 
-// manyParams is from where on a map finds a name faster than a loop.
+// manyParams is the number from which on a map is faster than a loop.
 const manyParams = 16
 
 func (d *dataReader) add(name, value string) error {
@@ -307,9 +180,9 @@ func (d *dataReader) put(name, value string) {
 	}
 }
 
-// addURLEncoded adds the pairs of an application/x-www-form-urlencoded text, as
-// the WHATWG parses it but for broken percent-encoding, which is an error: a
-// value that was not sent must not reach a script.
+// addURLEncoded adds the pairs of an application/x-www-form-urlencoded text. It
+// parses as the WHATWG says, except that broken percent-encoding is an error: a
+// script must not get a value that was not sent.
 func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding, where string) error {
 	if n := min(manyParams, strings.Count(text, "&")+2); len(d.params) == 0 && n > cap(d.params) {
 		d.params, d.values = make([]Param, 0, n), make([]string, 0, n)
@@ -335,7 +208,7 @@ func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding, where str
 	return nil
 }
 
-// firstRead is how much room a body gets on the word of its Content-Length.
+// firstRead bounds the memory that a Content-Length alone can claim.
 const firstRead = 64 << 10
 
 // addBody adds what a POST carries, by its Content-Type.
@@ -345,7 +218,6 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) e
 			return &requestError{http.StatusUnsupportedMediaType, "content encoding not supported"}
 		}
 	}
-	// A Content-Type that cannot be parsed is none.
 	mediaType, params := headers.ParseMediaType(header.Get("Content-Type"))
 	enc, err := charsetOf(params)
 	if err != nil {
@@ -367,7 +239,7 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) e
 	return nil
 }
 
-// readAll reads to the end of r, where length bytes are expected.
+// readAll reads r to its end. It expects length bytes.
 func (d *dataReader) readAll(r io.Reader, length int64) (string, error) {
 	buffer, ok := d.buffers.Get().(*bytes.Buffer)
 	if !ok {
@@ -383,8 +255,8 @@ func (d *dataReader) readAll(r io.Reader, length int64) (string, error) {
 	return text, err
 }
 
-// addMultipart adds the parts of a form as they stream in: nothing of them
-// touches the disk.
+// addMultipart adds the parts of a form as they arrive. It writes nothing to
+// the disk.
 func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.Encoding) error {
 	if boundary == "" {
 		return badRequest("multipart body without a boundary")
@@ -402,7 +274,7 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 		if name == "" {
 			return badRequest("multipart part without a name")
 		}
-		partEnc := enc // unless the part has one of its own
+		partEnc := enc // unless the part names its own
 		if _, params := headers.ParseMediaType(part.Header.Get("Content-Type")); params["charset"] != "" {
 			if partEnc, err = charsetOf(params); err != nil {
 				return err
@@ -418,7 +290,7 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 	}
 }
 
-// multipartError tells a broken form from one that did not arrive.
+// multipartError keeps the errors of a body that did not arrive in full.
 func multipartError(err error) error {
 	var long *http.MaxBytesError
 	if errors.As(err, &long) || errors.Is(err, os.ErrDeadlineExceeded) {

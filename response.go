@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -21,48 +20,14 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// A Result is what a script has set: its script data and script errors, each in
-// the order first set. The zero Result is a script that set nothing.
-//
-// The names RESPONSE_RAW, RESPONSE_HEADERS and RESPONSE_STATUS in Data are
-// reserved: they make the answer's body, headers and status.
-type Result struct {
-	Data   []Field
-	Errors []Field
-}
-
-// A Field is a name with a value, which is valid JSON without white space
-// between its tokens.
-type Field struct {
-	Name  string
-	Value json.RawMessage
-}
-
-// Set makes value, by way of [json.Marshal], the script data called name. It
-// is a help for runners written in Go.
-func (r *Result) Set(name string, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("callback: script data %q: %w", name, err)
-	}
-	for i := range r.Data {
-		if r.Data[i].Name == name {
-			r.Data[i].Value = text
-			return nil
-		}
-	}
-	r.Data = append(r.Data, Field{name, text})
-	return nil
-}
-
-// Script data that makes the answer instead of being in it.
+// Names of script data that controls the answer and is not part of it.
 const (
 	rawData     = "RESPONSE_RAW"
 	headersData = "RESPONSE_HEADERS"
 	statusData  = "RESPONSE_STATUS"
 )
 
-// Limits of RESPONSE_HEADERS: what is over them is dropped.
+// Limits of RESPONSE_HEADERS. Headers beyond them are dropped.
 const (
 	maxResponseHeaders     = 100
 	maxResponseHeaderBytes = 64 << 10
@@ -70,13 +35,13 @@ const (
 
 // A format is the Content-Type that the caller asks for by parameters.
 type format struct {
-	mediaType string // as given, with its parameters but for a charset that is replaced; empty: by the body
-	label     string // of the charset, as given; empty if mediaType has one, or by default
+	mediaType string // as given, without a charset that is replaced; empty: depends on the body
+	label     string // of the charset, as given; empty: mediaType has one, or the default
 	charset   encoding.Encoding
 }
 
 // requestedFormat reads the parameters contentType and characterEncoding. The
-// error is in words for the caller.
+// error is for the caller.
 func requestedFormat(data []Param) (format, error) {
 	var f format
 	var hasType, hasLabel bool
@@ -118,7 +83,7 @@ func requestedFormat(data []Param) (format, error) {
 	return f, nil
 }
 
-// contentType is the header's value for a body that is byDefault, in UTF-8.
+// contentType is the header's value. byDefault is the body's, in UTF-8.
 func (f format) contentType(byDefault string) string {
 	mediaType, label := f.mediaType, f.label
 	if mediaType == "" && label == "" {
@@ -136,16 +101,16 @@ func (f format) contentType(byDefault string) string {
 	return mediaType + "; charset=" + label
 }
 
-// A responseWriter writes at most one answer, at once.
+// A responseWriter writes at most one answer, in one write.
 type responseWriter struct {
 	w       http.ResponseWriter
 	head    bool // answer without the body
-	unread  bool // the request has a body that nobody has read
+	unread  bool // the request has a body that was not read
 	written bool
-	values  *[5]string // of Content-Type, the three that send has, Content-Length
+	values  *[5]string // values of Content-Type, of the three headers in send, of Content-Length
 }
 
-// fail writes an error that the library itself answers with.
+// fail writes an error of the library's own.
 func (w *responseWriter) fail(status int, message string) {
 	if w.written {
 		return
@@ -159,8 +124,8 @@ func (w *responseWriter) fail(status int, message string) {
 	w.send(status, append(body, '}'))
 }
 
-// write writes what a script has set. An error means that the script's result
-// is none that can be answered with, and nothing has been written.
+// write writes a script's result. An error means that the result makes no valid
+// answer, and that nothing has been written.
 func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slog.Logger) error {
 	if result == nil {
 		result = new(Result)
@@ -224,8 +189,8 @@ func errTooLong(limit int64) error {
 	return fmt.Errorf("callback: response body is over the limit of %d bytes", limit)
 }
 
-// send writes the answer, with the headers every answer has unless the script
-// has set them.
+// send writes the answer. It adds the headers that every answer has, unless the
+// script has set them.
 func (w *responseWriter) send(status int, body []byte) {
 	w.written = true
 	header := w.w.Header()
@@ -240,16 +205,16 @@ func (w *responseWriter) send(status int, body []byte) {
 		w.setHeader(4, "Content-Length", strconv.Itoa(len(body)))
 	}
 	if w.unread {
-		// Without this net/http reads on in the body before it answers.
+		// Otherwise net/http reads more of the body before it answers.
 		_ = http.NewResponseController(w.w).SetReadDeadline(time.Unix(1, 0))
 	}
 	w.w.WriteHeader(status)
 	if !w.head && len(body) > 0 {
-		_, _ = w.w.Write(body) // an error means that the caller is gone
+		_, _ = w.w.Write(body) // fails only if the caller is gone
 	}
 }
 
-// setHeader sets a header to a value, whose place is w.values[i].
+// setHeader sets a header. Its value is stored in w.values[i].
 func (w *responseWriter) setHeader(i int, name, value string) {
 	if w.values == nil {
 		w.values = new([5]string)
@@ -296,7 +261,7 @@ func appendField(dst []byte, f Field, first bool) []byte {
 	return append(dst, f.Value...)
 }
 
-// rawBody is the body that RESPONSE_RAW asks for: a string's text, else JSON.
+// rawBody is the body for RESPONSE_RAW: the text of a string, else JSON.
 func rawBody(value json.RawMessage) []byte {
 	if value[0] != '"' {
 		return value
@@ -311,8 +276,8 @@ func rawBody(value json.RawMessage) []byte {
 	return []byte(text)
 }
 
-// scriptHeaders puts RESPONSE_HEADERS into an answer's headers. What cannot be
-// is a fault of the script: it is dropped and logged, and the answer stands.
+// scriptHeaders adds RESPONSE_HEADERS to an answer's headers. An invalid one is
+// dropped and logged; the answer is sent without it.
 type scriptHeaders struct {
 	header  http.Header
 	charset encoding.Encoding // of the body
@@ -335,7 +300,7 @@ func (s *scriptHeaders) drop(name, why string) {
 	}
 }
 
-// full reports whether the rest of the headers need not be looked at.
+// full reports whether the rest of the headers is ignored.
 func (s *scriptHeaders) full() bool { return s.dropped > maxResponseHeaders }
 
 func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
@@ -364,7 +329,7 @@ func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
 	})
 }
 
-// add sets the header called name, or repeats it, if it may be.
+// add sets or repeats the header called name. It reports whether it has.
 func (s *scriptHeaders) add(name string, value json.RawMessage, repeat bool) bool {
 	if value[0] == '{' || value[0] == '[' || string(value) == "null" {
 		s.drop(name, "value is not a string, number or boolean")
@@ -392,8 +357,8 @@ func (s *scriptHeaders) add(name string, value json.RawMessage, repeat bool) boo
 	return true
 }
 
-// setContentType makes the charset of the script's Content-Type the body's. It
-// reports whether the header may be set.
+// setContentType makes the charset of the script's Content-Type that of the
+// body. It reports whether the header may be set.
 func (s *scriptHeaders) setContentType(text string) bool {
 	if s.typed {
 		s.drop("Content-Type", "set twice")
@@ -412,8 +377,8 @@ func (s *scriptHeaders) setContentType(text string) bool {
 	return true
 }
 
-// eachMember calls f for every member of a JSON object, in order, and reports
-// whether the text was one.
+// eachMember calls f for every member of a JSON object, in order. It reports
+// whether object is one.
 func eachMember(object json.RawMessage, f func(name string, value json.RawMessage)) bool {
 	rest := object[1:]
 	for rest[0] != '}' {
@@ -449,7 +414,7 @@ func eachElement(array json.RawMessage, f func(value json.RawMessage)) {
 	}
 }
 
-// cutValue cuts the first value off compact JSON that goes on behind it.
+// cutValue splits compact JSON after its first value.
 func cutValue(text []byte) (value, rest []byte, ok bool) {
 	depth := 0
 	for i := 0; i < len(text); i++ {
@@ -475,6 +440,3 @@ func cutValue(text []byte) (value, rest []byte, ok bool) {
 	}
 	return nil, nil, false
 }
-
-// stack is the calling goroutine's, for the log.
-func stack() string { return string(debug.Stack()) }

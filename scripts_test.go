@@ -169,7 +169,7 @@ func TestNestingLimit(t *testing.T) {
 func TestLongBodyBothWays(t *testing.T) {
 	eachRunner(t, func(f *scriptFolder) {
 		f.edit("callbacks/hello.js", `Spark.setScriptData("RESPONSE_RAW", Spark.getData().REQUEST_BODY)`)
-		body := strings.Repeat("0123456789abcdef", callback.DefaultMaxBody/16)
+		body := strings.Repeat("0123456789abcdef", 4<<20/16)
 		w := httptest.NewRecorder()
 		f.handler.ServeHTTP(w, httptest.NewRequest("POST", "/callback/E3/hello/s3cret", strings.NewReader(body)))
 		require.Equal(f.T, 200, w.Code)

@@ -1,0 +1,170 @@
+package callback
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// A ScriptRunner runs the script of a [Call].
+//
+// RunScript must be safe for concurrent use and must return when ctx is done.
+// It must not retain call after it returns, except in a run that it had to
+// abandon. What it returns decides the answer:
+//   - a Result is written as HTTP;
+//   - [ErrNoScript] is a 404;
+//   - [ErrOverloaded] is a 503;
+//   - [context.DeadlineExceeded] is a 504;
+//   - any other error is a 500.
+//
+// The error's text is logged and never sent to the caller. A [*ScriptError] is
+// logged with its position and its stack.
+type ScriptRunner interface {
+	RunScript(ctx context.Context, call *Call) (*Result, error)
+}
+
+// ScriptRunnerFunc is a function as a [ScriptRunner].
+type ScriptRunnerFunc func(ctx context.Context, call *Call) (*Result, error)
+
+// RunScript calls f.
+func (f ScriptRunnerFunc) RunScript(ctx context.Context, call *Call) (*Result, error) {
+	return f(ctx, call)
+}
+
+// A Call is one authorised request to run a script. Nobody changes it after the
+// [Handler] has made it.
+type Call struct {
+	// APIKey names the game and Credential the script. Credential is empty
+	// when the URL held the game's server secret.
+	APIKey     string
+	Credential string
+
+	// PlayerID is the player named by the URL, or empty.
+	PlayerID string
+
+	// RunID is unique to this call. Every log line has it, and
+	// Spark.getSessionId() returns it.
+	RunID string
+
+	// ClientIP is the caller's address.
+	ClientIP string
+
+	// Data is what Spark.getData() returns, in order, each name once.
+	Data []Param
+
+	// RequestHeaders is REQUEST_HEADERS in the script's data, with names in
+	// lower case. nil means that there is no such member.
+	RequestHeaders []Param
+
+	// Members are the host's additions to Spark.
+	Members Members
+
+	// HTTP makes outbound requests, within the Handler's limits of number and
+	// size. nil means that the script can make none.
+	HTTP HTTPDoer
+
+	// HTTPTimeout bounds an outbound request for which the script names no
+	// time-out. Zero means [DefaultHTTPTimeout].
+	HTTPTimeout time.Duration
+
+	// Logger takes the script's log lines. The Handler's carries the API key,
+	// the credential and the run id. nil means that the lines are dropped.
+	Logger *slog.Logger
+
+	// Now, if not zero, is the time that the script's clock always shows.
+	// Seed, if not zero, makes Math.random repeatable. Both are for tests; the
+	// Handler leaves them zero.
+	Now  time.Time
+	Seed uint64
+}
+
+// credentialType is what Spark.getCredentialType() returns.
+func (c *Call) credentialType() string { return cmp.Or(c.Credential, "server") }
+
+// A Param is a name of a request with its values, at least one. A script sees
+// one value as a string and several as an array.
+type Param struct {
+	Name   string
+	Values []string
+}
+
+// A Result is what a script has set: its script data and its script errors, each
+// in the order first set. The zero Result is of a script that set nothing.
+//
+// The names RESPONSE_RAW, RESPONSE_HEADERS and RESPONSE_STATUS in Data are
+// reserved: they make the answer's body, headers and status.
+type Result struct {
+	Data   []Field
+	Errors []Field
+}
+
+// A Field is a name with a value, which is valid JSON without white space
+// between its tokens.
+type Field struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Set encodes value with [json.Marshal] and makes it the script data called
+// name. It is for runners written in Go.
+func (r *Result) Set(name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("callback: script data %q: %w", name, err)
+	}
+	for i := range r.Data {
+		if r.Data[i].Name == name {
+			r.Data[i].Value = text
+			return nil
+		}
+	}
+	r.Data = append(r.Data, Field{name, text})
+	return nil
+}
+
+// ErrNoScript means that a call's credential has no script.
+var ErrNoScript = errors.New("callback: no script")
+
+// ErrOverloaded means that a [ScriptRunner] is at its capacity and has not
+// started the script.
+var ErrOverloaded = errors.New("callback: overloaded")
+
+// errNoRunner is logged when a [Handler] without a Runner is called.
+var errNoRunner = errors.New("callback: Handler has no Runner")
+
+// A ScriptError is an error of a script.
+type ScriptError struct {
+	// Script is the file's name in the runner's scripts, such as
+	// "callbacks/hello.js".
+	Script string
+
+	// Line and Column count from 1; zero means unknown.
+	Line   int
+	Column int
+
+	// Message is the script's own, cut at 4 KiB, such as
+	// "TypeError: Cannot read property 'x' of undefined".
+	Message string
+
+	// Stack is the script's call stack, one frame a line, or empty.
+	Stack string
+
+	// Err, if not nil, is the cause: [context.DeadlineExceeded] for a script
+	// that ran out of time.
+	Err error
+}
+
+// Error returns the position and the message, without the stack.
+func (e *ScriptError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("callback: %s: %s", e.Script, e.Message)
+	}
+	return fmt.Sprintf("callback: %s:%d:%d: %s", e.Script, e.Line, e.Column, e.Message)
+}
+
+// Unwrap returns e.Err.
+func (e *ScriptError) Unwrap() error { return e.Err }

@@ -1,0 +1,168 @@
+package callback
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"example.com/callback/internal/charset"
+	"example.com/callback/internal/cloudcode"
+)
+
+// A Secret is the SHA-256 digest of a secret, so that a store need not keep the
+// secret itself. It prints as "REDACTED". No secret matches the zero value.
+type Secret [sha256.Size]byte
+
+// NewSecret returns the digest of secret; of the empty secret, the zero value.
+func NewSecret(secret string) Secret {
+	sum := Secret(sha256.Sum256([]byte(secret)))
+	if secret == "" {
+		sum = Secret{}
+	}
+	return sum
+}
+
+// String returns "REDACTED".
+func (Secret) String() string { return "REDACTED" }
+
+// GoString returns "REDACTED".
+func (Secret) GoString() string { return "REDACTED" }
+
+// MarshalText returns "REDACTED".
+func (Secret) MarshalText() ([]byte, error) { return []byte("REDACTED"), nil }
+
+// LogValue returns "REDACTED".
+func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
+
+// A SecretStore knows the secrets of API keys and of their credentials.
+//
+// Secrets returns the secrets that are valid now: several during a rotation,
+// none (and no error) for a key or credential that it does not know. An empty
+// credential asks for the server secrets of the API key. The Handler compares
+// them in constant time.
+//
+// Both names come from the URL of an unauthenticated request:
+//   - a credential has at most 128 characters of A-Z a-z 0-9 _ -
+//   - an apiKey may be any text, with "/", "..", zero bytes or invalid UTF-8.
+//     Look it up; build no path and no query from it.
+//
+// An error means that the store is broken. It is logged and the caller gets a
+// 503, so its text must not hold a secret. Secrets must be safe for concurrent
+// use and must return when ctx is done.
+type SecretStore interface {
+	Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error)
+}
+
+// SecretMap is a [SecretStore] of one secret per credential. The keys are
+// "apiKey/credential" for a credential and "apiKey/" for the server secret of
+// an API key. An empty secret is refused.
+type SecretMap map[string]string
+
+// Secrets returns the one secret of the credential, if there is one.
+func (m SecretMap) Secrets(_ context.Context, apiKey, credential string) ([]Secret, error) {
+	secret := NewSecret(m[apiKey+"/"+credential]) // the same work whether known or not
+	if secret == (Secret{}) {
+		return nil, nil
+	}
+	return []Secret{secret}, nil
+}
+
+// A target holds the parts of a callback URL's path, unauthenticated.
+type target struct {
+	segments [4]string // from the API key on
+	n        int       // 2 to 4
+}
+
+// escapedPath returns the path as it was sent. u.EscapedPath differs if the
+// path has bytes that should have been escaped.
+func escapedPath(u *url.URL) string {
+	if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
+		return u.RawPath
+	}
+	return u.EscapedPath()
+}
+
+// parseTarget splits an escaped path. It checks the form only: an empty secret
+// is refused later, as a wrong one is.
+func parseTarget(escapedPath, prefix string) (t target, ok bool) {
+	if !strings.HasPrefix(escapedPath, "/") {
+		escapedPath = "/" + escapedPath // as http.StripPrefix leaves it
+	}
+	rest, ok := strings.CutPrefix(escapedPath, prefix)
+	if !ok {
+		return target{}, false
+	}
+	for segment := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
+		if t.n == len(t.segments) {
+			return target{}, false
+		}
+		// Unescaped after the split, so that %2F never makes a new segment.
+		segment, err := url.PathUnescape(segment)
+		if err != nil {
+			return target{}, false
+		}
+		t.segments[t.n] = segment
+		t.n++
+	}
+	return t, t.n >= 2
+}
+
+// authorize reports whether the secret in t is right, and fills in the
+// identity of call if it is. The error is the store's.
+func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, error) {
+	apiKey, rest := t.segments[0], t.segments[1:t.n]
+	// The server secret is looked up first, so that the store never gets a
+	// valid one as the name of a credential.
+	ok, err := h.checkSecret(ctx, apiKey, "", rest[0])
+	switch {
+	case err != nil:
+		return false, err
+	case ok && len(rest) < 3:
+		call.APIKey = apiKey
+		if len(rest) == 2 {
+			call.PlayerID = charset.ValidUTF8(rest[1])
+		}
+		return true, nil
+	case len(rest) == 1:
+		return false, nil
+	}
+	credential, secret := rest[0], rest[1]
+	if ok || !cloudcode.IsName(credential) {
+		// Refused, but after the same look-up as for a wrong secret, so that
+		// timing does not tell the two apart.
+		credential, secret = "-", ""
+	}
+	ok, err = h.checkSecret(ctx, apiKey, credential, secret)
+	if err != nil || !ok {
+		return false, err
+	}
+	call.APIKey, call.Credential = apiKey, credential
+	if len(rest) == 3 {
+		call.PlayerID = charset.ValidUTF8(rest[2])
+	}
+	return true, nil
+}
+
+// checkSecret reports whether given is one of the credential's secrets. Its
+// time depends on neither.
+func (h *Handler) checkSecret(ctx context.Context, apiKey, credential, given string) (bool, error) {
+	var secrets []Secret
+	if h.Secrets != nil {
+		var err error
+		if secrets, err = h.Secrets.Secrets(ctx, apiKey, credential); err != nil {
+			return false, err
+		}
+	}
+	if len(secrets) == 0 {
+		secrets = []Secret{{}} // an unknown name costs what a known one does
+	}
+	sum := sha256.Sum256([]byte(given))
+	match := 0
+	for i := range secrets {
+		match |= subtle.ConstantTimeCompare(sum[:], secrets[i][:])
+	}
+	return match == 1 && given != "", nil
+}
