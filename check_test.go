@@ -4,23 +4,16 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
-)
 
-func tree(files map[string]string) fstest.MapFS {
-	fsys := fstest.MapFS{}
-	for name, source := range files {
-		fsys[name] = &fstest.MapFile{Data: []byte(source)}
-	}
-	return fsys
-}
+	"example.com/callback/internal/testkit"
+)
 
 // checked gives the problems as text, those that are fatal with a star.
 func checked(t *testing.T, files map[string]string, members ...string) []string {
 	t.Helper()
-	problems, err := Check(tree(files), members...)
+	problems, err := Check(testkit.Tree(files), members...)
 	require.NoError(t, err)
 	lines := []string{}
 	for _, p := range problems {
@@ -71,10 +64,10 @@ func TestCheckTree(t *testing.T) {
 
 func TestCheckErrors(t *testing.T) {
 	t.Parallel()
-	_, err := Check(tree(map[string]string{"hello.js": "1"}))
+	_, err := Check(testkit.Tree(map[string]string{"hello.js": "1"}))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
-	problems, err := Check(tree(map[string]string{"modules/A.js": ""}))
+	problems, err := Check(testkit.Tree(map[string]string{"modules/A.js": ""}))
 	require.NoError(t, err)
 	require.Empty(t, problems)
 }
@@ -185,7 +178,7 @@ func TestCheckAgreesWithRuns(t *testing.T) {
 		"Spark.getLog().warning(1)", "(function () { Spark.getCache() })()", "new XML('<a/>')", "'a'.quote()", "console.log(1)",
 		"importPackage(java.io)", "try { Spark.getCache() } finally { }", "SparkRequests.x",
 	} {
-		fsys := tree(map[string]string{"callbacks/x.js": source, "modules/BROKEN.js": "("})
+		fsys := testkit.Tree(map[string]string{"callbacks/x.js": source, "modules/BROKEN.js": "("})
 		problems, err := Check(fsys)
 		require.NoError(t, err)
 		require.True(t, len(problems) > 0 && problems[0].Fatal, source)
@@ -203,7 +196,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add(source)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
-		problems, err := Check(tree(map[string]string{"callbacks/x.js": source}))
+		problems, err := Check(testkit.Tree(map[string]string{"callbacks/x.js": source}))
 		require.NoError(t, err)
 		for _, p := range problems {
 			require.NotEmpty(t, p.Message)

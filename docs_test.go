@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/callback/internal/testkit"
 )
 
 // A docExample is a fenced js block of docs/scripts.md.
@@ -113,7 +115,7 @@ func TestScriptsPage(t *testing.T) {
 			}
 			var log logLines
 			h := &Handler{
-				Runner:  &GojaRunner{Scripts: tree(files)},
+				Runner:  &GojaRunner{Scripts: testkit.Tree(files)},
 				Secrets: SecretMap{"E3/example": "s3cret"},
 				HTTP:    fakeUpstream(),
 				Members: docMembers(),

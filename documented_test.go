@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/testkit"
 )
 
 // carriedMembers are all the members that the contract promises, by the
@@ -41,7 +42,7 @@ var carriedMembers = map[string]string{
 // gives what it has set as r.
 func runSource(t *testing.T, source string, r any) {
 	t.Helper()
-	runner := &GojaRunner{Scripts: tree(map[string]string{"callbacks/x.js": source})}
+	runner := &GojaRunner{Scripts: testkit.Tree(map[string]string{"callbacks/x.js": source})}
 	result, err := runner.RunScript(t.Context(), &Call{Credential: "x", PlayerID: "p1", HTTP: fakeUpstream()})
 	require.NoError(t, err, source)
 	require.Len(t, result.Data, 1)

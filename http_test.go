@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -24,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 )
 
 // What case files cannot say: how the Handler behaves over a real connection,
@@ -31,33 +31,19 @@ import (
 
 const helloURL = "/callback/E3/hello/s3cret"
 
+// A storeFunc is a function as a [callback.SecretStore].
+type storeFunc = testkit.StoreFunc[callback.Secret]
+
 // httpHandler is a host with one script, and what it logs.
-func httpHandler(script string) (*callback.Handler, *syncBuffer) {
-	log := new(syncBuffer)
+func httpHandler(script string) (*callback.Handler, *testkit.Log) {
+	log := new(testkit.Log)
 	return &callback.Handler{
 		Runner: &callback.GojaRunner{Scripts: fstest.MapFS{
 			"callbacks/hello.js": {Data: []byte(script)},
 		}},
 		Secrets: callback.SecretMap{"E3/hello": "s3cret", "E3/": "srv"},
-		Logger:  slog.New(slog.NewTextHandler(log, nil)),
+		Logger:  log.Logger(),
 	}, log
-}
-
-type syncBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 func serve(t *testing.T, h http.Handler) *httptest.Server {
@@ -348,7 +334,7 @@ func TestOthersPanic(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*callback.Handler){
 		"store": func(h *callback.Handler) {
-			h.Secrets = secretsFunc(func(string, string) ([]callback.Secret, error) { panic("s3cret") })
+			h.Secrets = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) { panic("s3cret") })
 		},
 		"client IP": func(h *callback.Handler) { h.ClientIP = func(*http.Request) string { panic("s3cret") } },
 	} {
@@ -398,12 +384,6 @@ func TestHTTPDoerPanics(t *testing.T) {
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("s3cret") }
-
-type secretsFunc func(apiKey, credential string) ([]callback.Secret, error)
-
-func (f secretsFunc) Secrets(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
-	return f(apiKey, credential)
-}
 
 // TestIncompleteHost leaves out what a host may leave out, and what it may not.
 func TestIncompleteHost(t *testing.T) {
@@ -472,7 +452,9 @@ func TestRunnerErrors(t *testing.T) {
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	h, log := httpHandler(``)
-	h.Secrets = secretsFunc(func(string, string) ([]callback.Secret, error) { return nil, errors.New("connection lost") })
+	h.Secrets = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) {
+		return nil, errors.New("connection lost")
+	})
 	for _, target := range []string{helloURL, "/callback/E3/srv/", "/callback/E3/hello/s3cret/p1"} {
 		w := get(t, h, target)
 		require.Equal(t, 503, w.Code)
@@ -489,7 +471,7 @@ func TestSecretsAsked(t *testing.T) {
 	t.Parallel()
 	var asked []string
 	h, _ := httpHandler(``)
-	h.Secrets = secretsFunc(func(apiKey, credential string) ([]callback.Secret, error) {
+	h.Secrets = storeFunc(func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
 		asked = append(asked, apiKey+"|"+credential)
 		return callback.SecretMap{"E3/hello": "s3cret", "E3/": "srv"}.Secrets(t.Context(), apiKey, credential)
 	})
@@ -517,7 +499,7 @@ func TestSecretsAsked(t *testing.T) {
 func TestSecretRotation(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
-	h.Secrets = secretsFunc(func(_, credential string) ([]callback.Secret, error) {
+	h.Secrets = storeFunc(func(_ context.Context, _, credential string) ([]callback.Secret, error) {
 		if credential == "" {
 			return nil, nil
 		}

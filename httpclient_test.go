@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net"
 	"net/http"
@@ -32,6 +31,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 )
 
 // The names that exist in these tests: no query leaves the process. Those that
@@ -140,40 +140,18 @@ type fetched struct {
 	Text string
 }
 
-// A textLog is a log in memory.
-type textLog struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *textLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *textLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func (l *textLog) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
 // outboundHandler serves one script, called hello.
-func outboundHandler(t *testing.T, script string, doer callback.HTTPDoer) (*callback.Handler, *textLog) {
+func outboundHandler(t *testing.T, script string, doer callback.HTTPDoer) (*callback.Handler, *testkit.Log) {
 	t.Helper()
 	if c, ok := doer.(*callback.HTTPClient); ok {
 		t.Cleanup(c.CloseIdleConnections)
 	}
-	log := new(textLog)
+	log := new(testkit.Log)
 	return &callback.Handler{
 		Runner:  &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(script)}}},
 		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
 		HTTP:    doer,
-		Logger:  log.logger(),
+		Logger:  log.Logger(),
 	}, log
 }
 

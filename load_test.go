@@ -27,6 +27,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 )
 
 // loadTime is for how long a test makes load: share of what CALLBACK_LOAD says,
@@ -48,7 +49,7 @@ func loadTime(t *testing.T, share float64) time.Duration {
 type loadServer struct {
 	*httptest.Server
 	client *http.Client
-	log    textLog
+	log    testkit.Log
 
 	served       atomic.Int64  // calls of ServeHTTP that have ended
 	begun, ended chan struct{} // get one for each call, as far as there is room
@@ -58,7 +59,7 @@ type loadServer struct {
 func newLoadServer(t *testing.T, h *callback.Handler, runner *callback.GojaRunner, scripts map[string]string) *loadServer {
 	t.Helper()
 	s := &loadServer{begun: make(chan struct{}, 100), ended: make(chan struct{}, 100)}
-	h.Logger = s.log.logger()
+	h.Logger = s.log.Logger()
 	if h.Secrets == nil {
 		secrets := callback.SecretMap{}
 		for name := range scripts {

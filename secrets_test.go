@@ -33,6 +33,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 )
 
 // What must not be seen anywhere. Nothing else of the tests has "zq9" in it, and no
@@ -96,13 +97,6 @@ func (panickingLog) Enabled(context.Context, slog.Level) bool  { return true }
 func (panickingLog) Handle(context.Context, slog.Record) error { panic("the log is broken") }
 func (l panickingLog) WithAttrs([]slog.Attr) slog.Handler      { return l }
 func (l panickingLog) WithGroup(string) slog.Handler           { return l }
-
-// storeFunc is a function as a SecretStore.
-type storeFunc func(ctx context.Context, apiKey, credential string) ([]callback.Secret, error)
-
-func (f storeFunc) Secrets(ctx context.Context, apiKey, credential string) ([]callback.Secret, error) {
-	return f(ctx, apiKey, credential)
-}
 
 // secretScripts are the scripts of TestSecretsAreNeverSeen by their credential.
 var secretScripts = map[string]string{
@@ -298,7 +292,7 @@ func TestSecretsAreNeverSeen(t *testing.T) {
 	seen := map[int]bool{}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			var text, jsonText, errorLog textLog
+			var text, jsonText, errorLog testkit.Log
 			options := &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}
 			h := secretHandler(slog.New(bothLogs{slog.NewTextHandler(&text, options), slog.NewJSONHandler(&jsonText, options)}))
 			if c.change != nil {
@@ -371,8 +365,8 @@ func TestSecretsAreNotSeenWhenOverloaded(t *testing.T) {
 	for _, limit := range []string{"MaxInFlight", "MaxStuck"} {
 		t.Run(limit, func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-			var text textLog
-			h := secretHandler(text.logger())
+			var text testkit.Log
+			h := secretHandler(text.Logger())
 			entered, release := make(chan struct{}), make(chan struct{})
 			h.Members = callback.Members{"bad": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
 				close(entered)
@@ -415,7 +409,7 @@ func TestSecretIsNotPrinted(t *testing.T) {
 		Secret  callback.Secret
 		Pointer *callback.Secret
 	}
-	var text textLog
+	var text testkit.Log
 	for _, value := range []any{
 		secret, &secret, []callback.Secret{secret}, map[string]callback.Secret{"a": secret}, record{"a", secret, &secret}, &record{"a", secret, &secret},
 		fmt.Errorf("wrapped %v", secret),
@@ -423,7 +417,7 @@ func TestSecretIsNotPrinted(t *testing.T) {
 		for _, verb := range []string{"%v", "%+v", "%s", "%q", "%x", "%X", "%#v"} {
 			assert.Empty(t, leaks(fmt.Sprintf(verb, value)), "%s of a %T", verb, value)
 		}
-		text.logger().Info("x", "value", value)
+		text.Logger().Info("x", "value", value)
 	}
 	assert.Empty(t, leaks(text.String()))
 	assert.Contains(t, text.String(), "REDACTED")
@@ -514,8 +508,8 @@ var dateLine = regexp.MustCompile(`(?m)^Date: .*\r\n`)
 func TestRefusalsAreAlike(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	store := new(countingStore)
-	var text textLog
-	h := secretHandler(text.logger())
+	var text testkit.Log
+	h := secretHandler(text.Logger())
 	h.Secrets = store
 	h.Runner = callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) {
 		t.Error("the script ran")

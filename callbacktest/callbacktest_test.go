@@ -12,10 +12,12 @@ import (
 	"testing/fstest"
 	"time"
 
-	"example.com/callback"
-	"example.com/callback/callbacktest"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"example.com/callback"
+	"example.com/callback/callbacktest"
+	"example.com/callback/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the case files")
@@ -161,11 +163,7 @@ func TestSecretStore(t *testing.T) {
 	require.NotContains(t, err.Error(), "s3cret")
 }
 
-type storeFunc func(apiKey, credential string) ([]callback.Secret, error)
-
-func (f storeFunc) Secrets(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
-	return f(apiKey, credential)
-}
+type storeFunc = testkit.StoreFunc[callback.Secret]
 
 func TestSecretStoreFails(t *testing.T) {
 	t.Parallel()
@@ -175,25 +173,25 @@ func TestSecretStoreFails(t *testing.T) {
 		name, want string
 		store      storeFunc
 	}{
-		{"fails for the unknown", "which nobody knows, fails", func(apiKey, credential string) ([]callback.Secret, error) {
+		{"fails for the unknown", "which nobody knows, fails", func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
 			if apiKey+"/"+credential != "E3/hello" {
 				return nil, fs.ErrNotExist
 			}
 			return secret, nil
 		}},
-		{"ignores case", `Secrets("e3", "hello") gives secrets`, func(apiKey, credential string) ([]callback.Secret, error) {
+		{"ignores case", `Secrets("e3", "hello") gives secrets`, func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
 			if strings.EqualFold(apiKey+"/"+credential, "E3/hello") {
 				return secret, nil
 			}
 			return nil, nil
 		}},
-		{"gives the zero Secret", "gives the zero Secret", func(apiKey, credential string) ([]callback.Secret, error) {
+		{"gives the zero Secret", "gives the zero Secret", func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
 			if apiKey+"/"+credential == "E3/hello" {
 				return append([]callback.Secret{{}}, secret...), nil
 			}
 			return nil, nil
 		}},
-		{"opens every credential of a key", `Secrets("E3", "no-such-credential") gives secrets`, func(apiKey, _ string) ([]callback.Secret, error) {
+		{"opens every credential of a key", `Secrets("E3", "no-such-credential") gives secrets`, func(_ context.Context, apiKey, _ string) ([]callback.Secret, error) {
 			if apiKey == "E3" {
 				return secret, nil
 			}

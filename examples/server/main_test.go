@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
 
@@ -26,13 +27,13 @@ import (
 type command struct {
 	base  string   // its URL
 	lines []string // what it has printed before the last, "listening on"
-	logs  *logBuffer
+	logs  *testkit.Log
 	stop  func() int // as a signal does; returns the exit code
 }
 
 func start(t *testing.T, args ...string) *command {
 	t.Helper()
-	c := &command{logs: new(logBuffer)}
+	c := &command{logs: new(testkit.Log)}
 	ctx, cancel := context.WithCancel(context.Background())
 	stdout, printed := io.Pipe()
 	exited := make(chan int, 1)
@@ -65,23 +66,6 @@ func readUntil(t *testing.T, r io.Reader, prefix string) string {
 		require.NoError(t, err, "it ended before it listened")
 	}
 	return out.String()
-}
-
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // An answer is what a request got.
@@ -183,7 +167,7 @@ func TestSamples(t *testing.T) {
 // with a secret in its URL.
 func TestNoSecretIsLogged(t *testing.T) {
 	t.Parallel()
-	dir := tree(t, map[string]string{
+	dir := testkit.Folder(t, map[string]string{
 		"callbacks/throws.js":  `throw new Error("broken")`,
 		"callbacks/loops.js":   `for (;;) {}`,
 		"callbacks/broken.js":  `var = ;`,
@@ -251,7 +235,7 @@ func TestErrorLog(t *testing.T) {
 
 func TestSecretsFile(t *testing.T) {
 	t.Parallel()
-	dir := tree(t, map[string]string{
+	dir := testkit.Folder(t, map[string]string{
 		"callbacks/hello.js":        `Spark.setScriptData("type", Spark.getCredentialType())`,
 		"callbacks/unreachable.js":  ``,
 		"system/GS_CALLBACK_URL.js": `Spark.setScriptData("type", Spark.getCredentialType())`,
@@ -285,7 +269,7 @@ func TestSecretsFile(t *testing.T) {
 
 func TestScriptsFolder(t *testing.T) {
 	t.Parallel()
-	dir := tree(t, map[string]string{
+	dir := testkit.Folder(t, map[string]string{
 		"callbacks/good_1-A.js":   `requireOnce("SHARED"); Spark.setScriptData("shared", shared)`,
 		"callbacks/two words.js":  ``,
 		"callbacks/été.js":        ``,
@@ -305,7 +289,7 @@ func TestScriptsFolder(t *testing.T) {
 	require.NotContains(t, logs, "README.md")
 
 	// An edit is live at the next request.
-	write(t, dir, "modules/SHARED.js", `var shared = "edited"`)
+	testkit.WriteFile(t, dir, "modules/SHARED.js", `var shared = "edited"`)
 	require.Equal(t, `{"shared":"edited"}`, paste(t, c.lines[0]).body)
 }
 
@@ -313,7 +297,7 @@ func TestPrivateAddresses(t *testing.T) {
 	t.Parallel()
 	private := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer private.Close()
-	dir := tree(t, map[string]string{
+	dir := testkit.Folder(t, map[string]string{
 		"callbacks/ask.js": fmt.Sprintf(`Spark.setScriptData("reached", Spark.getHttp(%q).get() !== null)`, private.URL),
 	})
 	guarded := start(t, "-scripts", dir)
@@ -333,7 +317,7 @@ func TestShutdown(t *testing.T) {
 		<-reply
 	}))
 	defer slow.Close()
-	dir := tree(t, map[string]string{
+	dir := testkit.Folder(t, map[string]string{
 		"callbacks/ask.js": fmt.Sprintf(`Spark.setScriptData("reached", Spark.getHttp(%q).get() !== null)`, slow.URL),
 	})
 	c := start(t, "-scripts", dir, "-allow-private")
@@ -354,7 +338,7 @@ func TestUsage(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = taken.Close() })
-	dir := tree(t, map[string]string{
+	dir := testkit.Folder(t, map[string]string{
 		"file":                ``,
 		"empty/modules/A.js":  ``,
 		"good/callbacks/a.js": ``,
@@ -429,7 +413,7 @@ func TestUsage(t *testing.T) {
 // says so above the line that ends the command.
 func TestUnreachableScripts(t *testing.T) {
 	t.Parallel()
-	dir := tree(t, map[string]string{"callbacks/a b.js": ``})
+	dir := testkit.Folder(t, map[string]string{"callbacks/a b.js": ``})
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, exitUsage, run(t.Context(), []string{"-scripts", dir}, &stdout, &stderr))
 	require.Contains(t, stderr.String(), `file="callbacks/a b.js"`)
@@ -458,23 +442,6 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
-// tree makes a folder of files.
-func tree(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		write(t, dir, name, text)
-	}
-	return dir
-}
-
-func write(t *testing.T, dir, name, text string) {
-	t.Helper()
-	file := filepath.Join(dir, filepath.FromSlash(name))
-	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
-}
-
 // TestMain is what main is to a program: a child of the sandbox begins here.
 func TestMain(m *testing.M) {
 	sandbox.Main()
@@ -482,7 +449,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestSandbox(t *testing.T) {
-	dir := tree(t, map[string]string{
+	dir := testkit.Folder(t, map[string]string{
 		"callbacks/loop.js":  `/^(?=(a+)+$)(a+)+$/.test("a".repeat(40) + "b")`,
 		"callbacks/hello.js": `Spark.setScriptData("hello", Spark.getData().name)`,
 	})
@@ -501,7 +468,7 @@ func TestSandbox(t *testing.T) {
 func TestCheck(t *testing.T) {
 	check := func(files map[string]string) (int, string) {
 		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), []string{"-check", "-scripts", tree(t, files)}, &stdout, &stderr)
+		code := run(t.Context(), []string{"-check", "-scripts", testkit.Folder(t, files)}, &stdout, &stderr)
 		require.Empty(t, stderr.String())
 		return code, stdout.String()
 	}

@@ -1,0 +1,47 @@
+package testkit
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// tick is how long a Clock sleeps.
+const tick = 5 * time.Millisecond
+
+// A Clock tells the time as an idle goroutine of this process experiences it: it
+// counts its own short sleeps. On a machine that does other things, or in a
+// process whose processors are taken, a sleep lasts longer than asked for, and
+// the Clock runs slow as everything else does. So a bound on its time is a bound
+// on what the code does, not on what the machine does.
+type Clock struct{ ticks atomic.Int64 }
+
+// StartClock starts a Clock that runs until the test has ended. A test that
+// looks for leaked goroutines starts it before it looks.
+func StartClock(t testing.TB) *Clock {
+	c := new(Clock)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTimer(tick)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				c.ticks.Add(1)
+				ticker.Reset(tick)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+	})
+	return c
+}
+
+// Now is the time since the Clock was started. It is never ahead of the time of
+// day.
+func (c *Clock) Now() time.Duration { return time.Duration(c.ticks.Load()) * tick }
