@@ -281,3 +281,36 @@ func BenchmarkDigest(b *testing.B) {
 		})
 	}
 }
+
+// A stepContext is done once it has been asked a number of times.
+type stepContext struct {
+	context.Context
+	left int
+}
+
+func (c *stepContext) Err() error {
+	if c.left--; c.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// TestDigestStopsAtTheDeadline: a digest looks at its context as it goes, and
+// what it returns of one that is done is not the digest of the data.
+func TestDigestStopsAtTheDeadline(t *testing.T) {
+	data := strings.Repeat("x", 128<<10)
+	for _, name := range Names() {
+		m, _ := Lookup(name)
+		args := make([]string, len(m.Args))
+		args[len(args)-1] = data
+		whole, err := m.Sum(t.Context(), args)
+		require.NoError(t, err)
+		for _, steps := range []int{0, 1, 100} {
+			ctx := &stepContext{t.Context(), steps}
+			part, err := m.Sum(ctx, args)
+			require.NoError(t, err)
+			require.NotEqual(t, whole, part, "%s after %d steps", name, steps)
+			require.Equal(t, -1, ctx.left, "%s goes on", name)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package callback_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+)
+
+// A stoppedContext is done when it is told, without that anybody is woken for
+// it: what a run does from then on it does of itself.
+type stoppedContext struct {
+	context.Context
+	deadline time.Time
+	done     atomic.Bool
+}
+
+func (c *stoppedContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+func (c *stoppedContext) Err() error {
+	if c.done.Load() {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// A logFunc is a slog.Handler that calls a function with each message.
+type logFunc func(message string)
+
+func (logFunc) Enabled(context.Context, slog.Level) bool { return true }
+func (f logFunc) WithAttrs([]slog.Attr) slog.Handler     { return f }
+func (f logFunc) WithGroup(string) slog.Handler          { return f }
+
+func (f logFunc) Handle(_ context.Context, r slog.Record) error {
+	f(r.Message)
+	return nil
+}
+
+// runScript runs a script that stops its own context when it logs "stop", and
+// returns what else it has logged.
+func runScript(ctx *stoppedContext, script string) (result *callback.Result, logged []string, err error) {
+	runner := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(script)}}}
+	result, err = runner.RunScript(ctx, &callback.Call{Credential: "hello", Logger: slog.New(logFunc(func(message string) {
+		if message == "stop" {
+			ctx.done.Store(true)
+		} else {
+			logged = append(logged, message)
+		}
+	}))})
+	return result, logged, err
+}
+
+// TestDoneContextStartsNoRun: a caller that is gone has no script run for it.
+func TestDoneContextStartsNoRun(t *testing.T) {
+	t.Parallel()
+	ctx := &stoppedContext{Context: t.Context()}
+	_, logged, err := runScript(ctx, `Spark.getLog().info("ran")`)
+	require.NoError(t, err)
+	require.Equal(t, []string{"ran"}, logged)
+	ctx.done.Store(true)
+	_, logged, err = runScript(ctx, `Spark.getLog().info("ran")`)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Empty(t, logged)
+}
+
+// TestErrorIsNotReadPastTheDeadline: to say what a script has thrown runs code
+// of the script, for which there is no time any more.
+func TestErrorIsNotReadPastTheDeadline(t *testing.T) {
+	t.Parallel()
+	const thrown = `throw {get message() { Spark.getLog().info("read"); return "m" }}`
+	_, logged, err := runScript(&stoppedContext{Context: t.Context()}, thrown)
+	require.EqualError(t, err, "callback: callbacks/hello.js:1:1: m")
+	require.Equal(t, []string{"read"}, logged)
+	_, logged, err = runScript(&stoppedContext{Context: t.Context()}, `Spark.getLog().info("stop"); `+thrown)
+	require.EqualError(t, err, "callback: callbacks/hello.js:1:30: Uncaught exception")
+	require.Empty(t, logged)
+}
+
+// TestDigestPastTheDeadline: a script never sees the digest of half of its data.
+func TestDigestPastTheDeadline(t *testing.T) {
+	t.Parallel()
+	_, logged, err := runScript(&stoppedContext{Context: t.Context()}, `
+		var digester = Spark.getDigester();
+		Spark.getLog().info("stop");
+		try { Spark.getLog().info(digester.sha256Hex("abc")) } catch (e) { Spark.getLog().info("caught") }
+	`)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Empty(t, logged)
+}
+
+// TestRemainingMilliseconds are never below zero.
+func TestRemainingMilliseconds(t *testing.T) {
+	t.Parallel()
+	const script = `Spark.setScriptData("ms", Spark.getRemainingMilliseconds())`
+	for _, test := range []struct {
+		deadline time.Time
+		want     string
+	}{
+		{time.Now().Add(-time.Hour), "0"},
+		{time.Time{}, "2147483647"}, // there is none
+	} {
+		result, _, err := runScript(&stoppedContext{Context: t.Context(), deadline: test.deadline}, script)
+		require.NoError(t, err)
+		require.Equal(t, test.want, string(result.Data[0].Value))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		result, _, err := runScript(&stoppedContext{Context: t.Context(), deadline: time.Now().Add(1500 * time.Millisecond)}, script)
+		require.NoError(t, err)
+		require.Equal(t, "1500", string(result.Data[0].Value))
+	})
+}
+
+// TestQueueTime: a call waits for a place for half of its time, since a script
+// that begins with less is one that fails late.
+func TestQueueTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		runner := &callback.GojaRunner{MaxRunning: 1, Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.getLog().info("x")`)}}}
+		release, first := make(chan struct{}), make(chan error)
+		go func() {
+			hang := logFunc(func(string) { <-release })
+			_, err := runner.RunScript(t.Context(), &callback.Call{Credential: "hello", Logger: slog.New(hang)})
+			first <- err
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		_, err := runner.RunScript(ctx, &callback.Call{Credential: "hello"})
+		require.ErrorIs(t, err, callback.ErrOverloaded)
+		require.Equal(t, 30*time.Second, time.Since(start))
+		close(release)
+		require.NoError(t, <-first)
+		_, err = runner.RunScript(ctx, &callback.Call{Credential: "hello"})
+		require.NoError(t, err)
+	})
+}
+
+// TestErrorsAreCut: what a script throws is as long as it likes.
+func TestErrorsAreCut(t *testing.T) {
+	t.Parallel()
+	const max = 4 << 10
+	x := func(n int) string { return strings.Repeat("x", n) }
+	for _, test := range []struct{ thrown, want string }{
+		{`new Error(x(4096))`, "Error: " + x(max)},
+		{`new Error(x(4097))`, "Error: " + x(max) + "…"},
+		{`{message: x(4096)}`, x(max)},
+		{`{message: x(1e6)}`, x(max) + "…"},
+		{`{name: x(100), message: "m"}`, x(100) + ": m"},
+		{`{name: x(101), message: "m"}`, x(100) + "…: m"},
+		{`x(4096)`, "Uncaught " + x(max)},
+		{`x(4097)`, "Uncaught " + x(max) + "…"},
+		{`{a: x(4088)}`, `Uncaught {"a":"` + x(max-8) + `"}`},
+		{`{a: x(4089)}`, "Uncaught exception"},
+		{`x(4095) + "é"`, "Uncaught " + x(max-1) + "…"}, // no half of a character
+	} {
+		_, _, err := runScript(&stoppedContext{Context: t.Context()}, `function x(n) { return new Array(n + 1).join("x") } throw `+test.thrown)
+		var script *callback.ScriptError
+		require.ErrorAs(t, err, &script)
+		require.Equal(t, test.want, script.Message, test.thrown)
+	}
+}
+
+// TestStacksAreCut to 32 lines.
+func TestStacksAreCut(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ depth, lines int }{{30, 32}, {31, 32}, {300, 32}, {10, 12}} {
+		_, _, err := runScript(&stoppedContext{Context: t.Context()},
+			fmt.Sprintf(`function f(n) { if (n > 0) f(n - 1); else throw new Error("deep") } f(%d)`, test.depth))
+		var script *callback.ScriptError
+		require.ErrorAs(t, err, &script)
+		require.Equal(t, "Error: deep", script.Message)
+		require.Len(t, strings.Split(script.Stack, "\n"), test.lines)
+	}
+}
