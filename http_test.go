@@ -297,6 +297,43 @@ func TestClientGoneStopsScript(t *testing.T) {
 	}
 }
 
+// TestCallerGoneIsNoFailure: it is logged as what it is, and neither as a fault
+// of the script nor of the store.
+func TestCallerGoneIsNoFailure(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(h *callback.Handler, leave func()){
+		"in the run": func(h *callback.Handler, leave func()) {
+			h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
+				leave()
+				<-ctx.Done()
+				return nil, fmt.Errorf("interrupted: %w", ctx.Err())
+			})
+		},
+		"in the store": func(h *callback.Handler, leave func()) {
+			h.Secrets = storeFunc(func(ctx context.Context, _, _ string) ([]callback.Secret, error) {
+				leave()
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, log := httpHandler(``)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			change(h, cancel)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, helloURL, nil).WithContext(ctx))
+			require.Equal(t, 503, w.Code)
+			require.Equal(t, `{"error":"cancelled"}`, w.Body.String())
+			require.NotContains(t, log.String(), "ERROR")
+			require.NotContains(t, log.String(), "failed")
+			require.Equal(t, name == "in the run", strings.Contains(log.String(), "level=INFO"), log)
+		})
+	}
+}
+
 // TestContextDeadline shows that an earlier deadline of the request counts.
 func TestContextDeadline(t *testing.T) {
 	t.Parallel()
@@ -444,6 +481,10 @@ func TestRunnerErrors(t *testing.T) {
 		}
 		if test.status == 500 {
 			require.Contains(t, log.String(), "error=")
+		}
+		var script *callback.ScriptError
+		if errors.As(test.err, &script) && script.Stack != "" {
+			require.Contains(t, log.String(), `script=a.js line=7 column=3 error=wrong stack="at f"`)
 		}
 	}
 }

@@ -276,12 +276,12 @@ func TestSecretsAreNeverSeen(t *testing.T) {
 			h.ClientIP = func(r *http.Request) string { panic(r.URL.String() + panicValue) }
 		}, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken, "", "", 500},
 		{"log panics when refused", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/hello/" + guessedSecret, "", "", 403},
-		{"log panics", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/throws/" + credentialSecret + "?a=" + queryToken, "", "", 0},
-		{"log panics in the run", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/outbound/" + credentialSecret, "", "", 0},
+		{"log panics", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/throws/" + credentialSecret + "?a=" + queryToken, "", "", 500},
+		{"log panics in the run", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/outbound/" + credentialSecret, "", "", 500},
 		{"log panics after a panic", func(h *callback.Handler) {
 			h.Logger = slog.New(panickingLog{})
 			h.ClientIP = func(*http.Request) string { panic(panicValue) }
-		}, "GET", "E3/hello/" + credentialSecret, "", "", 0},
+		}, "GET", "E3/hello/" + credentialSecret, "", "", 500},
 		{"host aborts", runner(func(context.Context, *callback.Call) (*callback.Result, error) { panic(http.ErrAbortHandler) }), "GET", "E3/hello/" + credentialSecret, "", "", 0},
 		{"no fault", nil, "POST", "E3/hello/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 200},
 		{"no fault, with the server secret", func(h *callback.Handler) {
