@@ -2,3 +2,11 @@ package callback
 
 // Stuck returns how many runs g has abandoned that have not ended yet.
 func (g *GojaRunner) Stuck() int64 { return g.stuck.Load() }
+
+// CountCompares has f called for each secret that h compares with a given one.
+func (h *Handler) CountCompares(f func()) {
+	h.equal = func(a, b Secret) int {
+		f()
+		return constantTimeEqual(a, b)
+	}
+}

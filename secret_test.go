@@ -3,6 +3,7 @@ package callback_test
 import (
 	"context"
 	"crypto/sha256"
+	"os"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ func TestCredentialNameLength(t *testing.T) {
 	var asked []string
 	h, _ := httpHandler(``)
 	h.Runner = callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) { return nil, nil })
-	h.Secrets = secretsFunc(func(_, credential string) ([]callback.Secret, error) {
+	h.Secrets = storeFunc(func(_ context.Context, _, credential string) ([]callback.Secret, error) {
 		asked = append(asked, credential)
 		return []callback.Secret{callback.NewSecret(credential + "'s")}, nil
 	})
@@ -33,12 +34,46 @@ func TestCredentialNameLength(t *testing.T) {
 func TestEmptySecretOpensNothing(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
-	h.Secrets = secretsFunc(func(string, string) ([]callback.Secret, error) {
+	h.Secrets = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) {
 		return []callback.Secret{{}, callback.Secret(sha256.Sum256(nil))}, nil
 	})
 	for _, path := range []string{"E3//", "E3//player", "E3/hello//", "E3/hello//player"} {
 		require.Equal(t, 403, get(t, h, "/callback/"+path).Code, path)
 	}
+}
+
+// TestEverySecretIsCompared: that one of several is right is not told by where
+// it stands among them.
+func TestEverySecretIsCompared(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler(``)
+	compared := 0
+	h.CountCompares(func() { compared++ })
+	h.Secrets = storeFunc(func(_ context.Context, _, credential string) ([]callback.Secret, error) {
+		if credential == "" {
+			return nil, nil // still compared once, with a secret that nobody has
+		}
+		return []callback.Secret{callback.NewSecret("a"), callback.NewSecret("b"), callback.NewSecret("c")}, nil
+	})
+	for given, status := range map[string]int{"a": 200, "b": 200, "c": 200, "d": 403, "": 403} {
+		compared = 0
+		require.Equal(t, status, get(t, h, "/callback/E3/hello/"+given+"/").Code, given)
+		require.Equal(t, 1+3, compared, given)
+	}
+	h.Secrets = nil
+	compared = 0
+	require.Equal(t, 403, get(t, h, helloURL).Code)
+	require.Equal(t, 2, compared)
+}
+
+// TestSecretsAreComparedInConstantTime: what the tests that count compares stand
+// on is one call of package subtle.
+func TestSecretsAreComparedInConstantTime(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("secret.go")
+	require.NoError(t, err)
+	const whole = "func constantTimeEqual(a, b Secret) int { return subtle.ConstantTimeCompare(a[:], b[:]) }"
+	require.Contains(t, string(source), whole)
 }
 
 // TestPlayerIDIsText: what is not UTF-8 in the URL is not in a Call.
