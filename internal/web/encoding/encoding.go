@@ -1,0 +1,239 @@
+// Package encoding is the Encoding Standard: the decoders of TextDecoder for every
+// label there is, over golang.org/x/text. It is plain Go.
+package encoding
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// ErrLabel is the error of a label that names no encoding, or none that carries
+// text; ErrMalformed that of a fatal decoder.
+var (
+	ErrLabel     = errors.New("not the label of an encoding")
+	ErrMalformed = errors.New("the data is not valid in its encoding")
+)
+
+// DecodeUTF8 decodes UTF-8; each part of it that is malformed becomes one U+FFFD.
+func DecodeUTF8(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	text, err := unicode.UTF8.NewDecoder().Bytes(b)
+	if err != nil {
+		return strings.ToValidUTF8(string(b), "\ufffd")
+	}
+	return string(text)
+}
+
+// A Decoder is the state of a TextDecoder. It is not safe for concurrent use.
+type Decoder struct {
+	name             string
+	fatal, ignoreBOM bool
+	charset          encoding.Encoding // nil: UTF-16
+
+	transformer transform.Transformer
+	pending     []byte // of the chunks so far, not decoded
+	streaming   bool   // the last chunk was not the last
+	started     bool   // there was text: no byte order mark is to come
+}
+
+// asciiSpace is what may stand around a label.
+const asciiSpace = "\t\n\f\r "
+
+// New makes a decoder for an encoding by its label. A fatal decoder refuses what
+// is malformed. A byte order mark is no part of the text unless ignoreBOM is set.
+func New(label string, fatal, ignoreBOM bool) (*Decoder, error) {
+	label = strings.Trim(label, asciiSpace)
+	if strings.TrimSpace(label) != label {
+		return nil, ErrLabel // htmlindex strips more
+	}
+	switch strings.ToLower(label) {
+	case "csunicode", "iso-10646-ucs-2", "ucs-2", "unicode", "unicodefeff":
+		label = "utf-16le"
+	case "unicodefffe":
+		label = "utf-16be"
+	}
+	charset, err := htmlindex.Get(label)
+	if err != nil || charset == encoding.Replacement {
+		return nil, ErrLabel
+	}
+	name, err := htmlindex.Name(charset)
+	if err != nil {
+		return nil, ErrLabel
+	}
+	d := &Decoder{name: name, fatal: fatal, ignoreBOM: ignoreBOM, charset: charset}
+	switch name {
+	case "utf-16le", "utf-16be":
+		d.charset = nil
+	case "gbk":
+		d.charset = simplifiedchinese.GB18030
+	case "iso-8859-8-i":
+		d.charset = charmap.ISO8859_8
+	}
+	return d, nil
+}
+
+// Name is the encoding's name in lower case.
+func (d *Decoder) Name() string { return d.name }
+
+// Fatal and IgnoreBOM are as New has been told.
+func (d *Decoder) Fatal() bool     { return d.fatal }
+func (d *Decoder) IgnoreBOM() bool { return d.ignoreBOM }
+
+// Decode decodes a chunk. With stream another one follows: a character may go on
+// in it.
+func (d *Decoder) Decode(chunk []byte, stream bool) (string, error) {
+	if !d.streaming {
+		d.transformer, d.pending, d.started = nil, nil, false
+	}
+	d.streaming = stream
+	if len(d.pending) > 0 {
+		chunk = append(d.pending, chunk...)
+		d.pending = nil
+	}
+	var text string
+	var rest []byte
+	var valid bool
+	switch {
+	case d.charset == nil:
+		text, rest, valid = d.utf16(chunk, stream)
+	case d.name == "utf-8":
+		text, rest, valid = decodeUTF8(chunk, stream)
+	default:
+		if table, ok := d.charset.(*charmap.Charmap); ok {
+			text, valid = decodeSingle(chunk, table)
+		} else {
+			text, rest, valid = d.multi(chunk, stream)
+		}
+	}
+	if d.fatal && !valid {
+		return "", ErrMalformed
+	}
+	d.pending = append([]byte(nil), rest...)
+	if text != "" && !d.started {
+		d.started = true
+		if !d.ignoreBOM && (d.charset == nil || d.name == "utf-8") {
+			text = strings.TrimPrefix(text, "\ufeff")
+		}
+	}
+	return text, nil
+}
+
+// decodeUTF8 leaves the beginning of a character at the end of a chunk to the
+// next one.
+func decodeUTF8(chunk []byte, stream bool) (text string, rest []byte, valid bool) {
+	if stream {
+		for n := 1; n < utf8.UTFMax && n <= len(chunk); n++ {
+			if tail := chunk[len(chunk)-n:]; utf8.RuneStart(tail[0]) {
+				if tail[0] >= utf8.RuneSelf && !utf8.FullRune(tail) {
+					chunk, rest = chunk[:len(chunk)-n], tail
+				}
+				break
+			}
+		}
+	}
+	return DecodeUTF8(chunk), rest, utf8.Valid(chunk)
+}
+
+func (d *Decoder) utf16(chunk []byte, stream bool) (text string, rest []byte, valid bool) {
+	unit := func(i int) rune {
+		if d.name == "utf-16le" {
+			return rune(chunk[i]) | rune(chunk[i+1])<<8
+		}
+		return rune(chunk[i])<<8 | rune(chunk[i+1])
+	}
+	var b strings.Builder
+	b.Grow(len(chunk)/2 + utf8.UTFMax)
+	valid = true
+	i := 0
+	for ; i+1 < len(chunk); i += 2 {
+		r := unit(i)
+		if utf16.IsSurrogate(r) {
+			if r < 0xdc00 && i+3 >= len(chunk) {
+				break
+			}
+			pair := rune(utf8.RuneError)
+			if i+3 < len(chunk) {
+				pair = utf16.DecodeRune(r, unit(i+2))
+			}
+			if r = pair; r == utf8.RuneError {
+				valid = false
+			} else {
+				i += 2
+			}
+		}
+		b.WriteRune(r)
+	}
+	if i < len(chunk) && !stream { // half a unit, or half a pair and half a unit
+		b.WriteRune(utf8.RuneError)
+		return b.String(), nil, false
+	}
+	return b.String(), chunk[i:], valid
+}
+
+// decodeSingle decodes an encoding of one byte a character. The standard has C1
+// controls where the table has nothing.
+func decodeSingle(chunk []byte, table *charmap.Charmap) (text string, valid bool) {
+	var b strings.Builder
+	b.Grow(len(chunk))
+	valid = true
+	for _, c := range chunk {
+		r := table.DecodeByte(c)
+		if r == utf8.RuneError {
+			if c >= 0x80 && c < 0xa0 {
+				r = rune(c)
+			} else {
+				valid = false
+			}
+		}
+		b.WriteRune(r)
+	}
+	return b.String(), valid
+}
+
+// multi decodes by x/text, whose decoders write U+FFFD for what is malformed. Of
+// these encodings, gb18030 alone can encode it.
+func (d *Decoder) multi(chunk []byte, stream bool) (text string, rest []byte, valid bool) {
+	if d.transformer == nil {
+		d.transformer = d.charset.NewDecoder().Transformer
+	}
+	out := make([]byte, 0, 2*len(chunk)+16)
+	for {
+		if cap(out)-len(out) < 16 {
+			out = append(out, make([]byte, len(out)+16)...)[:len(out)]
+		}
+		wrote, read, err := d.transformer.Transform(out[len(out):cap(out)], chunk, !stream)
+		out, chunk = out[:len(out)+wrote], chunk[read:]
+		if err != transform.ErrShortDst {
+			break
+		}
+	}
+	if !stream && len(chunk) > 0 {
+		out, chunk = append(out, "\ufffd"...), nil
+	}
+	text = string(out)
+	return text, chunk, !strings.ContainsRune(text, utf8.RuneError)
+}
+
+// EncodeInto copies the beginning of s, as UTF-8, that fits into dst. It returns
+// how many UTF-16 code units it has read and how many bytes it has written.
+func EncodeInto(dst []byte, s string) (read, written int) {
+	for _, r := range s {
+		if written+utf8.RuneLen(r) > len(dst) {
+			break
+		}
+		written += utf8.EncodeRune(dst[written:], r)
+		read += utf16.RuneLen(r)
+	}
+	return read, written
+}

@@ -1,0 +1,71 @@
+package url
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf16"
+
+	"example.com/callback/internal/web/encoding"
+)
+
+// A Pair is a name with its value, as application/x-www-form-urlencoded has them.
+type Pair struct{ Name, Value string }
+
+// ParsePairs reads a query without its question mark, or a form.
+func ParsePairs(s string) []Pair {
+	var pairs []Pair
+	for part := range strings.SplitSeq(s, "&") {
+		if part != "" {
+			name, value, _ := strings.Cut(part, "=")
+			pairs = append(pairs, Pair{decodePart(name), decodePart(value)})
+		}
+	}
+	return pairs
+}
+
+func decodePart(s string) string {
+	if strings.IndexByte(s, '+') >= 0 {
+		s = strings.ReplaceAll(s, "+", " ")
+	}
+	return encoding.DecodeUTF8([]byte(percentDecode(s)))
+}
+
+// EncodePairs is what [ParsePairs] reads.
+func EncodePairs(pairs []Pair) string {
+	var b strings.Builder
+	for i, pair := range pairs {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		encodePart(&b, pair.Name)
+		b.WriteByte('=')
+		encodePart(&b, pair.Value)
+	}
+	return b.String()
+}
+
+func encodePart(b *strings.Builder, s string) {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == ' ':
+			b.WriteByte('+')
+		case isAlpha(rune(c)) || isDigit(rune(c)) || c == '*' || c == '-' || c == '.' || c == '_':
+			b.WriteByte(c)
+		default:
+			encodeByte(b, c)
+		}
+	}
+}
+
+// SortPairs sorts by name, in the order of UTF-16 code units; those of the same
+// name stay in order.
+func SortPairs(pairs []Pair) {
+	slices.SortStableFunc(pairs, func(a, b Pair) int { return compareUTF16(a.Name, b.Name) })
+}
+
+func compareUTF16(a, b string) int {
+	if isASCII(a) && isASCII(b) {
+		return strings.Compare(a, b)
+	}
+	return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
+}
