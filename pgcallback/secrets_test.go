@@ -1,0 +1,81 @@
+//go:build unix
+
+package pgcallback_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+	"example.com/callback/pgcallback"
+)
+
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	ctx := t.Context()
+	valid := func(credential string) []callback.Secret {
+		t.Helper()
+		secrets, err := db.Secrets(ctx, "E3", credential)
+		require.NoError(t, err)
+		return secrets
+	}
+	one, two, three := callback.NewSecret("1"), callback.NewSecret("2"), callback.NewSecret("3")
+
+	require.Empty(t, valid("hello"))
+	id, err := db.AddSecret(ctx, "E3", "hello", one, "first", pgcallback.Validity{})
+	require.NoError(t, err)
+	require.Equal(t, []callback.Secret{one}, valid("hello"))
+	require.Empty(t, valid(""), "the server secret is another's")
+	require.Empty(t, valid("Hello"))
+
+	_, err = db.AddSecret(ctx, "E3", "hello", two, "", pgcallback.Validity{From: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	_, err = db.AddSecret(ctx, "E3", "hello", three, "", pgcallback.Validity{Until: time.Now().Add(-time.Hour)})
+	require.NoError(t, err)
+	require.Equal(t, []callback.Secret{one}, valid("hello"), "not one that is to come or is over")
+
+	four := callback.NewSecret("4")
+	_, err = db.RotateSecret(ctx, "E3", "hello", four, "rotated", time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, []callback.Secret{four, one}, valid("hello"), "both while the overlap lasts")
+	five := callback.NewSecret("5")
+	_, err = db.RotateSecret(ctx, "E3", "hello", five, "", 0)
+	require.NoError(t, err)
+	require.Equal(t, []callback.Secret{five}, valid("hello"))
+
+	require.ErrorIs(t, db.RevokeSecret(ctx, "E4", id), pgcallback.ErrNoSecret, "another API key's")
+	infos, err := db.ListSecrets(ctx, "E3")
+	require.NoError(t, err)
+	require.Len(t, infos, 5)
+	require.Equal(t, "first", infos[0].Note)
+	require.False(t, infos[0].Until.IsZero())
+	last := infos[4]
+	require.True(t, last.Until.IsZero())
+	require.NoError(t, db.RevokeSecret(ctx, "E3", last.ID))
+	require.Empty(t, valid("hello"))
+
+	_, err = db.AddSecret(ctx, "E3", "hello", five, "", pgcallback.Validity{})
+	require.ErrorIs(t, err, pgcallback.ErrSecretExists, "one that was revoked does not come back")
+	_, err = db.AddSecret(ctx, "E3", "hello", callback.Secret{}, "", pgcallback.Validity{})
+	require.ErrorContains(t, err, "opens nothing")
+}
+
+func TestSecretsOfNamesThatAreNoText(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	for _, apiKey := range []string{"\x00", "\xff", "a\x00b"} {
+		secrets, err := db.Secrets(t.Context(), apiKey, "hello")
+		require.NoError(t, err)
+		require.Empty(t, secrets)
+	}
+}
+
+func TestSecretsOfABrokenStore(t *testing.T) {
+	t.Parallel()
+	db := &pgcallback.DB{Pool: newPool(t)} // not migrated
+	_, err := db.Secrets(t.Context(), "E3", "hello")
+	require.ErrorContains(t, err, "callback: secrets: ")
+}

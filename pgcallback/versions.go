@@ -1,0 +1,457 @@
+package pgcallback
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing/fstest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/callback"
+)
+
+// Limits of a version. A tree that is larger is refused.
+const (
+	MaxFiles = 10_000
+	MaxBytes = 64 << 20 // of all its files
+)
+
+// Errors of the functions that name a version or a stage.
+var (
+	// ErrNoVersion means that the API key has no such version.
+	ErrNoVersion = errors.New("callback: no such version")
+	// ErrNoStage means that nothing was ever promoted to the stage.
+	ErrNoStage = errors.New("callback: no such stage")
+	// ErrMoved means that a stage is no longer at Change.Current.
+	ErrMoved = errors.New("callback: the stage has moved")
+	// ErrNothingBefore means that a stage has no version to roll back to.
+	ErrNothingBefore = errors.New("callback: no version before this one")
+)
+
+// A RefusedError says why a tree did not become a version: some of its scripts
+// cannot run.
+type RefusedError struct {
+	// Problems are all that [callback.Check] found; at least one is Fatal.
+	Problems []callback.Problem
+}
+
+// Error names the first problem that is Fatal.
+func (e *RefusedError) Error() string {
+	for _, p := range e.Problems {
+		if p.Fatal {
+			return "callback: version refused: " + p.String()
+		}
+	}
+	return "callback: version refused"
+}
+
+// A Version is a tree of scripts as it was published. It never changes.
+type Version struct {
+	// ID is the digest of the files' names and contents: equal trees have the
+	// same, on every machine.
+	ID      string
+	Author  string
+	Message string
+	Created time.Time
+
+	// Problems is the report of [callback.Check]. None is Fatal.
+	Problems []callback.Problem
+
+	// Stages are the stages that are at this version now, sorted.
+	Stages []string
+}
+
+// A Change says who changes something, and why.
+type Change struct {
+	Author  string
+	Message string
+
+	// Members are the names that the host adds to Spark, for
+	// [callback.Check]. Only Publish reads them.
+	Members []string
+
+	// Current, if not empty, is the version at which the stage must be for the
+	// change to happen, else it is ErrMoved: so that of two operators who roll
+	// back at once the second does not undo too much. Only Promote and
+	// Rollback read it.
+	Current string
+}
+
+// A Promotion is one move of a stage to a version.
+type Promotion struct {
+	APIKey  string
+	Stage   string
+	Version string
+	Author  string
+	Message string
+	Created time.Time
+
+	// Previous is the version to which a rollback goes from here; empty if
+	// there is none.
+	Previous string
+}
+
+// Publish stores the files of fsys as a version of the API key, without making
+// it live anywhere. Files and folders whose names begin with a dot are left
+// out. A tree in which [callback.Check] finds a script that cannot run is a
+// [*RefusedError]. Publishing a tree again returns the version that is there.
+func (db *DB) Publish(ctx context.Context, apiKey string, fsys fs.FS, change Change) (*Version, error) {
+	if !isText(apiKey, change.Author, change.Message) {
+		return nil, errNotText
+	}
+	files, err := readTree(fsys)
+	if err != nil {
+		return nil, fmt.Errorf("callback: publish: %w", err)
+	}
+	problems, err := callback.Check(files, change.Members...)
+	if err != nil {
+		return nil, fmt.Errorf("callback: publish: %w", err)
+	}
+	if slices.ContainsFunc(problems, func(p callback.Problem) bool { return p.Fatal }) {
+		return nil, &RefusedError{problems}
+	}
+	report, err := json.Marshal(problems)
+	if err != nil {
+		return nil, fmt.Errorf("callback: publish: %w", err)
+	}
+	id := treeID(files)
+	err = pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+		created, err := tx.Exec(ctx, db.sql(`insert into {}.version (api_key, id, author, message, report)
+			values ($1, $2, $3, $4, $5) on conflict do nothing`), apiKey, id, change.Author, change.Message, string(report))
+		if err != nil || created.RowsAffected() == 0 {
+			return err
+		}
+		return db.storeFiles(ctx, tx, apiKey, id, files)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("callback: publish: %w", err)
+	}
+	return db.Version(ctx, apiKey, id)
+}
+
+// readTree copies the files of a version out of fsys.
+func readTree(fsys fs.FS) (fstest.MapFS, error) {
+	files, size := fstest.MapFS{}, 0
+	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name != "." && strings.HasPrefix(path.Base(name), ".") {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if info, err := fs.Stat(fsys, name); err != nil || !info.Mode().IsRegular() {
+			return err // a symbolic link counts as what it points to
+		}
+		if !isText(name) {
+			return fmt.Errorf("%q: %w", name, errNotText)
+		}
+		content, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		size += len(content)
+		if len(files) == MaxFiles || size > MaxBytes {
+			return fmt.Errorf("more than %d files or %d bytes", MaxFiles, MaxBytes)
+		}
+		files[name] = &fstest.MapFile{Data: content, Mode: 0o444}
+		return nil
+	})
+	if err == nil && len(files) == 0 {
+		err = errors.New("no files")
+	}
+	return files, err
+}
+
+func sortedNames(files fstest.MapFS) []string {
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// treeID is the digest that names a version.
+func treeID(files fstest.MapFS) string {
+	h := sha256.New()
+	for _, name := range sortedNames(files) {
+		fmt.Fprintf(h, "%q %x\n", name, sha256.Sum256(files[name].Data))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func (db *DB) storeFiles(ctx context.Context, tx pgx.Tx, apiKey, version string, files fstest.MapFS) error {
+	names := sortedNames(files)
+	hashes := make([][]byte, len(names))
+	contents := map[string][]byte{} // by hash
+	for i, name := range names {
+		sum := sha256.Sum256(files[name].Data)
+		hashes[i] = sum[:]
+		contents[string(sum[:])] = files[name].Data
+	}
+	rows, err := tx.Query(ctx, db.sql("select hash from {}.file where hash = any($1)"), hashes)
+	if err != nil {
+		return err
+	}
+	known, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	if err != nil {
+		return err
+	}
+	for _, hash := range known {
+		delete(contents, string(hash))
+	}
+	missing := make([]string, 0, len(contents))
+	for hash := range contents {
+		missing = append(missing, hash)
+	}
+	slices.Sort(missing) // in the same order everywhere, or two could wait for each other
+	for _, hash := range missing {
+		if _, err := tx.Exec(ctx, db.sql("insert into {}.file (hash, content) values ($1, $2) on conflict do nothing"), []byte(hash), contents[hash]); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, db.sql(`insert into {}.version_file (api_key, version, name, hash)
+		select $1, $2, unnest($3::text[]), unnest($4::bytea[])`), apiKey, version, names, hashes)
+	return err
+}
+
+const versionColumns = `v.id, v.author, v.message, v.created, v.report,
+	array(select s.name from {}.stage s where s.api_key = v.api_key and s.version = v.id order by s.name)`
+
+func scanVersion(row pgx.CollectableRow) (Version, error) {
+	var v Version
+	var report string
+	err := row.Scan(&v.ID, &v.Author, &v.Message, &v.Created, &report, &v.Stages)
+	if err == nil {
+		err = json.Unmarshal([]byte(report), &v.Problems)
+	}
+	return v, err
+}
+
+// Versions returns the API key's newest versions, the newest first, at most
+// limit of them.
+func (db *DB) Versions(ctx context.Context, apiKey string, limit int) ([]Version, error) {
+	if !isText(apiKey) {
+		return nil, nil
+	}
+	rows, err := db.Pool.Query(ctx, db.sql(`select `+versionColumns+` from {}.version v
+		where v.api_key = $1 order by v.created desc, v.id limit $2`), apiKey, limit)
+	if err != nil {
+		return nil, fmt.Errorf("callback: versions: %w", err)
+	}
+	versions, err := pgx.CollectRows(rows, scanVersion)
+	if err != nil {
+		return nil, fmt.Errorf("callback: versions: %w", err)
+	}
+	return versions, nil
+}
+
+// Version returns the version that ref names: a stage, the ID of a version, or
+// the beginning of one, of at least four characters, that no other has. The
+// error is ErrNoVersion if there is none.
+func (db *DB) Version(ctx context.Context, apiKey, ref string) (*Version, error) {
+	return db.version(ctx, db.Pool, apiKey, ref)
+}
+
+func (db *DB) version(ctx context.Context, q Querier, apiKey, ref string) (*Version, error) {
+	if !isText(apiKey, ref) {
+		return nil, fmt.Errorf("%w: %q", ErrNoVersion, ref)
+	}
+	rows, err := q.Query(ctx, db.sql(`select `+versionColumns+` from {}.version v
+		where v.api_key = $1 and v.id = coalesce(
+			(select version from {}.stage where api_key = $1 and name = $2),
+			(select id from {}.version where api_key = $1 and length($2) >= 4 and starts_with(id, $2) order by id limit 1))`), apiKey, ref)
+	if err != nil {
+		return nil, fmt.Errorf("callback: version: %w", err)
+	}
+	v, err := pgx.CollectExactlyOneRow(rows, scanVersion)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("%w: %q", ErrNoVersion, ref)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("callback: version: %w", err)
+	}
+	if strings.HasPrefix(v.ID, ref) && v.ID != ref && !slices.Contains(v.Stages, ref) {
+		var others int
+		err := q.QueryRow(ctx, db.sql("select count(*) from {}.version where api_key = $1 and starts_with(id, $2)"), apiKey, ref).Scan(&others)
+		if err != nil {
+			return nil, fmt.Errorf("callback: version: %w", err)
+		}
+		if others > 1 {
+			return nil, fmt.Errorf("%w: %q begins %d versions", ErrNoVersion, ref, others)
+		}
+	}
+	return &v, nil
+}
+
+// Files returns the files of the version with this ID. The error is
+// ErrNoVersion if there is none.
+func (db *DB) Files(ctx context.Context, apiKey, id string) (fs.FS, error) {
+	files, err := db.files(ctx, apiKey, id)
+	if err != nil {
+		return nil, err
+	}
+	return files, nil
+}
+
+func (db *DB) files(ctx context.Context, apiKey, id string) (fstest.MapFS, error) {
+	if !isText(apiKey, id) {
+		return nil, fmt.Errorf("%w: %q", ErrNoVersion, id)
+	}
+	rows, err := db.Pool.Query(ctx, db.sql(`select vf.name, f.content, v.created from {}.version v
+		join {}.version_file vf on vf.api_key = v.api_key and vf.version = v.id
+		join {}.file f on f.hash = vf.hash
+		where v.api_key = $1 and v.id = $2`), apiKey, id)
+	if err != nil {
+		return nil, fmt.Errorf("callback: files: %w", err)
+	}
+	files := fstest.MapFS{}
+	var name string
+	var content []byte
+	var created time.Time
+	_, err = pgx.ForEachRow(rows, []any{&name, &content, &created}, func() error {
+		files[name] = &fstest.MapFile{Data: bytes.Clone(content), Mode: 0o444, ModTime: created}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("callback: files: %w", err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%w: %q", ErrNoVersion, id)
+	}
+	return files, nil
+}
+
+var stageName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// Promote moves a stage of the API key to the version that ref names, as for
+// Version. A stage that does not exist begins to.
+func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Change) (*Promotion, error) {
+	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current string) (string, string, error) {
+		version, err := db.version(ctx, tx, apiKey, ref)
+		if err != nil {
+			return "", "", err
+		}
+		if version.ID != current {
+			return version.ID, current, nil
+		}
+		// Nothing changes, and a rollback goes where it would have gone.
+		previous, err := db.previous(ctx, tx, apiKey, stage, current)
+		return current, previous, err
+	})
+}
+
+// Rollback moves a stage of the API key back to the version before its current
+// one. Again, it goes back further. The error is ErrNothingBefore at the first.
+func (db *DB) Rollback(ctx context.Context, apiKey, stage string, change Change) (*Promotion, error) {
+	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current string) (string, string, error) {
+		if current == "" {
+			return "", "", fmt.Errorf("%w: %q", ErrNoStage, stage)
+		}
+		target, err := db.previous(ctx, tx, apiKey, stage, current)
+		if err != nil {
+			return "", "", err
+		}
+		if target == "" {
+			return "", "", ErrNothingBefore
+		}
+		previous, err := db.previous(ctx, tx, apiKey, stage, target)
+		return target, previous, err
+	})
+}
+
+// previous returns the version to which a rollback goes from a version, as of
+// the stage's last promotion to it.
+func (db *DB) previous(ctx context.Context, tx pgx.Tx, apiKey, stage, version string) (previous string, err error) {
+	err = tx.QueryRow(ctx, db.sql(`select previous from {}.promotion
+		where api_key = $1 and stage = $2 and version = $3 order by revision desc limit 1`), apiKey, stage, version).Scan(&previous)
+	return previous, err
+}
+
+// move promotes a stage to the version that choose returns, together with the
+// one to which a rollback goes from there. choose is given the current version,
+// or an empty string.
+func (db *DB) move(ctx context.Context, apiKey, stage string, change Change, choose func(tx pgx.Tx, current string) (string, string, error)) (*Promotion, error) {
+	if !stageName.MatchString(stage) {
+		return nil, fmt.Errorf("callback: stage %q: a name has 1 to 64 of A-Z a-z 0-9 _ . -", stage)
+	}
+	if !isText(apiKey, change.Author, change.Message) {
+		return nil, errNotText
+	}
+	p := &Promotion{APIKey: apiKey, Stage: stage, Author: change.Author, Message: change.Message}
+	err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+		// The row is locked until the commit, so that revisions become visible in
+		// their order.
+		var revision int64
+		if err := tx.QueryRow(ctx, db.sql("update {}.revision set n = n + 1 returning n")).Scan(&revision); err != nil {
+			return err
+		}
+		var current string
+		err := tx.QueryRow(ctx, db.sql("select version from {}.stage where api_key = $1 and name = $2"), apiKey, stage).Scan(&current)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if change.Current != "" && change.Current != current {
+			return fmt.Errorf("%w: it is at %s", ErrMoved, current)
+		}
+		if p.Version, p.Previous, err = choose(tx, current); err != nil {
+			return err
+		}
+		err = tx.QueryRow(ctx, db.sql(`insert into {}.promotion (revision, api_key, stage, version, previous, author, message)
+			values ($1, $2, $3, $4, $5, $6, $7) returning created`),
+			revision, apiKey, stage, p.Version, p.Previous, p.Author, p.Message).Scan(&p.Created)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, db.sql(`insert into {}.stage (api_key, name, version, revision) values ($1, $2, $3, $4)
+			on conflict (api_key, name) do update set version = excluded.version, revision = excluded.revision`),
+			apiKey, stage, p.Version, revision); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "select pg_notify($1, '')", db.channel())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("callback: stage %s: %w", stage, err)
+	}
+	return p, nil
+}
+
+// channel is where promotions are announced.
+func (db *DB) channel() string { return db.schema() + "_promoted" }
+
+// Promotions returns the moves of a stage of the API key, the newest first, at
+// most limit of them. An empty stage means all of its stages.
+func (db *DB) Promotions(ctx context.Context, apiKey, stage string, limit int) ([]Promotion, error) {
+	if !isText(apiKey, stage) {
+		return nil, nil
+	}
+	rows, err := db.Pool.Query(ctx, db.sql(`select stage, version, previous, author, message, created from {}.promotion
+		where api_key = $1 and ($2 = '' or stage = $2) order by revision desc limit $3`), apiKey, stage, limit)
+	if err != nil {
+		return nil, fmt.Errorf("callback: promotions: %w", err)
+	}
+	promotions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Promotion, error) {
+		p := Promotion{APIKey: apiKey}
+		err := row.Scan(&p.Stage, &p.Version, &p.Previous, &p.Author, &p.Message, &p.Created)
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("callback: promotions: %w", err)
+	}
+	return promotions, nil
+}
