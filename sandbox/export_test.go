@@ -1,10 +1,21 @@
 package sandbox
 
-import "os/exec"
+import (
+	"os/exec"
+	"time"
+)
 
-// SetCommand has the Runner start something else than this program.
-func (r *Runner) SetCommand(path string, args ...string) {
-	r.command = func() *exec.Cmd { return &exec.Cmd{Path: path, Args: append([]string{childName}, args...)} }
+// SetCommands has the Runner start these in turn as its children, and then this
+// program. The first element of each is the path.
+func (r *Runner) SetCommands(commands ...[]string) {
+	r.command = func() *exec.Cmd {
+		if len(commands) == 0 {
+			return thisProgram()
+		}
+		c := commands[0]
+		commands = commands[1:]
+		return &exec.Cmd{Path: c[0], Args: append([]string{childName}, c[1:]...)}
+	}
 }
 
 // Pids returns the processes that are children now.
@@ -24,4 +35,15 @@ func (r *Runner) Waiting() (waiting, busy int) {
 	return len(r.waiting), r.busy
 }
 
-const GreetTimeout = greetTimeout
+// SetGreetTimeout sets how long the next child may take to greet.
+func (r *Runner) SetGreetTimeout(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.greetTimeout = d
+}
+
+func (r *Runner) GreetTimeout() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.greetTimeout
+}

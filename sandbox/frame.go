@@ -8,49 +8,40 @@ import (
 	"time"
 )
 
-// Parent and child talk in frames: a byte that tells the kind, four bytes of
-// length, and that many bytes of fields. A field is a varint, or a varint of
-// length and so many bytes: bodies and scripts cross as they are. The length
-// has a fixed size so that it can be filled in once the fields are there and a
-// frame goes out in one write.
+// Parent and child exchange frames. A frame is a byte that names its kind, four
+// bytes of length and the fields of one message. A field is a varint, or a
+// varint of length and that many bytes: bodies and scripts cross as they are.
+// The length has a fixed size so that it can be filled in after the fields, and
+// the frame goes out in a single write.
 const headerSize = 5
 
-// The kinds of frame, and their fields in order.
-const (
-	// To the child.
-	kindSetup  = 's' // see setup.encode
-	kindCall   = 'c' // see encodeCall
-	kindReply  = 'a' // as what it is an answer to says
-	kindCancel = 'x' // nothing; instead of an answer
+// maxToChild bounds frames to a child: what the header can express.
+const maxToChild = 1<<32 - 1
 
-	// To the parent, after the greeting.
-	kindResult = 'r' // see encodeResult
-	kindLog    = 'l' // see logHandler
-	kindJudged = 'j' // how the version to be checked has compiled: an error
-	kindStat   = 'i' // file name; the answer: an error, a stamp
-	kindRead   = 'f' // file name; the answer: see encodeFile
-	kindHTTP   = 'w' // see httpDoer; the answer: an error, status, header, body
-	kindInvoke = 'm' // number of the function, arguments; the answer: an error, JSON
-)
+// maxToParent is the longest frame that a child may send.
+const maxToParent = 64 << 20
 
-// maxFrame is the longest frame a child may send.
-const maxFrame = 64 << 20
-
-// firstRead is how much is allocated for a frame on its header's word alone.
+// firstRead is the most memory allocated for a frame before its bytes arrive.
 const firstRead = 256 << 10
+
+// A message is the content of a frame. It is what differs between the kinds.
+type message interface {
+	kind() kind
+	encode(e *encoder)
+}
 
 var errFrame = errors.New("malformed frame")
 
-// readFrame reads one frame of at most limit bytes. What it allocates grows
-// with what has arrived.
-func readFrame(r io.Reader, limit int64) (kind byte, payload []byte, err error) {
+// readFrame reads one frame. Over limit bytes it is errTooLarge. Its memory grows with the
+// bytes that have arrived.
+func readFrame(r io.Reader, limit int64) (k kind, payload []byte, err error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		return 0, nil, err
 	}
 	size := int64(binary.BigEndian.Uint32(header[1:]))
 	if size > limit {
-		return 0, nil, fmt.Errorf("frame of %d bytes is over the limit", size)
+		return kind(header[0]), nil, fmt.Errorf("%w: %d bytes", errTooLarge, size)
 	}
 	payload = make([]byte, min(size, firstRead))
 	for have := int64(0); ; {
@@ -58,21 +49,20 @@ func readFrame(r io.Reader, limit int64) (kind byte, payload []byte, err error) 
 			return 0, nil, io.ErrUnexpectedEOF
 		}
 		if have = int64(len(payload)); have == size {
-			return header[0], payload, nil
+			return kind(header[0]), payload, nil
 		}
 		payload = append(payload, make([]byte, min(have, size-have))...)
 	}
 }
 
-// An encoder builds one frame.
+// An encoder builds one frame. Its memory is used again for the next.
 type encoder struct{ b []byte }
 
-// begin starts a frame in place of the last one.
-func (e *encoder) begin(kind byte) { e.b = append(e.b[:0], kind, 0, 0, 0, 0) }
-
-// send writes the frame in a single write: the file's own lock then keeps
+// send writes the message in a single write: the file's own lock then keeps the
 // frames of several goroutines apart.
-func (e *encoder) send(w io.Writer, limit int64) error {
+func (e *encoder) send(w io.Writer, m message, limit int64) error {
+	e.b = append(e.b[:0], byte(m.kind()), 0, 0, 0, 0)
+	m.encode(e)
 	size := int64(len(e.b) - headerSize)
 	if size > limit {
 		return fmt.Errorf("%w: %d bytes", errTooLarge, size)
@@ -108,19 +98,26 @@ func (e *encoder) bytes(b []byte) {
 	e.b = append(e.b, b...)
 }
 
+func (e *encoder) strings(list []string) {
+	e.uint(uint64(len(list)))
+	for _, s := range list {
+		e.string(s)
+	}
+}
+
 func (e *encoder) time(t time.Time) {
 	e.int(t.Unix())
 	e.int(int64(t.Nanosecond()))
 }
 
-// A decoder takes a frame's fields apart. After a field that is not there, all
-// are zero and bad is set.
+// A decoder reads a frame's fields. Once a field is missing or malformed, that
+// field and all after it are zero, and done returns an error.
 type decoder struct {
 	b   []byte
 	bad bool
 }
 
-// done reports whether all fields were there, and nothing else.
+// done returns an error unless the frame held exactly the fields that were read.
 func (d *decoder) done() error {
 	if d.bad || len(d.b) != 0 {
 		return errFrame
@@ -154,7 +151,7 @@ func (d *decoder) int() int64 {
 
 func (d *decoder) bool() bool { return d.uint() == 1 }
 
-// bytes returns a field without copying it out of the frame.
+// bytes returns a field that shares its memory with the frame.
 func (d *decoder) bytes() []byte {
 	n := d.uint()
 	if n > uint64(len(d.b)) {
@@ -168,12 +165,20 @@ func (d *decoder) bytes() []byte {
 
 func (d *decoder) string() string { return string(d.bytes()) }
 
-// maxCount bounds the lists in a frame: an element that takes a byte there takes
-// forty in memory.
+func (d *decoder) strings() []string {
+	list := make([]string, d.count())
+	for i := range list {
+		list[i] = d.string()
+	}
+	return list
+}
+
+// maxCount bounds the lists in a frame: an element of one byte takes up to forty
+// bytes of memory once it is decoded.
 const maxCount = 1 << 20
 
-// count is a number of things of at least one byte each, so that what is
-// allocated for them is in proportion to the frame.
+// count is the length of a list whose elements take at least one byte each, so
+// that memory for them is in proportion to the frame.
 func (d *decoder) count() int {
 	n := d.uint()
 	if n > uint64(len(d.b)) || n > maxCount {

@@ -20,8 +20,24 @@ import (
 	"example.com/callback"
 )
 
-// FuzzFrame reads frames that nobody vouches for, takes them for each kind of
-// message, and checks that what can be read is written alike.
+// messages returns an empty message of each type.
+func messages() []interface {
+	encode(*encoder)
+	decode(*decoder)
+} {
+	return []interface {
+		encode(*encoder)
+		decode(*decoder)
+	}{
+		&setup{}, &callMessage{Call: new(callback.Call)}, &resultMessage{Result: new(callback.Result)},
+		&logMessage{}, &verdictMessage{},
+		&statQuestion{}, &statReply{}, &readQuestion{}, &readReply{},
+		&httpQuestion{}, &httpReply{}, &invokeQuestion{}, &invokeReply{}, &memberList{},
+	}
+}
+
+// FuzzFrame decodes hostile frames as each type of message. What can be decoded
+// must survive being encoded and decoded again.
 func FuzzFrame(f *testing.F) {
 	for _, frame := range sampleFrames() {
 		f.Add(frame)
@@ -31,42 +47,19 @@ func FuzzFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var e encoder
-		d := &decoder{b: payload}
-		call, left, levels, hasHTTP, files := decodeCall(d)
-		if d.done() == nil {
-			if hasHTTP {
-				call.HTTP = http.DefaultClient
+		again := messages()
+		for i, m := range messages() {
+			d := &decoder{b: payload}
+			if m.decode(d); d.done() != nil {
+				continue
 			}
-			e.begin(kindCall)
-			encodeCall(&e, call, left, levels, files)
-			again := &decoder{b: e.b[headerSize:]}
-			call2, left2, levels2, hasHTTP2, files2 := decodeCall(again)
-			require.NoError(t, again.done())
-			call.HTTP = nil
-			require.Equal(t, call, call2)
-			require.Equal(t, []any{left, levels, hasHTTP, files}, []any{left2, levels2, hasHTTP2, files2})
+			var e encoder
+			m.encode(&e)
+			d = &decoder{b: e.b}
+			again[i].decode(d)
+			require.NoError(t, d.done())
+			require.Equal(t, m, again[i])
 		}
-		d = &decoder{b: payload}
-		if fault := decodeError(d); d.done() == nil {
-			e.begin(kindJudged)
-			encodeError(&e, fault)
-			again := &decoder{b: e.b[headerSize:]}
-			require.Equal(t, fault, decodeError(again))
-			require.NoError(t, again.done())
-		}
-		d = &decoder{b: payload}
-		d.bool()
-		if fault := decodeError(d); fault == nil {
-			for _, field := range append(decodeFields(d), decodeFields(d)...) {
-				require.True(t, json.Valid(field.Value))
-			}
-		}
-		_, _ = new(worker).decodeMembers(&decoder{b: payload})
-		decodeHeader(&decoder{b: payload})
-		decodeParams(&decoder{b: payload})
-		newOpenFile("x", &decoder{b: payload})
-		new(setup).decode(&decoder{b: payload})
 	})
 }
 
@@ -101,7 +94,7 @@ func FuzzSession(f *testing.F) {
 			}),
 		}}
 		result, end, err := s.run(nil)
-		if end == died {
+		if end == childDied {
 			require.Error(t, err)
 			require.Nil(t, result)
 		}
@@ -115,104 +108,123 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
+// encoded returns the message's frame.
+func encoded(m message) []byte {
+	var e encoder
+	if err := e.send(io.Discard, m, maxToParent); err != nil {
+		panic(err)
+	}
+	return e.b
+}
+
 // sampleFrames are frames of all kinds.
-func sampleFrames() (frames [][]byte) {
-	add := func(kind byte, fill func(e *encoder)) {
-		var e encoder
-		var out bytes.Buffer
-		e.begin(kind)
-		fill(&e)
-		_ = e.send(&out, maxFrame)
-		frames = append(frames, out.Bytes())
+func sampleFrames() [][]byte {
+	frames := [][]byte{
+		encoded(&setup{MaxMemory: 1 << 28, MaxScriptSize: 1 << 20, Zone: "Europe/Vienna", ZoneOffset: 3600, HasTZ: true, TZ: "x"}),
+		encoded(&callMessage{
+			Call: &callback.Call{
+				APIKey: "k", Data: []callback.Param{{Name: "a", Values: []string{"b", "c"}}}, Now: time.Unix(1, 2), Seed: 3,
+			},
+			HasHTTP: true, Remaining: time.Second, Levels: 15,
+			Files:   []fileState{{name: "modules/M.js", stamp: stamp{time.Unix(1, 0), 2}}, {name: "x", absent: true}},
+			Members: []byte{1, 1, 'f', 0, 0, 1, 1, 'g', 1},
+		}),
+		encoded(&logMessage{Level: 2, Message: "message", Attrs: []logAttr{
+			{Key: "line", IsNumber: true, Number: 7}, {Key: "script", Text: "x"},
+		}}),
+		encoded(&httpQuestion{
+			Method: "POST", URL: "http://x.example/", Timeout: time.Second,
+			Header: http.Header{"A": {"b"}}, HasBody: true, Body: []byte("body"),
+		}),
+		encoded(&httpReply{Status: 200, Header: http.Header{"A": {"b"}}, Body: []byte("body")}),
+		encoded(&invokeQuestion{Args: callback.Args{[]byte(`{"a":1}`)}}),
+		encoded(&invokeReply{Value: []byte(`{"a":1}`)}),
+		encoded(&statReply{Stamp: stamp{time.Unix(1, 0), 2}}),
+		encoded(&readReply{File: fileText{text: []byte("x")}, OnTrial: true, Previous: &fileText{text: []byte("y")}}),
+		encoded(&resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte("1")}}}}),
+		encoded(&resultMessage{
+			Err:   &callback.ScriptError{Script: "x", Line: 1, Message: "m", Err: context.DeadlineExceeded},
+			Spent: true,
+		}),
 	}
-	add(kindCall, func(e *encoder) {
-		encodeCall(e, &callback.Call{
-			APIKey: "k", Data: []callback.Param{{Name: "a", Values: []string{"b", "c"}}},
-			HTTP: http.DefaultClient, Now: time.Unix(1, 2), Seed: 3,
-		}, time.Second, 15, []fileState{{name: "modules/M.js", stamp: stamp{time.Unix(1, 0), 2}}, {name: "x", absent: true}})
-	})
-	add(kindLog, func(e *encoder) {
-		e.uint(2)
-		e.string("message")
-		e.uint(2)
-		e.string("line")
-		e.bool(true)
-		e.int(7)
-		e.string("script")
-		e.bool(false)
-		e.string("x")
-	})
 	for _, name := range []string{"modules/M.js", "secret.js", "../x"} {
-		add(kindStat, func(e *encoder) { e.string(name) })
-		add(kindRead, func(e *encoder) { e.string(name) })
-		add(kindJudged, func(e *encoder) { encodeError(e, errors.New("no")) })
+		frames = append(frames,
+			encoded(&statQuestion{name}), encoded(&readQuestion{name}), encoded(&verdictMessage{errors.New("no")}))
 	}
-	add(kindHTTP, func(e *encoder) {
-		e.string("POST")
-		e.string("http://x.example/")
-		e.int(int64(time.Second))
-		encodeHeader(e, http.Header{"A": {"b"}})
-		e.bool(true)
-		e.string("body")
-	})
-	add(kindInvoke, func(e *encoder) {
-		e.uint(0)
-		e.uint(1)
-		e.string(`{"a":1}`)
-	})
-	add(kindResult, func(e *encoder) {
-		encodeResult(e, &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte("1")}}}, nil, false)
-	})
-	add(kindResult, func(e *encoder) {
-		encodeResult(e, nil, &callback.ScriptError{Script: "x", Line: 1, Message: "m", Err: context.DeadlineExceeded}, true)
-	})
 	return frames
 }
 
-// Hostile frames, by what is wrong with them.
+// A frame that the library's own code does not send ends the child and its call.
 func TestHostileFrames(t *testing.T) {
+	t.Parallel()
 	result := func(value string) []byte {
-		var e encoder
-		e.begin(kindResult)
-		encodeResult(&e, &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte(value)}}}, nil, false)
-		return e.b
+		return encoded(&resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte(value)}}}})
 	}
-	for name, frame := range map[string][]byte{
-		"nothing":          nil,
-		"cut header":       {kindResult, 0},
-		"too long":         {kindResult, 255, 255, 255, 255},
-		"length is a lie":  {kindResult, 3, 255, 255, 255, 1},
-		"unknown kind":     {'?', 0, 0, 0, 0},
-		"no fields":        {kindResult, 0, 0, 0, 0},
-		"many fields":      {kindResult, 0, 0, 0, 5, 0, 0, 255, 255, 3},
-		"not JSON":         fix(result(`{"a":`)),
-		"not UTF-8":        fix(result("\"\xff\"")),
-		"unasked judgment": {kindJudged, 0, 0, 0, 1, 0},
-		"no such function": {kindInvoke, 0, 0, 0, 2, 9, 0},
-		"http not allowed": {kindHTTP, 0, 0, 0, 1, 0},
+	// Each of these is followed by a result that would be fine.
+	for name, c := range map[string]struct {
+		frame []byte
+		error string
+	}{
+		"too long":          {[]byte{byte(kindResult), 255, 255, 255, 255}, "frame is too large"},
+		"over the limit":    {[]byte{byte(kindResult), 4, 0, 0, 1}, "frame is too large"},
+		"length is a lie":   {[]byte{byte(kindResult), 3, 255, 255, 255, 1}, "killed"},
+		"unknown kind":      {[]byte{'?', 0, 0, 0, 0}, "broke the protocol"},
+		"a kind of ours":    {[]byte{byte(kindCancel), 0, 0, 0, 0}, "broke the protocol"},
+		"no fields":         {[]byte{byte(kindResult), 0, 0, 0, 0}, "broke the protocol"},
+		"many fields":       {[]byte{byte(kindResult), 0, 0, 0, 5, 0, 0, 255, 255, 3}, "broke the protocol"},
+		"one byte too many": {[]byte{byte(kindResult), 0, 0, 0, 5, 0, 0, 0, 0, 0}, "broke the protocol"},
+		"not JSON":          {result(`{"a":`), "broke the protocol"},
+		"not UTF-8":         {result("\"\xff\""), "broke the protocol"},
+		"unasked verdict":   {encoded(&verdictMessage{}), "broke the protocol"},
+		"no such function":  {encoded(&invokeQuestion{Function: 9}), "broke the protocol"},
+		"missing function":  {encoded(&invokeQuestion{Function: 1}), "broke the protocol"},
+		"argument no JSON":  {encoded(&invokeQuestion{Args: callback.Args{[]byte("{")}}), "broke the protocol"},
+		"http not allowed":  {encoded(&httpQuestion{Method: "GET", URL: "http://x.example/"}), "broke the protocol"},
+		"no such level":     {encoded(&logMessage{Level: 4}), "broke the protocol"},
+		"many attributes":   {encoded(&logMessage{Attrs: make([]logAttr, maxLogAttrs+1)}), "broke the protocol"},
+		"cut header":        {[]byte{byte(kindResult), 0}, "killed"},
+		"nothing":           {nil, "killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-			require.NoError(t, err)
-			defer null.Close()
-			c := &child{in: null, from: bufio.NewReader(bytes.NewReader(frame)), dead: make(chan struct{})}
-			s := session{runner: new(Runner), child: c, ctx: t.Context(), main: "callbacks/x.js", call: &callback.Call{}}
-			allocated := testing.AllocsPerRun(1, func() {
-				c.from.Reset(bytes.NewReader(frame))
-				result, end, err := s.run(nil)
-				require.Nil(t, result)
-				require.Equal(t, died, end)
-				require.Error(t, err)
-			})
-			require.Less(t, allocated, 300.0)
+			t.Parallel()
+			frames := c.frame
+			if len(c.frame) >= headerSize {
+				frames = append(bytes.Clone(c.frame), result("1")...)
+			}
+			s, _ := hostileSession(t, frames)
+			s.call.Members = callback.Members{
+				"f": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+					t.Error("the host function was called")
+					return nil, nil
+				}},
+				"missing": {},
+			}
+			result, end, err := s.run(nil)
+			require.Nil(t, result)
+			require.Equal(t, childDied, end)
+			require.ErrorContains(t, err, c.error)
 		})
 	}
 }
 
-// fix fills in the length of a frame.
-func fix(frame []byte) []byte {
-	var out bytes.Buffer
-	e := encoder{b: frame}
-	_ = e.send(&out, maxFrame)
-	return out.Bytes()
+// hostileSession is one with a child that sends these frames. The function
+// returns what the parent has sent.
+func hostileSession(t testing.TB, frames []byte) (*session, func() []byte) {
+	sent, err := os.CreateTemp(t.TempDir(), "")
+	require.NoError(t, err)
+	t.Cleanup(func() { sent.Close() })
+	return &session{
+			runner: &Runner{lib: library{maxSize: 1 << 10, scripts: fstest.MapFS{
+				"callbacks/x.js": {Data: []byte("1")},
+				"secret.txt":     {Data: []byte("secret")},
+			}}},
+			child: &child{in: sent, from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})},
+			ctx:   t.Context(),
+			main:  "callbacks/x.js",
+			call:  &callback.Call{Credential: "x"},
+		}, func() []byte {
+			text, err := os.ReadFile(sent.Name())
+			require.NoError(t, err)
+			return text
+		}
 }

@@ -4,43 +4,40 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"strings"
 	"sync"
 
 	"example.com/callback"
+	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/limit"
 )
 
-// A library is the parent's side of the scripts. Children have no access to
-// them but through it, and it makes all children agree on one rule: a changed
-// script that does not compile does not replace the one before it. A child may
-// be younger than the last change, so none can keep the rule by itself. Here,
-// a version of a file is on trial until a child has said how it compiled; one
-// that did not is never shown to a child again while there is one that did.
+// A library gives children access to the scripts, and keeps one rule for all of
+// them: a changed script that does not compile does not replace the previous
+// version. A child cannot keep the rule alone, since it may be younger than the
+// change. So a new version is on trial until a child tells how it compiles.
+// While a file has a version that compiles, children get that one.
 //
-// Nothing is compiled in the parent: compiling untrusted source can end a
-// process.
+// The parent compiles nothing: compiling an untrusted source can end a process.
 type library struct {
 	scripts fs.FS
 	maxSize int64
 
 	files    sync.Map // of *file by name
-	requires sync.Map // of *required by main script: what it has asked for so far
+	requires sync.Map // of *required by name of the main script
 }
 
-// A file is one of the scripts, as far as children have asked for it.
+// A file is a script that a child has asked for.
 type file struct {
-	mu   sync.Mutex
-	now  *version // as last read
-	good *version // the last one that compiled, if any
+	mu     sync.Mutex
+	latest *version // as last read
+	good   *version // the last that compiled; or nil
 }
 
-// A version is one state of a file. All but verdict is immutable; verdict
-// belongs to the file's mutex.
+// A version is one state of a file. All fields but verdict are immutable; the
+// file's mutex guards verdict.
 type version struct {
 	number  int // counts the file's versions
-	stamp   stamp
-	text    []byte // at most one byte more than the limit
+	content fileText
 	verdict verdict
 }
 
@@ -52,35 +49,16 @@ const (
 	broken
 )
 
-// mainNames are the files that may be the call's main script, the first that
-// exists is.
-func mainNames(call *callback.Call) []string {
-	if call.Credential == "" {
-		return []string{"system/GS_CALLBACK_URL.js", "callbacks/server.js"}
-	}
-	return []string{"callbacks/" + call.Credential + ".js"}
-}
-
-// isScript reports whether name is of a file that may be a script: a child
-// must not read whatever else lies beside them.
-func isScript(name string) bool {
-	dir, base, _ := strings.Cut(name, "/")
-	base, isJS := strings.CutSuffix(base, ".js")
-	if !isJS || base == "" || dir != "callbacks" && dir != "modules" && dir != "system" {
-		return false
-	}
-	for i := range len(base) {
-		c := base[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
+// A trial is a version that a child is compiling for the first time.
+type trial struct {
+	name    string
+	file    *file
+	version *version
 }
 
 // stat returns the stamp of the version that children are to run.
 func (l *library) stat(name string) (stamp, error) {
-	if !isScript(name) {
+	if !cloudcode.IsScript(name) {
 		return stamp{}, fs.ErrNotExist
 	}
 	info, err := fs.Stat(l.scripts, name)
@@ -95,40 +73,47 @@ func (l *library) stat(name string) (stamp, error) {
 		f := f.(*file)
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.good != nil && f.now.verdict == broken && f.now.stamp.equal(s) {
-			return f.good.stamp, nil
+		if f.good != nil && f.latest.verdict == broken && f.latest.content.stamp.equal(s) {
+			return f.good.content.stamp, nil
 		}
 	}
 	return s, nil
 }
 
-// read returns the version of a file to run. If it is on trial, the child is to
-// say how it compiled, and to use instead, if it does not, the version before.
-func (l *library) read(name string) (f *file, v, before *version, trial bool, err error) {
-	if !isScript(name) {
-		return nil, nil, nil, false, fs.ErrNotExist
+func stampOf(info fs.FileInfo) stamp { return stamp{info.ModTime(), info.Size()} }
+
+func (s stamp) equal(t stamp) bool { return s.size == t.size && s.modTime.Equal(t.modTime) }
+
+// read returns the version of a file to run, and its trial if it has to be tried.
+func (l *library) read(name string) (*readReply, *trial) {
+	if !cloudcode.IsScript(name) {
+		return &readReply{Err: fs.ErrNotExist}, nil
 	}
 	entry, ok := l.files.Load(name)
 	if !ok {
-		// Only what exists gets an entry.
+		// Only an existing file gets an entry.
 		if _, err := fs.Stat(l.scripts, name); err != nil {
-			return nil, nil, nil, false, err
+			return &readReply{Err: err}, nil
 		}
 		entry, _ = l.files.LoadOrStore(name, new(file))
 	}
-	f = entry.(*file)
+	f := entry.(*file)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := l.refresh(f, name); err != nil {
-		return nil, nil, nil, false, err
+		return &readReply{Err: err}, nil
 	}
 	switch {
-	case f.now.verdict == onTrial:
-		return f, f.now, f.good, true, nil
-	case f.now.verdict == broken && f.good != nil:
-		return f, f.good, nil, false, nil
+	case f.latest.verdict == onTrial:
+		reply := &readReply{File: f.latest.content, OnTrial: true}
+		if f.good != nil {
+			reply.Previous = &f.good.content
+		}
+		return reply, &trial{name, f, f.latest}
+	case f.latest.verdict == broken && f.good != nil:
+		return &readReply{File: f.good.content}, nil
 	}
-	return f, f.now, nil, false, nil
+	return &readReply{File: f.latest.content}, nil
 }
 
 // refresh reads the file if it has changed. It is called with f.mu held.
@@ -142,7 +127,7 @@ func (l *library) refresh(f *file, name string) error {
 	if err != nil {
 		return err
 	}
-	if f.now != nil && f.now.stamp.equal(stampOf(info)) {
+	if f.latest != nil && f.latest.content.stamp.equal(stampOf(info)) {
 		return nil
 	}
 	text, _, err := limit.ReadAll(opened, l.maxSize)
@@ -150,16 +135,17 @@ func (l *library) refresh(f *file, name string) error {
 		return err
 	}
 	number := 0
-	if f.now != nil {
-		number = f.now.number + 1
+	if f.latest != nil {
+		number = f.latest.number + 1
 	}
-	f.now = &version{number: number, stamp: stampOf(info), text: text}
+	f.latest = &version{number: number, content: fileText{stamp: stampOf(info), text: text}}
 	return nil
 }
 
-// judge notes how a version has compiled. It reports whether this is news and
-// an earlier version takes its place.
-func (f *file) judge(v *version, err error) (replaced bool) {
+// end notes how the version compiles. It reports whether that is news and a
+// previous version stays in its place.
+func (t *trial) end(err error) (previousStays bool) {
+	f, v := t.file, t.version
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if v.verdict != onTrial {
@@ -176,12 +162,12 @@ func (f *file) judge(v *version, err error) (replaced bool) {
 	return f.good != nil
 }
 
-// A required is the list of modules that a main script has asked for, so that
-// its next call can say in advance how they are. It only grows, to a limit:
-// what is not in it costs a round trip.
+// A required lists the modules that a main script has asked for, so that its next
+// call brings their states. It only grows, up to a limit: a module that is not
+// listed costs a round trip.
 type required struct {
 	mu    sync.Mutex
-	names []string // never changed in place
+	names []string // replaced, never changed
 }
 
 const maxRequired = 32
@@ -198,8 +184,8 @@ func (l *library) modules(main string) []string {
 	return r.names
 }
 
-// learn adds a module to those of the main script.
-func (l *library) learn(main, module string) {
+// addModule adds a module to those of the main script.
+func (l *library) addModule(main, module string) {
 	entry, ok := l.requires.Load(main)
 	if !ok {
 		entry, _ = l.requires.LoadOrStore(main, new(required))
@@ -212,10 +198,10 @@ func (l *library) learn(main, module string) {
 	}
 }
 
-// states tells what a call needs to know of its files in advance, and its main
-// script. The error is what the call ends with.
+// states returns the name of the call's main script and the states of the files
+// that it is known to need. The error is the call's.
 func (l *library) states(call *callback.Call) (main string, files []fileState, err error) {
-	for _, name := range mainNames(call) {
+	for _, name := range cloudcode.MainScripts(call.Credential) {
 		s, err := l.stat(name)
 		if err == nil {
 			files = append(files, fileState{name: name, stamp: s})
@@ -238,20 +224,4 @@ func (l *library) states(call *callback.Call) (main string, files []fileState, e
 		}
 	}
 	return main, files, nil
-}
-
-// encodeFile encodes the answer to a request for a file.
-func encodeFile(e *encoder, v, before *version, trial bool, err error) {
-	encodeError(e, err)
-	if err != nil {
-		return
-	}
-	v.stamp.encode(e)
-	e.bytes(v.text)
-	e.bool(trial)
-	e.bool(before != nil)
-	if before != nil {
-		before.stamp.encode(e)
-		e.bytes(before.text)
-	}
 }

@@ -1,101 +1,77 @@
 package sandbox
 
 import (
-	"context"
-	"errors"
-	"io/fs"
-	"net"
 	"net/http"
 	"time"
 
-	"code.dny.dev/ssrf"
-
 	"example.com/callback"
-	"example.com/callback/internal/limit"
 )
 
-// A setup tells a child, once, what it works under.
-type setup struct {
-	maxMemory     int64
-	maxScriptSize int64
-	zone          string // the name of time.Local
-	zoneOffset    int64  // seconds, for a zone that only the host knows
-	hasTZ         bool   // the host's environment has a TZ: a child's is empty
-	tz            string
+// A kind tells the messages apart.
+type kind byte
+
+const (
+	// To the child.
+	kindSetup  kind = 's' // setup; once, after the greeting
+	kindCall   kind = 'c' // callMessage
+	kindReply  kind = 'a' // the reply to the child's last question
+	kindCancel kind = 'x' // cancelMessage; in place of a reply
+
+	// To the parent: the end of a call.
+	kindResult kind = 'r' // resultMessage
+
+	// To the parent: notices.
+	kindLog     kind = 'l' // logMessage
+	kindVerdict kind = 'v' // verdictMessage
+
+	// To the parent: questions, which the parent replies to.
+	kindStat   kind = 'i' // statQuestion, statReply
+	kindRead   kind = 'f' // readQuestion, readReply
+	kindHTTP   kind = 'w' // httpQuestion, httpReply
+	kindInvoke kind = 'm' // invokeQuestion, invokeReply
+)
+
+// A callMessage begins a call.
+type callMessage struct {
+	Call      *callback.Call // without HTTP, Logger and Members
+	HasHTTP   bool           // Call.HTTP is not nil
+	Remaining time.Duration  // until the deadline; zero means that there is none
+	Levels    uint64         // set of the levels that Call.Logger takes, by index in logLevels
+	Files     []fileState    // files that the script is known to need
+
+	// Members is an encoded memberList. nil means the one of the call before.
+	Members []byte
 }
 
-func (s *setup) encode(e *encoder) {
-	e.int(s.maxMemory)
-	e.int(s.maxScriptSize)
-	e.string(s.zone)
-	e.int(s.zoneOffset)
-	e.bool(s.hasTZ)
-	e.string(s.tz)
-}
+func (m *callMessage) kind() kind { return kindCall }
 
-func (s *setup) decode(d *decoder) {
-	s.maxMemory = d.int()
-	s.maxScriptSize = d.int()
-	s.zone = d.string()
-	s.zoneOffset = d.int()
-	s.hasTZ = d.bool()
-	s.tz = d.string()
-}
-
-// A stamp tells versions of a file apart, as [callback.GojaRunner] does.
-type stamp struct {
-	modTime time.Time
-	size    int64
-}
-
-func stampOf(info fs.FileInfo) stamp { return stamp{info.ModTime(), info.Size()} }
-
-func (s stamp) equal(t stamp) bool { return s.size == t.size && s.modTime.Equal(t.modTime) }
-
-func (s stamp) encode(e *encoder) {
-	e.time(s.modTime)
-	e.int(s.size)
-}
-
-func decodeStamp(d *decoder) stamp { return stamp{d.time(), d.int()} }
-
-// A fileState is what a call says in advance of a file of the scripts.
-type fileState struct {
-	name   string
-	absent bool
-	stamp  stamp
-}
-
-// encodeCall encodes what a call consists of, but for its Members.
-func encodeCall(e *encoder, call *callback.Call, left time.Duration, levels uint64, files []fileState) {
-	e.int(int64(left)) // until the deadline; 0: none
-	e.uint(levels)
-	e.string(call.APIKey)
-	e.string(call.Credential)
-	e.string(call.PlayerID)
-	e.string(call.RunID)
-	e.string(call.ClientIP)
-	encodeParams(e, call.Data)
-	encodeParams(e, call.RequestHeaders)
-	e.bool(call.HTTP != nil)
-	e.int(int64(call.HTTPTimeout))
-	e.bool(!call.Now.IsZero())
-	e.time(call.Now)
-	e.uint(call.Seed)
-	e.uint(uint64(len(files)))
-	for i := range files {
-		e.string(files[i].name)
-		e.bool(files[i].absent)
-		files[i].stamp.encode(e)
+func (m *callMessage) encode(e *encoder) {
+	e.int(int64(m.Remaining))
+	e.uint(m.Levels)
+	e.string(m.Call.APIKey)
+	e.string(m.Call.Credential)
+	e.string(m.Call.PlayerID)
+	e.string(m.Call.RunID)
+	e.string(m.Call.ClientIP)
+	encodeParams(e, m.Call.Data)
+	encodeParams(e, m.Call.RequestHeaders)
+	e.bool(m.HasHTTP)
+	e.int(int64(m.Call.HTTPTimeout))
+	e.bool(!m.Call.Now.IsZero())
+	e.time(m.Call.Now)
+	e.uint(m.Call.Seed)
+	e.uint(uint64(len(m.Files)))
+	for i := range m.Files {
+		m.Files[i].encode(e)
 	}
+	e.bool(m.Members != nil)
+	e.bytes(m.Members)
 }
 
-// decodeCall decodes what encodeCall has encoded. HTTP, if there is one, and
-// Members are for the caller to fill in.
-func decodeCall(d *decoder) (call *callback.Call, left time.Duration, levels uint64, hasHTTP bool, files []fileState) {
-	left = time.Duration(d.int())
-	levels = d.uint()
-	call = &callback.Call{
+func (m *callMessage) decode(d *decoder) {
+	m.Remaining = time.Duration(d.int())
+	m.Levels = d.uint()
+	m.Call = &callback.Call{
 		APIKey:         d.string(),
 		Credential:     d.string(),
 		PlayerID:       d.string(),
@@ -104,18 +80,21 @@ func decodeCall(d *decoder) (call *callback.Call, left time.Duration, levels uin
 		Data:           decodeParams(d),
 		RequestHeaders: decodeParams(d),
 	}
-	hasHTTP = d.bool()
-	call.HTTPTimeout = time.Duration(d.int())
+	m.HasHTTP = d.bool()
+	m.Call.HTTPTimeout = time.Duration(d.int())
 	hasNow, now := d.bool(), d.time()
 	if hasNow {
-		call.Now = now
+		m.Call.Now = now
 	}
-	call.Seed = d.uint()
-	files = make([]fileState, d.count())
-	for i := range files {
-		files[i] = fileState{d.string(), d.bool(), decodeStamp(d)}
+	m.Call.Seed = d.uint()
+	m.Files = make([]fileState, d.count())
+	for i := range m.Files {
+		m.Files[i].decode(d)
 	}
-	return call, left, levels, hasHTTP, files
+	hasMembers, members := d.bool(), d.bytes()
+	if hasMembers {
+		m.Members = members
+	}
 }
 
 // encodeParams keeps nil and empty apart.
@@ -124,170 +103,53 @@ func encodeParams(e *encoder, params []callback.Param) {
 	e.uint(uint64(len(params)))
 	for i := range params {
 		e.string(params[i].Name)
-		e.uint(uint64(len(params[i].Values)))
-		for _, value := range params[i].Values {
-			e.string(value)
-		}
+		e.strings(params[i].Values)
 	}
 }
 
 func decodeParams(d *decoder) []callback.Param {
-	some, n := d.bool(), d.count()
-	if !some {
+	notNil, n := d.bool(), d.count()
+	if !notNil {
 		return nil
 	}
 	params := make([]callback.Param, n)
 	for i := range params {
 		params[i].Name = d.string()
-		params[i].Values = make([]string, d.count())
-		for j := range params[i].Values {
-			params[i].Values[j] = d.string()
-		}
+		params[i].Values = d.strings()
 	}
 	return params
 }
 
-// encodeHeader encodes the fields of an HTTP message.
-func encodeHeader(e *encoder, header http.Header) {
-	e.uint(uint64(len(header)))
-	for name, values := range header {
-		e.string(name)
-		e.uint(uint64(len(values)))
-		for _, value := range values {
-			e.string(value)
-		}
+// A cancelMessage replaces a reply when the call is cancelled: the script is to
+// stop. It has no fields.
+type cancelMessage struct{}
+
+func (*cancelMessage) kind() kind      { return kindCancel }
+func (*cancelMessage) encode(*encoder) {}
+
+// A resultMessage ends a call.
+type resultMessage struct {
+	Spent  bool             // the child has to be replaced
+	Err    error            // why there is no Result
+	Result *callback.Result // nil if and only if Err is not
+}
+
+func (m *resultMessage) kind() kind { return kindResult }
+
+func (m *resultMessage) encode(e *encoder) {
+	e.bool(m.Spent)
+	encodeError(e, m.Err)
+	if m.Err == nil {
+		encodeFields(e, m.Result.Data)
+		encodeFields(e, m.Result.Errors)
 	}
 }
 
-func decodeHeader(d *decoder) http.Header {
-	n := d.count()
-	header := make(http.Header, n)
-	for range n {
-		name := d.string()
-		values := make([]string, d.count())
-		for i := range values {
-			values[i] = d.string()
-		}
-		header[name] = values
+func (m *resultMessage) decode(d *decoder) {
+	m.Spent = d.bool()
+	if m.Err = decodeError(d); m.Err == nil && !d.bad {
+		m.Result = &callback.Result{Data: decodeFields(d), Errors: decodeFields(d)}
 	}
-	return header
-}
-
-// The errors that must be told apart on the other side.
-const (
-	noError = iota
-	textError
-	scriptError
-	noScriptError
-	overloadedError
-	deadlineError
-	canceledError
-	notExistError
-	noHostError // net.DNSError
-	netError    // net.OpError
-	addressError
-)
-
-// encodeError encodes what the other side must know of err.
-func encodeError(e *encoder, err error) {
-	var script *callback.ScriptError
-	var dns *net.DNSError
-	var op *net.OpError
-	switch {
-	case err == nil:
-		e.uint(noError)
-	case errors.As(err, &script):
-		e.uint(scriptError)
-		e.string(script.Script)
-		e.int(int64(script.Line))
-		e.int(int64(script.Column))
-		e.string(script.Message)
-		e.string(script.Stack)
-		if inner, ok := script.Err.(*callback.ScriptError); ok {
-			encodeError(e, errors.New(inner.Message)) // one inside the other: not one of the library's
-		} else {
-			encodeError(e, script.Err)
-		}
-	case errors.Is(err, callback.ErrNoScript):
-		e.uint(noScriptError)
-	case errors.Is(err, callback.ErrOverloaded):
-		e.uint(overloadedError)
-	case errors.Is(err, context.DeadlineExceeded):
-		e.uint(deadlineError)
-	case errors.Is(err, context.Canceled):
-		e.uint(canceledError)
-	case errors.Is(err, fs.ErrNotExist):
-		e.uint(notExistError)
-	case errors.Is(err, ssrf.ErrProhibitedIP), errors.Is(err, ssrf.ErrProhibitedNetwork), errors.Is(err, ssrf.ErrProhibitedPort):
-		e.uint(addressError)
-	case errors.As(err, &dns):
-		e.uint(noHostError)
-	case errors.As(err, &op) && op.Err != nil:
-		e.uint(netError)
-		e.string(op.Op)
-		e.string(op.Err.Error())
-	default:
-		e.uint(textError)
-		e.string(err.Error())
-	}
-}
-
-// Limits of what a child's errors may say.
-const (
-	maxErrorText  = 8 << 10
-	maxErrorStack = 64 << 10
-)
-
-// decodeError makes an error again.
-func decodeError(d *decoder) error { return decodeErrorAt(d, 0) }
-
-func decodeErrorAt(d *decoder, depth int) error {
-	switch kind := d.uint(); kind {
-	case noError:
-		return nil
-	case textError:
-		return errors.New(limit.Text(d.string(), maxErrorText))
-	case scriptError:
-		if depth > 0 {
-			break
-		}
-		return &callback.ScriptError{
-			Script:  limit.Text(d.string(), maxErrorText),
-			Line:    int(d.int()),
-			Column:  int(d.int()),
-			Message: limit.Text(d.string(), maxErrorText),
-			Stack:   limit.Text(d.string(), maxErrorStack),
-			Err:     decodeErrorAt(d, depth+1),
-		}
-	case noScriptError:
-		return callback.ErrNoScript
-	case overloadedError:
-		return callback.ErrOverloaded
-	case deadlineError:
-		return context.DeadlineExceeded
-	case canceledError:
-		return context.Canceled
-	case notExistError:
-		return fs.ErrNotExist
-	case noHostError:
-		return &net.DNSError{}
-	case netError:
-		return &net.OpError{Op: limit.Text(d.string(), maxErrorText), Err: errors.New(limit.Text(d.string(), maxErrorText))}
-	case addressError:
-		return ssrf.ErrProhibitedIP
-	}
-	d.fail()
-	return errFrame
-}
-
-func encodeResult(e *encoder, result *callback.Result, err error, spent bool) {
-	e.bool(spent)
-	encodeError(e, err)
-	if err != nil {
-		return
-	}
-	encodeFields(e, result.Data)
-	encodeFields(e, result.Errors)
 }
 
 func encodeFields(e *encoder, fields []callback.Field) {
@@ -296,4 +158,301 @@ func encodeFields(e *encoder, fields []callback.Field) {
 		e.string(fields[i].Name)
 		e.bytes(fields[i].Value)
 	}
+}
+
+func decodeFields(d *decoder) []callback.Field {
+	n := d.count()
+	if n == 0 {
+		return nil
+	}
+	fields := make([]callback.Field, n)
+	for i := range fields {
+		fields[i] = callback.Field{Name: d.string(), Value: d.bytes()}
+	}
+	return fields
+}
+
+// A statQuestion asks for the version of a file that is to run.
+type statQuestion struct{ Name string }
+
+func (m *statQuestion) kind() kind        { return kindStat }
+func (m *statQuestion) encode(e *encoder) { e.string(m.Name) }
+func (m *statQuestion) decode(d *decoder) { m.Name = d.string() }
+
+type statReply struct {
+	Err   error // the other field is meaningless if it is not nil
+	Stamp stamp
+}
+
+func (m *statReply) kind() kind { return kindReply }
+
+func (m *statReply) encode(e *encoder) {
+	encodeError(e, m.Err)
+	m.Stamp.encode(e)
+}
+
+func (m *statReply) decode(d *decoder) {
+	m.Err = decodeError(d)
+	m.Stamp.decode(d)
+}
+
+// A readQuestion asks for the text of a file.
+type readQuestion struct{ Name string }
+
+func (m *readQuestion) kind() kind        { return kindRead }
+func (m *readQuestion) encode(e *encoder) { e.string(m.Name) }
+func (m *readQuestion) decode(d *decoder) { m.Name = d.string() }
+
+type readReply struct {
+	Err  error // the other fields are meaningless if it is not nil
+	File fileText
+
+	// OnTrial means that no child has compiled File before. This one does, sends
+	// a verdictMessage, and runs Previous, if there is one, in place of a File
+	// that does not compile.
+	OnTrial  bool
+	Previous *fileText
+}
+
+func (m *readReply) kind() kind { return kindReply }
+
+func (m *readReply) encode(e *encoder) {
+	encodeError(e, m.Err)
+	m.File.encode(e)
+	e.bool(m.OnTrial)
+	e.bool(m.Previous != nil)
+	if m.Previous != nil {
+		m.Previous.encode(e)
+	}
+}
+
+func (m *readReply) decode(d *decoder) {
+	m.Err = decodeError(d)
+	m.File.decode(d)
+	m.OnTrial = d.bool()
+	if d.bool() {
+		m.Previous = new(fileText)
+		m.Previous.decode(d)
+	}
+}
+
+// A verdictMessage tells how the version on trial compiles.
+type verdictMessage struct{ Err error } // nil: it does
+
+func (m *verdictMessage) kind() kind        { return kindVerdict }
+func (m *verdictMessage) encode(e *encoder) { encodeError(e, m.Err) }
+func (m *verdictMessage) decode(d *decoder) { m.Err = decodeError(d) }
+
+// A stamp tells versions of a file apart, as [callback.GojaRunner] does.
+type stamp struct {
+	modTime time.Time
+	size    int64
+}
+
+func (s *stamp) encode(e *encoder) {
+	e.time(s.modTime)
+	e.int(s.size)
+}
+
+func (s *stamp) decode(d *decoder) {
+	s.modTime = d.time()
+	s.size = d.int()
+}
+
+// A fileState is the state of a file of the scripts at one time.
+type fileState struct {
+	name   string
+	absent bool
+	stamp  stamp // zero if absent
+}
+
+func (f *fileState) encode(e *encoder) {
+	e.string(f.name)
+	e.bool(f.absent)
+	f.stamp.encode(e)
+}
+
+func (f *fileState) decode(d *decoder) {
+	f.name = d.string()
+	f.absent = d.bool()
+	f.stamp.decode(d)
+}
+
+// A fileText is one version of a file of the scripts.
+type fileText struct {
+	stamp stamp
+	text  []byte // at most one byte more than MaxScriptSize
+}
+
+func (f *fileText) encode(e *encoder) {
+	f.stamp.encode(e)
+	e.bytes(f.text)
+}
+
+func (f *fileText) decode(d *decoder) {
+	f.stamp.decode(d)
+	f.text = d.bytes()
+}
+
+// A logMessage is a line for the call's Logger.
+type logMessage struct {
+	Level   uint64 // index in logLevels
+	Message string
+	Attrs   []logAttr
+}
+
+// A logAttr is a [slog.Attr] whose value is a number or a string.
+type logAttr struct {
+	Key      string
+	IsNumber bool
+	Number   int64  // if IsNumber
+	Text     string // if not
+}
+
+func (m *logMessage) kind() kind { return kindLog }
+
+func (m *logMessage) encode(e *encoder) {
+	e.uint(m.Level)
+	e.string(m.Message)
+	e.uint(uint64(len(m.Attrs)))
+	for i := range m.Attrs {
+		a := &m.Attrs[i]
+		e.string(a.Key)
+		e.bool(a.IsNumber)
+		if a.IsNumber {
+			e.int(a.Number)
+		} else {
+			e.string(a.Text)
+		}
+	}
+}
+
+func (m *logMessage) decode(d *decoder) {
+	m.Level = d.uint()
+	m.Message = d.string()
+	m.Attrs = make([]logAttr, d.count())
+	for i := range m.Attrs {
+		a := &m.Attrs[i]
+		a.Key = d.string()
+		if a.IsNumber = d.bool(); a.IsNumber {
+			a.Number = d.int()
+		} else {
+			a.Text = d.string()
+		}
+	}
+}
+
+// An httpQuestion asks for an outbound request.
+type httpQuestion struct {
+	Method  string
+	URL     string
+	Timeout time.Duration // at least zero
+	Header  http.Header
+	HasBody bool
+	Body    []byte
+}
+
+func (m *httpQuestion) kind() kind { return kindHTTP }
+
+func (m *httpQuestion) encode(e *encoder) {
+	e.string(m.Method)
+	e.string(m.URL)
+	e.int(int64(m.Timeout))
+	encodeHeader(e, m.Header)
+	e.bool(m.HasBody)
+	e.bytes(m.Body)
+}
+
+func (m *httpQuestion) decode(d *decoder) {
+	m.Method = d.string()
+	m.URL = d.string()
+	m.Timeout = time.Duration(d.int())
+	m.Header = decodeHeader(d)
+	m.HasBody = d.bool()
+	m.Body = d.bytes()
+}
+
+type httpReply struct {
+	Err    error // the other fields are zero if it is not nil
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+func (m *httpReply) kind() kind { return kindReply }
+
+func (m *httpReply) encode(e *encoder) {
+	encodeError(e, m.Err)
+	e.uint(uint64(max(m.Status, 0)))
+	encodeHeader(e, m.Header)
+	e.bytes(m.Body)
+}
+
+func (m *httpReply) decode(d *decoder) {
+	m.Err = decodeError(d)
+	m.Status = int(d.uint())
+	m.Header = decodeHeader(d)
+	m.Body = d.bytes()
+}
+
+func encodeHeader(e *encoder, header http.Header) {
+	e.uint(uint64(len(header)))
+	for name, values := range header {
+		e.string(name)
+		e.strings(values)
+	}
+}
+
+func decodeHeader(d *decoder) http.Header {
+	n := d.count()
+	header := make(http.Header, n)
+	for range n {
+		name := d.string()
+		header[name] = d.strings()
+	}
+	return header
+}
+
+// An invokeQuestion asks for a call of a host function.
+type invokeQuestion struct {
+	Function uint64 // index in the functions of the memberList
+	Args     callback.Args
+}
+
+func (m *invokeQuestion) kind() kind { return kindInvoke }
+
+func (m *invokeQuestion) encode(e *encoder) {
+	e.uint(m.Function)
+	e.uint(uint64(len(m.Args)))
+	for _, arg := range m.Args {
+		e.bytes(arg)
+	}
+}
+
+func (m *invokeQuestion) decode(d *decoder) {
+	m.Function = d.uint()
+	m.Args = make(callback.Args, d.count())
+	for i := range m.Args {
+		m.Args[i] = d.bytes()
+	}
+}
+
+type invokeReply struct {
+	Failed bool
+	Error  string // if Failed
+	Value  []byte // JSON, if not
+}
+
+func (m *invokeReply) kind() kind { return kindReply }
+
+func (m *invokeReply) encode(e *encoder) {
+	e.bool(m.Failed)
+	e.string(m.Error)
+	e.bytes(m.Value)
+}
+
+func (m *invokeReply) decode(d *decoder) {
+	m.Failed = d.bool()
+	m.Error = d.string()
+	m.Value = d.bytes()
 }

@@ -14,8 +14,8 @@ import (
 	"example.com/callback"
 )
 
-// A supply is what a waiting call gets: a child, or the reason for none.
-type supply struct {
+// A delivery is what a waiting call gets: a child, or the reason for none.
+type delivery struct {
 	child *child
 	err   error
 }
@@ -39,28 +39,29 @@ func (r *Runner) begin() error {
 	if unenforced != "" {
 		r.logger().Warn("callback/sandbox: not enforced on this system: " + unenforced)
 	}
-	r.lib.scripts, r.lib.maxSize = r.Scripts, r.setup().maxScriptSize
+	r.lib.scripts, r.lib.maxSize = r.Scripts, r.setup().MaxScriptSize
 	r.all = map[*child]struct{}{}
 	r.drained, r.ended = make(chan struct{}), make(chan struct{})
 	r.orders = make(chan struct{}, r.processes())
+	r.greetTimeout = cmp.Or(r.greetTimeout, minGreetTimeout)
 	go r.startOrdered()
 	return nil
 }
 
-func (r *Runner) setup() setup {
-	s := setup{
-		maxMemory:     cmp.Or(r.MaxMemory, DefaultMaxMemory),
-		maxScriptSize: cmp.Or(r.MaxScriptSize, callback.DefaultMaxScriptSize),
-		zone:          time.Local.String(),
+func (r *Runner) setup() *setup {
+	s := &setup{
+		MaxMemory:     cmp.Or(r.MaxMemory, DefaultMaxMemory),
+		MaxScriptSize: cmp.Or(r.MaxScriptSize, callback.DefaultMaxScriptSize),
+		Zone:          time.Local.String(),
 	}
 	_, offset := time.Now().Zone()
-	s.zoneOffset = int64(offset)
-	s.tz, s.hasTZ = os.LookupEnv("TZ")
+	s.ZoneOffset = int64(offset)
+	s.TZ, s.HasTZ = os.LookupEnv("TZ")
 	return s
 }
 
-// startOrdered starts children until the Runner is closed. It keeps its thread
-// to itself: the kernel kills a child when the thread that started it ends.
+// startOrdered starts children until the Runner is closed. It locks its thread:
+// the kernel kills a child when the thread that started it ends.
 func (r *Runner) startOrdered() {
 	defer close(r.ended)
 	runtime.LockOSThread()
@@ -75,19 +76,45 @@ func (r *Runner) startOrdered() {
 			continue
 		}
 		r.children.Go(func() {
-			err := c.greet(r.setup())
-			if err != nil {
-				words := c.end()
-				if errors.Is(err, errEnded) && c.process.ProcessState.Exited() {
-					err = fmt.Errorf("%w: %w (%s)", ErrNoMain, err, words)
-				} else if !errors.Is(err, ErrNoMain) { // a signal: that can happen to any process
-					err = fmt.Errorf("callback/sandbox: child process died as it started: %w (%s)", err, words)
-				}
-			}
+			err := r.greet(c)
 			r.arrived(c, err)
 		})
 	}
 	r.children.Wait()
+}
+
+// A first child gets minGreetTimeout for its greeting. Each that is too slow
+// doubles the time for the next, up to maxGreetTimeout.
+const (
+	minGreetTimeout = 5 * time.Second
+	maxGreetTimeout = time.Minute
+)
+
+// greet waits for the child's greeting. If none comes it ends the process and
+// says why.
+func (r *Runner) greet(c *child) error {
+	r.mu.Lock()
+	timeout := r.greetTimeout
+	r.mu.Unlock()
+	err := c.greet(r.setup(), timeout)
+	if err == nil {
+		return nil
+	}
+	lastWords := c.end()
+	switch {
+	case errors.Is(err, errSlow):
+		r.mu.Lock()
+		r.greetTimeout = max(r.greetTimeout, min(2*timeout, maxGreetTimeout))
+		r.mu.Unlock()
+		return fmt.Errorf("%w: a child process did not reach sandbox.Main in %v: "+
+			"the machine is slow, or main does not begin with it", callback.ErrOverloaded, timeout)
+	case errors.Is(err, errPrints):
+		return fmt.Errorf("%w: it printed something else", ErrNoMain)
+	case errors.Is(err, errEnded) && c.process.ProcessState.Exited():
+		return fmt.Errorf("%w: it ended by itself (%s)", ErrNoMain, lastWords)
+	}
+	// A signal: any process can get one.
+	return fmt.Errorf("callback/sandbox: child process died as it started: %w (%s)", err, lastWords)
 }
 
 // start starts a process, unless the Runner is closing.
@@ -117,13 +144,13 @@ func (r *Runner) order() {
 		return
 	}
 	if !r.proved && r.ordered > 0 {
-		return // a program without Main does whatever it does once, not many times at once
+		return // the program may lack Main and do anything: not several times at once
 	}
 	r.ordered++
-	r.orders <- struct{}{} // never full: see ordered
+	r.orders <- struct{}{} // its capacity is the limit of r.ordered
 }
 
-// arrived takes in a child that was on order, or the reason for none.
+// arrived ends an order: with a child that is ready, or the reason for none.
 func (r *Runner) arrived(c *child, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,7 +158,7 @@ func (r *Runner) arrived(c *child, err error) {
 	if err == nil {
 		r.live++
 		r.proved = true
-		r.supply(c)
+		r.offer(c)
 		for range min(len(r.waiting), r.processes()) - r.ordered {
 			r.order()
 		}
@@ -144,15 +171,15 @@ func (r *Runner) arrived(c *child, err error) {
 	if r.proved {
 		r.logger().Error(err.Error())
 	} else if errors.Is(err, ErrNoMain) {
-		r.failed = err // not tried again: who knows what the program does instead
+		r.failed = err // for good: the program does something else in the child
 	}
 	if r.live+r.ordered == 0 {
 		fail := len(r.waiting)
 		if r.proved {
-			fail = min(fail, 1) // a dead child costs one call
+			fail = min(fail, 1) // a dead child fails one call
 		}
 		for _, w := range r.waiting[:fail] {
-			w <- supply{err: err}
+			w <- delivery{err: err}
 		}
 		if r.waiting = slices.Delete(r.waiting, 0, fail); len(r.waiting) > 0 {
 			r.order()
@@ -160,9 +187,9 @@ func (r *Runner) arrived(c *child, err error) {
 	}
 }
 
-// supply gives a child to the call that has waited longest, or lets it rest. It
-// is called with r.mu held.
-func (r *Runner) supply(c *child) {
+// offer gives a child to the call that has waited longest, or keeps it idle. It is
+// called with r.mu held.
+func (r *Runner) offer(c *child) {
 	switch {
 	case r.closing:
 		r.discard(c, "")
@@ -170,7 +197,7 @@ func (r *Runner) supply(c *child) {
 		w := r.waiting[0]
 		r.waiting = slices.Delete(r.waiting, 0, 1)
 		r.busy++
-		w <- supply{child: c}
+		w <- delivery{child: c}
 	default:
 		r.idle = append(r.idle, c)
 	}
@@ -185,7 +212,7 @@ func (r *Runner) acquire(ctx context.Context) (*child, error) {
 		return nil, ErrClosed
 	}
 	if n := len(r.idle); n > 0 {
-		c := r.idle[n-1] // the one whose memory is warmest
+		c := r.idle[n-1] // its memory is most likely still in the caches
 		r.idle = r.idle[:n-1]
 		r.busy++
 		r.mu.Unlock()
@@ -195,7 +222,7 @@ func (r *Runner) acquire(ctx context.Context) (*child, error) {
 		r.mu.Unlock()
 		return nil, fmt.Errorf("%w: %d calls wait for a child process", callback.ErrOverloaded, queue)
 	}
-	w := make(chan supply, 1)
+	w := make(chan delivery, 1)
 	r.waiting = append(r.waiting, w)
 	if len(r.waiting) > r.ordered {
 		r.order()
@@ -213,7 +240,7 @@ func (r *Runner) acquire(ctx context.Context) (*child, error) {
 	}
 	r.mu.Unlock()
 	select {
-	case s := <-w: // it came in between
+	case s := <-w: // delivered in the meantime
 		if s.child != nil {
 			r.release(s.child)
 		}
@@ -222,49 +249,49 @@ func (r *Runner) acquire(ctx context.Context) (*child, error) {
 	return nil, fmt.Errorf("%w: no child process before the deadline", callback.ErrOverloaded)
 }
 
-// release gives back a child that is fit for another call.
+// release returns a child that can take another call.
 func (r *Runner) release(c *child) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.supply(c)
-	r.left()
+	r.offer(c)
+	r.callEnded()
 }
 
-// retire gives back a child that is to be no more, and orders another. If it
-// died by itself, script says in the midst of which.
+// retire returns a child that must not take another call, and orders a new one.
+// script names what it ran if it may have died by itself.
 func (r *Runner) retire(c *child, script string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.discard(c, script)
-	r.left()
+	r.callEnded()
 }
 
-// left notes that a call is over. It is called with r.mu held.
-func (r *Runner) left() {
+// callEnded notes that a call has returned its child. It is called with r.mu held.
+func (r *Runner) callEnded() {
 	r.busy--
 	if r.closing && r.busy == 0 {
 		close(r.drained)
 	}
 }
 
-// discard ends a live child in the background and orders another once it is
-// gone. It is called with r.mu held.
+// discard ends a live child in the background and orders another once it has
+// ended. It is called with r.mu held.
 func (r *Runner) discard(c *child, script string) {
 	r.children.Go(func() {
-		words := c.end()
+		lastWords := c.end()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.all, c)
 		r.live--
 		r.order()
-		if script != "" && words != "" && !r.closing {
-			r.logger().Error("callback/sandbox: child process died", "script", script, "reason", words)
+		if script != "" && lastWords != "" && !r.closing {
+			r.logger().Error("callback/sandbox: child process died", "script", script, "reason", lastWords)
 		}
 	})
 }
 
-// Shutdown is Close with a limit: the calls that are still under way when ctx
-// is done are killed, and ctx's error is returned.
+// Shutdown is Close with a time limit: it kills the calls still under way when ctx
+// is done, and returns ctx's error.
 func (r *Runner) Shutdown(ctx context.Context) error {
 	r.mu.Lock()
 	first := r.begun && !r.closing
@@ -275,7 +302,7 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 	}
 	if first {
 		for _, w := range r.waiting {
-			w <- supply{err: ErrClosed}
+			w <- delivery{err: ErrClosed}
 		}
 		r.waiting = nil
 		for _, c := range r.idle {
@@ -295,7 +322,7 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	r.mu.Lock()
-	for c := range r.all { // those under way, those just starting
+	for c := range r.all { // with a call, or starting up
 		c.closed.Store(true)
 		c.kill()
 	}

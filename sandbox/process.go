@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,45 +16,46 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// childName is argv[0] of a child process: how it knows that it is one.
+// childName is argv[0] of a child process, by which it knows what it is.
 const childName = "callback-sandbox-child"
 
-// inChild reports whether this process is a child. One never starts children of
-// its own, whatever its main does.
+// inChild reports whether this process was started as a child.
 func inChild() bool { return len(os.Args) > 0 && os.Args[0] == childName }
 
-// greeting is what a child sends first. It is looked for among whatever the
-// packages of the host's program print before main.
+// greeting is what a child sends first. Packages of the host's program may print
+// before main, so anything may precede it.
 var greeting = []byte("\x00callback-sandbox\x01\n")
 
-const (
-	maxBeforeGreeting = 64 << 10
-	greetTimeout      = 5 * time.Second
+// maxBeforeGreeting is how many bytes may precede the greeting.
+const maxBeforeGreeting = 64 << 10
+
+// Reasons why a process does not turn into a child.
+var (
+	errEnded  = errors.New("it ended by itself")
+	errPrints = errors.New("it prints something else")
+	errSlow   = errors.New("nothing heard from it in time")
 )
 
-// errEnded is that a process ended instead of turning into a child.
-var errEnded = errors.New("it ended by itself")
-
-// A child is a process that runs one call at a time. All but kill belongs to
-// whoever has taken it from the Runner.
+// A child is a process that runs one call at a time. Only kill may be called by
+// another goroutine than the one that has acquired it.
 type child struct {
 	process *exec.Cmd
 	in      *os.File      // to its standard input
-	from    *bufio.Reader // of file
 	file    *os.File      // from its standard output
-	stderr  *os.File      // read only when it is dead
+	from    *bufio.Reader // of file
+	stderr  *os.File      // read once the process has ended
 
 	calls   int
-	members []byte  // as it knows them
-	out     encoder // kept for its memory
+	members []byte  // the memberList it knows, encoded
+	out     encoder // for frames to it
 	watch   deadline.Watch
 
 	dead     chan struct{} // closed once it is killed
 	killOnce sync.Once
-	closed   atomic.Bool // killed because the Runner closes
+	closed   atomic.Bool // the Runner closes and kills it
 }
 
-// startChild starts a process. It is a child only once greet has returned.
+// startChild starts a process. It is ready once greet has returned.
 func startChild(command func() *exec.Cmd) (c *child, err error) {
 	var files []*os.File
 	defer func() {
@@ -104,14 +104,14 @@ func thisProgram() *exec.Cmd {
 	return &exec.Cmd{Path: executable(), Args: []string{childName}}
 }
 
-// greet waits until the process turns out to be a child, and sets it up.
-func (c *child) greet(s setup) error {
-	timer := time.AfterFunc(greetTimeout, c.kill) // not every system has read deadlines for pipes
+// greet waits for the greeting and sends the setup.
+func (c *child) greet(s *setup, timeout time.Duration) error {
+	timer := time.AfterFunc(timeout, c.kill) // some systems have no read deadlines for pipes
 	defer timer.Stop()
-	for before := 0; ; before++ {
+	for skipped := 0; ; skipped++ {
 		start, err := c.from.Peek(len(greeting))
 		if err != nil && !timer.Stop() {
-			return fmt.Errorf("%w: nothing heard from it for %v", ErrNoMain, greetTimeout)
+			return errSlow
 		}
 		if err != nil {
 			return errEnded
@@ -119,30 +119,28 @@ func (c *child) greet(s setup) error {
 		if bytes.Equal(start, greeting) {
 			break
 		}
-		if before > maxBeforeGreeting {
-			return fmt.Errorf("%w: it printed something else", ErrNoMain)
+		if skipped > maxBeforeGreeting {
+			return errPrints
 		}
 		_, _ = c.from.Discard(1)
 	}
 	_, _ = c.from.Discard(len(greeting))
-	c.out.begin(kindSetup)
-	s.encode(&c.out)
-	return c.out.send(c.in, maxCall)
+	return c.out.send(c.in, s, maxToChild)
 }
 
-// kill ends the process at once. It may be called at any time, also twice.
+// kill kills the process. It may be called at any time, more than once.
 func (c *child) kill() {
 	c.killOnce.Do(func() {
 		killProcess(c.process.Process)
 		close(c.dead)
-		// Whoever talks to it need not wait until the system has taken it apart.
+		// Reads and writes end now, not when the system has freed the process.
 		_ = c.file.SetReadDeadline(time.Unix(1, 0))
 		_ = c.in.SetWriteDeadline(time.Unix(1, 0))
 	})
 }
 
-// end kills the process, waits for its end and, if that was not of our making,
-// returns what is known of it.
+// end kills the process and waits for its end. If the process had ended before,
+// end returns what is known of the reason.
 func (c *child) end() (lastWords string) {
 	byItself := true
 	select {
@@ -150,20 +148,20 @@ func (c *child) end() (lastWords string) {
 		byItself = false
 	default:
 	}
-	// Nothing else waits for the process, so until here its number is its own.
-	// If it has ended already the kill changes nothing.
+	// Only end waits for the process, so its number is still its own. A kill
+	// after its end has no effect.
 	c.kill()
 	err := c.process.Wait()
 	if byItself && err != nil {
 		lastWords = err.Error()
 	}
-	_ = c.stderr.SetReadDeadline(time.Now().Add(time.Second)) // in case something it started lives on
+	_ = c.stderr.SetReadDeadline(time.Now().Add(time.Second)) // a process that it started may hold the pipe
 	text, _ := io.ReadAll(io.LimitReader(c.stderr, 64<<10))
 	for line := range strings.Lines(string(text)) {
 		switch {
 		case !byItself:
 		case strings.HasPrefix(line, "panic: "):
-			lastWords += "; panic" // its value may be anything
+			lastWords += "; panic" // its value may be a secret
 		case strings.HasPrefix(line, "fatal error: "), strings.HasPrefix(line, "runtime: "):
 			lastWords += "; " + limit.Text(strings.TrimSpace(line), 500)
 		}

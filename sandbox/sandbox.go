@@ -52,6 +52,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"time"
 
 	"example.com/callback"
 )
@@ -105,21 +106,22 @@ type Runner struct {
 	command func() *exec.Cmd // for tests; nil means this program
 	lib     library
 
-	mu       sync.Mutex
-	begun    bool
-	closing  bool
-	failed   error               // for good: the program does not call Main
-	proved   bool                // it does
-	orders   chan struct{}       // children to start; nil until begun
-	ordered  int                 // children on order or starting up
-	live     int                 // children that have started up
-	all      map[*child]struct{} // processes, starting up or live
-	idle     []*child            // the one used last is last
-	waiting  []chan supply       // calls, the first is first; each is buffered
-	busy     int                 // calls under way
-	drained  chan struct{}       // closed when closing and no call is under way
-	ended    chan struct{}       // closed when the Runner has
-	children sync.WaitGroup      // goroutines that start up or end a child
+	mu           sync.Mutex
+	begun        bool
+	closing      bool
+	failed       error               // for good: the program does not call Main
+	proved       bool                // the program calls Main
+	greetTimeout time.Duration       // for the next child
+	orders       chan struct{}       // children to start; nil until begun
+	ordered      int                 // children on order or starting up
+	live         int                 // children that have started up
+	all          map[*child]struct{} // processes, starting up or live
+	idle         []*child            // the most recently used is last
+	waiting      []chan delivery     // calls in the order of their arrival; each channel is buffered
+	busy         int                 // calls under way
+	drained      chan struct{}       // closed when closing and no call is under way
+	ended        chan struct{}       // closed when the Runner has ended
+	children     sync.WaitGroup      // goroutines that start up or end a child
 }
 
 var (
@@ -154,16 +156,16 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 		result, end, err := s.run(files)
 		c.calls++
 		switch {
-		case end == absent:
+		case end == neverBegan:
 			r.retire(c, "none")
-		case end == died:
+		case end == childDied:
 			r.retire(c, main)
-		case end == spent || c.calls >= cmp.Or(r.MaxCalls, DefaultMaxCalls):
+		case end == childSpent || c.calls >= cmp.Or(r.MaxCalls, DefaultMaxCalls):
 			r.retire(c, "")
 		default:
 			r.release(c)
 		}
-		if end != absent || err != nil {
+		if end != neverBegan || err != nil {
 			return result, err
 		}
 	}

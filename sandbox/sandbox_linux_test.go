@@ -167,31 +167,52 @@ func TestTerminated(t *testing.T) {
 	require.Len(t, result.Data, 1)
 }
 
+// A program that does not begin with Main is told so, and not started again.
 func TestNoMain(t *testing.T) {
 	t.Parallel()
-	for name, command := range map[string][]string{
-		"ends":   {"/bin/true"},
-		"fails":  {"/bin/false"},
-		"prints": {"/bin/sh", "-c", "yes"},
-		"hangs":  {"/bin/sleep", "60"},
+	for name, c := range map[string]struct {
+		command []string
+		error   string
+	}{
+		"ends":   {[]string{"/bin/true"}, "it ended by itself"},
+		"fails":  {[]string{"/bin/false"}, "it ended by itself (exit status 1)"},
+		"prints": {[]string{"/bin/sh", "-c", "yes"}, "it printed something else"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRunner(t, tree("callbacks/x.js", ""))
-			r.SetCommand(command[0], command[1:]...)
-			began := time.Now()
-			require.ErrorIs(t, r.Start(t.Context()), sandbox.ErrNoMain)
-			require.Less(t, time.Since(began), sandbox.GreetTimeout+slack)
-			_, err := run(t, r, "x")
+			r.SetCommands(c.command)
+			r.SetGreetTimeout(time.Hour)
+			err := r.Start(t.Context())
+			require.ErrorIs(t, err, sandbox.ErrNoMain)
+			require.ErrorContains(t, err, c.error)
+			_, err = run(t, r, "x")
 			require.ErrorIs(t, err, sandbox.ErrNoMain)
 			require.Empty(t, r.Pids())
 		})
 	}
 	t.Run("cannot start", func(t *testing.T) {
+		t.Parallel()
 		r := newRunner(t, tree("callbacks/x.js", ""))
-		r.SetCommand("/nonexistent")
+		r.SetCommands([]string{"/nonexistent"})
 		require.ErrorIs(t, r.Start(t.Context()), os.ErrNotExist)
 	})
+}
+
+// A first child that is slow fails the calls that wait for it, and no others.
+func TestSlowStart(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/x.js", `Spark.setScriptData("say", 1)`))
+	r.SetCommands([]string{"/bin/sleep", "3600"})
+	r.SetGreetTimeout(time.Millisecond)
+	err := r.Start(t.Context())
+	require.ErrorIs(t, err, callback.ErrOverloaded)
+	require.NotErrorIs(t, err, sandbox.ErrNoMain)
+	require.ErrorContains(t, err, "did not reach sandbox.Main in 1ms")
+	require.Equal(t, 2*time.Millisecond, r.GreetTimeout(), "the next one gets more time")
+
+	r.SetGreetTimeout(time.Hour)
+	require.Equal(t, "1", say(t, r, "x"))
 }
 
 const orphanEnv = "CALLBACK_SANDBOX_ORPHANS"

@@ -1,0 +1,168 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+
+	"example.com/callback"
+	"example.com/callback/internal/host"
+)
+
+// A memberList is what a child knows of the call's Members: no functions, but
+// their names and, by position, the numbers to ask for them by.
+type memberList []memberEntry
+
+type memberEntry struct {
+	Func   funcEntry // the member's own; its name is the member's
+	Script string
+	Funcs  []funcEntry
+}
+
+// A funcEntry is a function of the host. Functions are numbered from zero in the
+// order of the list, missing ones included.
+type funcEntry struct {
+	Name    string
+	Missing bool // the host's function is nil
+}
+
+func (list memberList) encode(e *encoder) {
+	e.uint(uint64(len(list)))
+	for i := range list {
+		m := &list[i]
+		m.Func.encode(e)
+		e.string(m.Script)
+		e.uint(uint64(len(m.Funcs)))
+		for j := range m.Funcs {
+			m.Funcs[j].encode(e)
+		}
+	}
+}
+
+func (list *memberList) decode(d *decoder) {
+	*list = make(memberList, d.count())
+	for i := range *list {
+		m := &(*list)[i]
+		m.Func.decode(d)
+		m.Script = d.string()
+		m.Funcs = make([]funcEntry, d.count())
+		for j := range m.Funcs {
+			m.Funcs[j].decode(d)
+		}
+	}
+}
+
+func (f *funcEntry) encode(e *encoder) {
+	e.string(f.Name)
+	e.bool(f.Missing)
+}
+
+func (f *funcEntry) decode(d *decoder) {
+	f.Name = d.string()
+	f.Missing = d.bool()
+}
+
+// A hostFunc is a function that a child can ask for.
+type hostFunc struct {
+	name string
+	f    callback.HostFunc // may be nil
+}
+
+// listMembers returns the list of the members and their functions by number.
+func listMembers(members callback.Members) (memberList, []hostFunc) {
+	list := make(memberList, 0, len(members))
+	functions := make([]hostFunc, 0, len(members))
+	entry := func(name string, f callback.HostFunc) funcEntry {
+		functions = append(functions, hostFunc{name, f})
+		return funcEntry{Name: name, Missing: f == nil}
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		m := members[name]
+		e := memberEntry{Func: entry(name, m.Func), Script: m.Script}
+		for _, name := range slices.Sorted(maps.Keys(m.Funcs)) {
+			e.Funcs = append(e.Funcs, entry(name, m.Funcs[name]))
+		}
+		list = append(list, e)
+	}
+	return list, functions
+}
+
+// newMembers makes Members of a list: their functions ask the parent.
+func (w *worker) newMembers(list memberList) callback.Members {
+	number := uint64(0)
+	function := func(e funcEntry) (f callback.HostFunc) {
+		if !e.Missing {
+			f = w.hostFunc(number)
+		}
+		number++
+		return f
+	}
+	members := make(callback.Members, len(list))
+	for _, entry := range list {
+		m := callback.Member{
+			Func:   function(entry.Func),
+			Script: entry.Script,
+			Funcs:  make(map[string]callback.HostFunc, len(entry.Funcs)),
+		}
+		for _, f := range entry.Funcs {
+			m.Funcs[f.Name] = function(f)
+		}
+		members[entry.Func.Name] = m
+	}
+	return members
+}
+
+// hostFunc returns a function that has the parent call one of the host's.
+func (w *worker) hostFunc(number uint64) callback.HostFunc {
+	return func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+		var reply invokeReply
+		if err := w.task.ask(&invokeQuestion{Function: number, Args: args}, &reply); err != nil {
+			return nil, err
+		}
+		if reply.Failed {
+			return nil, errors.New(reply.Error)
+		}
+		return json.RawMessage(reply.Value), nil
+	}
+}
+
+// encodeMembers returns the encoded list of the call's Members, or nil if it is
+// the one of the child's last call.
+func (s *session) encodeMembers() []byte {
+	list, functions := listMembers(s.call.Members)
+	s.functions = functions
+	var e encoder
+	list.encode(&e)
+	if bytes.Equal(e.b, s.child.members) {
+		return nil
+	}
+	s.child.members = e.b
+	return e.b
+}
+
+// answerInvoke calls a function of the host.
+func (s *session) answerInvoke(m *invokeQuestion) error {
+	for _, arg := range m.Args {
+		if !json.Valid(arg) {
+			return errFrame
+		}
+	}
+	if m.Function >= uint64(len(s.functions)) || s.functions[m.Function].f == nil {
+		return errFrame
+	}
+	f := s.functions[m.Function]
+	var reply invokeReply
+	err := s.waitForHost(func() {
+		value, err := host.Call(f.name, func() (any, error) { return f.f(s.ctx, s.call, m.Args) }, s.logHostFault)
+		if reply.Value = value; err != nil {
+			reply = invokeReply{Failed: true, Error: err.Error()}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return s.reply(&reply)
+}

@@ -1,0 +1,116 @@
+package sandbox
+
+import (
+	"context"
+	"log/slog"
+
+	"example.com/callback/internal/limit"
+)
+
+// logLevels are the levels that scripts and the library log at.
+var logLevels = [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+
+// Limits of a call's log lines. The library allows a script less.
+const (
+	maxLogRecords = 4096
+	maxLogAttrs   = 16
+	maxLogKey     = 100
+	maxLogText    = 64 << 10
+)
+
+// A logHandler is a child's [slog.Handler]: it sends records to the parent.
+type logHandler struct {
+	task  *task
+	attrs []slog.Attr
+}
+
+func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return h.task.levels&(1<<levelIndex(level)) != 0
+}
+
+// levelIndex is the index of the highest of logLevels that level reaches.
+func levelIndex(level slog.Level) int {
+	for i := len(logLevels) - 1; i > 0; i-- {
+		if level >= logLevels[i] {
+			return i
+		}
+	}
+	return 0
+}
+
+func (h *logHandler) Handle(_ context.Context, record slog.Record) error {
+	m := logMessage{Level: uint64(levelIndex(record.Level)), Message: record.Message}
+	add := func(a slog.Attr) bool {
+		if len(m.Attrs) == maxLogAttrs {
+			return false
+		}
+		attr := logAttr{Key: a.Key}
+		if value := a.Value.Resolve(); value.Kind() == slog.KindInt64 {
+			attr.IsNumber, attr.Number = true, value.Int64()
+		} else {
+			attr.Text = value.String()
+		}
+		m.Attrs = append(m.Attrs, attr)
+		return true
+	}
+	for _, a := range h.attrs {
+		add(a)
+	}
+	record.Attrs(add)
+	h.task.tell(&m)
+	return nil
+}
+
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &logHandler{task: h.task, attrs: append(append([]slog.Attr(nil), h.attrs...), attrs...)}
+}
+
+func (h *logHandler) WithGroup(string) slog.Handler { return h } // the library uses none
+
+// enabledLevels returns the set of levels that the call's Logger takes, by index
+// in logLevels.
+func (s *session) enabledLevels() (set uint64) {
+	if s.call.Logger == nil {
+		return 0
+	}
+	for i, level := range logLevels {
+		if s.call.Logger.Enabled(s.ctx, level) {
+			set |= 1 << i
+		}
+	}
+	return set
+}
+
+// log logs a line of the child.
+func (s *session) log(m *logMessage) error {
+	if m.Level >= uint64(len(logLevels)) || len(m.Attrs) > maxLogAttrs {
+		return errFrame
+	}
+	if !s.mayLog() {
+		return nil
+	}
+	attrs := make([]slog.Attr, len(m.Attrs))
+	for i, a := range m.Attrs {
+		attrs[i].Key = limit.Text(a.Key, maxLogKey)
+		if a.IsNumber {
+			attrs[i].Value = slog.Int64Value(a.Number)
+		} else {
+			attrs[i].Value = slog.StringValue(limit.Text(a.Text, maxLogText))
+		}
+	}
+	s.call.Logger.LogAttrs(s.ctx, logLevels[m.Level], limit.Text(m.Message, maxLogText), attrs...)
+	return nil
+}
+
+// mayLog counts a line and reports whether it is within the call's limit.
+func (s *session) mayLog() bool {
+	return s.call.Logger != nil && s.logged.Add(1) <= maxLogRecords
+}
+
+// logHostFault logs what is wrong with the host's own code, as the library does
+// in process.
+func (s *session) logHostFault(message string, attrs ...any) {
+	if s.mayLog() {
+		s.call.Logger.ErrorContext(s.ctx, message, append([]any{"script", s.main}, attrs...)...)
+	}
+}
