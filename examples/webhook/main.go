@@ -45,7 +45,11 @@ func main() {
 		Addr:              "127.0.0.1:8080",
 		Handler:           newHandler(c, new(ledger), nil),
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
 	}
+	time.Local = time.UTC // the zone of scripts
 	log.Fatal(server.ListenAndServe())
 }
 
@@ -73,35 +77,37 @@ func constant(text string) callback.Member {
 	}
 }
 
-// A ledger credits players. It stands for a table with a unique key: a real one
-// outlives the process.
+// A ledger credits players. It stands for a table whose unique key is the
+// payment: a real one outlives the process.
 type ledger struct {
 	mu       sync.Mutex
-	events   map[string]bool
+	payments map[string]bool
 	balances map[string]int64 // cents by player
 }
 
-// creditOnce is Spark.creditOnce(eventId, playerId, cents): it reports whether
-// the event was new, and credits the player only then. To look and to write are
-// one step, so that two deliveries at the same moment credit once, too.
+// creditOnce is Spark.creditOnce(paymentId, playerId, cents): it reports whether
+// the payment was new, and credits the player only then. The key is the payment
+// and not the event: a provider may tell of one payment in several events, each
+// with an id of its own. To look and to write are one step, so that two
+// deliveries at the same moment credit once, too.
 func (l *ledger) creditOnce(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
-	var event, player string
+	var payment, player string
 	var cents int64
-	if err := args.Scan(&event, &player, &cents); err != nil {
+	if err := args.Scan(&payment, &player, &cents); err != nil {
 		return nil, err
 	}
-	if event == "" || player == "" || cents <= 0 {
-		return nil, errors.New("creditOnce wants an event, a player and a positive amount")
+	if payment == "" || player == "" || cents <= 0 {
+		return nil, errors.New("creditOnce wants a payment, a player and a positive amount")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.events[event] {
+	if l.payments[payment] {
 		return false, nil
 	}
-	if l.events == nil {
-		l.events, l.balances = map[string]bool{}, map[string]int64{}
+	if l.payments == nil {
+		l.payments, l.balances = map[string]bool{}, map[string]int64{}
 	}
-	l.events[event] = true
+	l.payments[payment] = true
 	l.balances[player] += cents
 	return true, nil
 }

@@ -42,7 +42,7 @@ func provider(t *testing.T, status int, body string) callback.HTTPDoer {
 	})
 }
 
-const settled = `{"status":"settled","player":"ada","cents":1000}`
+const settled = `{"id":"pay/7","status":"settled","player":"ada","cents":1000}`
 
 func sign(key string, at time.Time, body string) (timestamp, signature string) {
 	timestamp = strconv.FormatInt(at.Unix(), 10)
@@ -116,27 +116,66 @@ func TestNoticeWithoutSignature(t *testing.T) {
 	require.Equal(t, `{"error":"bad signature"}`, rec.Body.String())
 }
 
-// TestReplay sends one notice many times at once, as a provider does that waits
-// too short a time for its answer.
-func TestReplay(t *testing.T) {
+// TestCreditsOnce sends notices of one payment at once: the same one many times,
+// as a provider does that waits too short a time for its answer, or several
+// events, as one does that tells of each step of a payment.
+func TestCreditsOnce(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]func(i int) string{
+		"one notice":     func(int) string { return notice },
+		"several events": func(i int) string { return strings.Replace(notice, "evt_1", "evt_"+strconv.Itoa(i), 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			books := new(ledger)
+			handler := newHandler(agreed, books, provider(t, 200, settled))
+			answers := make([]string, 8)
+			var wg sync.WaitGroup
+			for i := range answers {
+				wg.Go(func() {
+					timestamp, signature := sign("signing-key", time.Now(), body(i))
+					answers[i] = deliver(handler, timestamp, signature, body(i)).Body.String()
+				})
+			}
+			wg.Wait()
+
+			require.Equal(t, int64(1000), books.balance("ada"))
+			counts := map[string]int{}
+			for _, answer := range answers {
+				counts[answer]++
+			}
+			require.Equal(t, map[string]int{`{"credited":1000}`: 1, `{"credited":0}`: 7}, counts)
+		})
+	}
+}
+
+// TestSpelling: the payment is what the provider calls it, however a notice
+// writes its id.
+func TestSpelling(t *testing.T) {
 	t.Parallel()
 	books := new(ledger)
-	handler := newHandler(agreed, books, provider(t, 200, settled))
-	timestamp, signature := sign("signing-key", time.Now(), notice)
-
-	answers := make([]string, 8)
-	var wg sync.WaitGroup
-	for i := range answers {
-		wg.Go(func() { answers[i] = deliver(handler, timestamp, signature, notice).Body.String() })
+	handler := newHandler(agreed, books, callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(settled))}, nil
+	}))
+	for _, payment := range []string{"pay/7", "PAY/7"} {
+		body := strings.Replace(notice, "pay/7", payment, 1)
+		timestamp, signature := sign("signing-key", time.Now(), body)
+		require.Equal(t, 200, deliver(handler, timestamp, signature, body).Code)
 	}
-	wg.Wait()
-
 	require.Equal(t, int64(1000), books.balance("ada"))
-	counts := map[string]int{}
-	for _, answer := range answers {
-		counts[answer]++
+}
+
+// Another payment is credited, too.
+func TestTwoPayments(t *testing.T) {
+	t.Parallel()
+	books := new(ledger)
+	for _, id := range []string{"pay/7", "pay/8"} {
+		answer := strings.Replace(settled, "pay/7", id, 1)
+		timestamp, signature := sign("signing-key", time.Now(), notice)
+		require.Equal(t, `{"credited":1000}`,
+			deliver(newHandler(agreed, books, provider(t, 200, answer)), timestamp, signature, notice).Body.String())
 	}
-	require.Equal(t, map[string]int{`{"credited":1000}`: 1, `{"credited":0}`: 7}, counts)
+	require.Equal(t, int64(2000), books.balance("ada"))
 }
 
 // TestProviderBack delivers a notice again that could not be looked up at first.

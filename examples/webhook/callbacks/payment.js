@@ -35,7 +35,9 @@ function receive() {
   }
 
   // Last, so that a notice that failed above still counts when it comes again.
-  var fresh = Spark.creditOnce(event.id, payment.player, payment.cents);
+  // By the provider's own id of the payment: two notices of it have two ids, and
+  // may even write the payment's differently.
+  var fresh = Spark.creditOnce(payment.id, payment.player, payment.cents);
   Spark.setScriptData("credited", fresh ? payment.cents : 0);
 }
 
