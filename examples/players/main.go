@@ -24,6 +24,7 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
 	file := flag.String("db", "players.db", "SQLite file, made if missing")
 	flag.Parse()
+	time.Local = time.UTC // the zone of scripts, as it was the original's
 	if err := serve(*addr, *file); err != nil {
 		log.Fatal(err)
 	}
@@ -39,7 +40,10 @@ func serve(addr, file string) (err error) {
 	// A sample: a real host has players already, and secrets nobody can read
 	// in its source.
 	secrets := callback.SecretMap{"DEMO/visit": "v1s1t", "DEMO/score": "sc0re", "DEMO/top": "t0p"}
-	for _, p := range []Player{{"ada", "Ada Lovelace", "ada1815"}, {"bob", "Bob", "bob42"}} {
+	for _, p := range []Player{
+		{ID: "ada", DisplayName: "Ada Lovelace", UserName: "ada1815"},
+		{ID: "bob", DisplayName: "Bob", UserName: "bob42"},
+	} {
 		if err := store.SavePlayer(context.Background(), p); err != nil {
 			return err
 		}
@@ -48,7 +52,14 @@ func serve(addr, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: addr, Handler: newHandler(store, scripts, secrets), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Addr:              addr,
+		Handler:           newHandler(store, scripts, secrets),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

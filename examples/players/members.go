@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"example.com/callback"
 )
 
+// valuesScript has functions that the other scripts use.
 var (
+	//go:embed members/values.js
+	valuesScript string
 	//go:embed members/loadPlayer.js
 	loadPlayerScript string
 	//go:embed members/getPlayer.js
@@ -19,33 +22,15 @@ var (
 	collectionScript string
 )
 
+// withValues puts valuesScript in front of a member's script.
+func withValues(script string) string {
+	return "function (host, Spark) {\n" + valuesScript + "return (" + script + ")(host, Spark);\n}"
+}
+
 // Members returns what the store adds to Spark.
 func (s *Store) Members() callback.Members {
 	return callback.Members{
-		"loadPlayer": {Script: loadPlayerScript, Funcs: s.functions("SparkPlayer", functions{
-			"load": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
-				var id string
-				if err := scan(args, &id); err != nil {
-					return nil, err
-				}
-				return s.Player(ctx, id)
-			},
-			"getScriptData": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
-				var id, name string
-				if err := scan(args, &id, &name); err != nil {
-					return nil, err
-				}
-				return s.playerData(ctx, id, name)
-			},
-			"setScriptData": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
-				var id, name string
-				var value json.RawMessage
-				if err := scan(args, &id, &name, &value); err != nil {
-					return nil, err
-				}
-				return nil, s.setPlayerData(ctx, id, name, value)
-			},
-		})},
+		"loadPlayer": {Script: withValues(loadPlayerScript), Funcs: s.functions("SparkPlayer", s.playerFunctions())},
 		// Spark.player is what this returns, too.
 		"getPlayer": {Script: getPlayerScript, Funcs: functions{
 			"id": func(_ context.Context, call *callback.Call, _ callback.Args) (any, error) {
@@ -53,16 +38,99 @@ func (s *Store) Members() callback.Members {
 			},
 		}},
 
-		"runtimeCollection": {Script: collectionScript, Funcs: s.collectionFunctions("runtime", true)},
-		"metaCollection":    {Script: collectionScript, Funcs: s.collectionFunctions("meta", false)},
+		"runtimeCollection": s.collectionMember("runtime"),
+		// Scripts only read these: a host fills them.
+		"metaCollection":   s.collectionMember("meta"),
+		"systemCollection": s.collectionMember("system"),
 	}
 }
 
 type functions = map[string]callback.HostFunc
 
-// collectionFunctions are the same for each kind of collection, but that scripts
-// only read those of kind "meta": a host fills them.
-func (s *Store) collectionFunctions(kind string, writable bool) functions {
+func (s *Store) playerFunctions() functions {
+	// A script cannot name fields: these are all that loadPlayer.js does.
+	maps := []string{"scriptData", "privateData", "segments", "achievements"}
+	amounts := []string{"currencies", "virtualGoods"}
+	// on reads the id of a player, a field and further arguments.
+	on := func(fields []string, args callback.Args, dst ...any) (id, field string, err error) {
+		if err := scan(args, append([]any{&id, &field}, dst...)...); err != nil {
+			return "", "", err
+		}
+		if !slices.Contains(fields, field) {
+			return "", "", faultf("%q is not such a field of a player", field)
+		}
+		return id, field, nil
+	}
+	return functions{
+		"load": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var id string
+			if err := scan(args, &id); err != nil {
+				return nil, err
+			}
+			return s.player(ctx, id, "displayName", "userName", "creationDate")
+		},
+		"matches": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var id string
+			var query document
+			if err := scan(args, &id, &query); err != nil {
+				return nil, err
+			}
+			return s.matchesPlayer(ctx, id, query)
+		},
+		"get": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var name string
+			id, field, err := on(maps, args, &name)
+			if err != nil {
+				return nil, err
+			}
+			return playerMap{s, field}.get(ctx, id, name)
+		},
+		"all": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			id, field, err := on(maps, args)
+			if err != nil {
+				return nil, err
+			}
+			return playerMap{s, field}.all(ctx, id)
+		},
+		"set": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var name string
+			var value any
+			id, field, err := on(maps, args, &name, &value)
+			if err != nil {
+				return nil, err
+			}
+			return playerMap{s, field}.set(ctx, id, name, valueOf(value))
+		},
+		"balance": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var code string
+			id, field, err := on(amounts, args, &code)
+			if err != nil {
+				return nil, err
+			}
+			return s.balance(ctx, id, field, code)
+		},
+		"balances": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			id, field, err := on(amounts, args)
+			if err != nil {
+				return nil, err
+			}
+			return s.balances(ctx, id, field)
+		},
+		"add": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var code string
+			var by float64
+			id, field, err := on(amounts, args, &code, &by)
+			if err != nil {
+				return nil, err
+			}
+			return s.addBalance(ctx, id, field, code, by)
+		},
+	}
+}
+
+// collectionMember is the same for each kind of collection, but that scripts
+// only read those which are not of kind "runtime".
+func (s *Store) collectionMember(kind string) callback.Member {
 	open := func(args callback.Args, dst ...any) (*Collection, error) {
 		var name string
 		if err := scan(args, append([]any{&name}, dst...)...); err != nil {
@@ -77,13 +145,12 @@ func (s *Store) collectionFunctions(kind string, writable bool) functions {
 		},
 		"find": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
 			var query document
-			var sort []SortKey
-			var skip, limit int
-			c, err := open(args, &query, &sort, &skip, &limit)
+			var choice Choice
+			c, err := open(args, &query, &choice)
 			if err != nil {
 				return nil, err
 			}
-			return c.Find(ctx, query, sort, skip, limit)
+			return c.Find(ctx, query, choice)
 		},
 		"count": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
 			var query document
@@ -93,6 +160,17 @@ func (s *Store) collectionFunctions(kind string, writable bool) functions {
 			}
 			return c.Count(ctx, query)
 		},
+		"distinct": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var key string
+			var query document
+			c, err := open(args, &key, &query)
+			if err != nil {
+				return nil, err
+			}
+			return c.Distinct(ctx, key, query)
+		},
+	}
+	changes := functions{
 		"insert": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
 			var docs []document
 			c, err := open(args, &docs)
@@ -117,10 +195,24 @@ func (s *Store) collectionFunctions(kind string, writable bool) functions {
 			if err != nil {
 				return nil, err
 			}
-			if query == nil || update == nil {
-				return nil, faultf("query and update must be objects")
-			}
 			return true, c.Update(ctx, query, update, upsert, multi)
+		},
+		"findAndModify": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var query document
+			var m Modification
+			c, err := open(args, &query, &m)
+			if err != nil {
+				return nil, err
+			}
+			return c.FindAndModify(ctx, query, m)
+		},
+		"apply": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var old, changed document
+			c, err := open(args, &old, &changed)
+			if err != nil {
+				return nil, err
+			}
+			return true, c.Apply(ctx, old, changed)
 		},
 		"remove": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
 			var query document
@@ -128,32 +220,30 @@ func (s *Store) collectionFunctions(kind string, writable bool) functions {
 			if err != nil {
 				return nil, err
 			}
-			if query == nil {
-				return nil, faultf("query must be an object")
-			}
 			return true, c.Remove(ctx, query)
 		},
+		"drop": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			c, err := open(args)
+			if err != nil {
+				return nil, err
+			}
+			return nil, c.Drop(ctx)
+		},
 	}
-	if !writable {
-		for _, name := range []string{"insert", "save", "update", "remove"} {
-			all[name] = func(context.Context, *callback.Call, callback.Args) (any, error) {
+	for name, change := range changes {
+		if kind != "runtime" {
+			change = func(context.Context, *callback.Call, callback.Args) (any, error) {
 				return nil, faultf("scripts cannot change it")
 			}
 		}
+		all[name] = change
 	}
-	return s.functions(kind+"Collection", all)
+	return callback.Member{Script: withValues(collectionScript), Funcs: s.functions(kind+"Collection", all)}
 }
 
-// scan is [callback.Args.Scan] for arguments of a limited size. What is wrong
-// with them is the script's fault.
+// scan is [callback.Args.Scan]. What is wrong with the arguments is the
+// script's fault.
 func scan(args callback.Args, dst ...any) error {
-	size := 0
-	for _, arg := range args {
-		size += len(arg)
-	}
-	if size > maxResultBytes {
-		return faultf("the arguments are over %d bytes", maxResultBytes)
-	}
 	if err := args.Scan(dst...); err != nil {
 		return fault(err.Error())
 	}
@@ -175,7 +265,7 @@ func (s *Store) functions(class string, all functions) functions {
 			case errors.As(err, &own):
 				return nil, fmt.Errorf("%s.%s: %w", class, name, own)
 			case call.Logger != nil:
-				call.Logger.Error("players: storage failed", "function", class+"."+name, "error", err)
+				call.Logger.ErrorContext(ctx, "players: storage failed", "function", class+"."+name, "error", err)
 			}
 			return nil, fmt.Errorf("%s.%s: storage failed", class, name)
 		}

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"database/sql"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -14,7 +14,6 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -84,6 +83,8 @@ func TestPlayers(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ script, want string }{
 		{`p = Spark.getPlayer(); out([p.getPlayerId(), p.getDisplayName(), p.getUserName()])`, `["ada","Ada Lovelace","ada1815"]`},
+		{`p = Spark.player; out([p.playerId, p.displayName, p.userName])`, `["ada","Ada Lovelace","ada1815"]`},
+		{`out([Spark.player.getCreationDate() instanceof Date, Date.now() - Spark.player.getCreationDate() >= 0])`, `[true,true]`},
 		{`out(Spark.getPlayer() === Spark.player && Spark.player === Spark.getPlayer())`, `true`},
 		{`out(Spark.loadPlayer("bob").getDisplayName())`, `"Bob"`},
 		{`out(Spark.loadPlayer("eve"))`, `null`},
@@ -92,97 +93,44 @@ func TestPlayers(t *testing.T) {
 		{`p = Spark.player; p.setScriptData("__proto__", 1); out(p.getScriptData("__proto__"))`, `1`},
 		{`p = Spark.player; p.setScriptData("x", 1); p.removeScriptData("x"); out(p.getScriptData("x"))`, `null`},
 		{`p = Spark.player; p.setScriptData("x", 1); out(Spark.loadPlayer("bob").getScriptData("x"))`, `null`},
-		{`try { Spark.player.setScriptData("x", Array(70000).join("x")) } catch (e) { out(e.message) }`,
-			`"SparkPlayer.setScriptData: the value is over 65536 bytes"`},
-		{`try { for (i = 0; ; i++) Spark.player.setScriptData("x" + i, 1) } catch (e) { out(i + e.message) }`,
-			`"100SparkPlayer.setScriptData: a player has at most 100 values"`},
+		{`p = Spark.player; p.setScriptData("x", {at: new Date(5)}); out([p.getScriptData("x").at instanceof Date, p.getScriptData("x")])`,
+			`[true,{"at":"1970-01-01T00:00:00.005Z"}]`},
+		{`p = Spark.player; p.setScriptData("x", Spark.runtimeCollection("none").find()); out(p.getScriptData("x"))`, `[]`},
+		{`try { Spark.player.setScriptData("x", Array(270000).join("x")) } catch (e) { out(e.message) }`,
+			`"SparkPlayer.set: the document is over 262144 bytes"`},
+		{`try { Spark.player.setScriptData("a.b", 1) } catch (e) { out(e.message) }`,
+			`"SparkPlayer.set: \"a.b\" cannot be the name of a field"`},
+
+		{`p = Spark.player; p.setPrivateData("x", 1); out([p.getPrivateData("x"), p.getScriptData("x")])`, `[1,null]`},
+		{`p = Spark.player; p.setPrivateData("x", 1); p.removePrivateData("x"); out(p.getPrivateData("x"))`, `null`},
+		{`p = Spark.player; p.setSegmentValue("PROFILE", "P1"); out([p.getSegmentValue("PROFILE"), p.getSegmentValue("NONE"), p.getSegments()])`,
+			`["P1",null,{"PROFILE":"P1"}]`},
+		{`p = Spark.player; out([p.getBalance1(), p.credit1(5), p.debit1(3, "a hat"), p.debit1(3), p.getBalance1(), p.getBalance2()])`,
+			`[0,null,true,false,2,0]`},
+		{`p = Spark.player; p.credit6("7", "text counts"); p.credit6(1.9); out(p.getBalance6())`, `8`},
+		{`p = Spark.player; p.credit("GOLD", 5); out([p.debit("GOLD", 6), p.debit("GOLD", 1), p.getBalance("GOLD"), p.getBalance("currency1")])`,
+			`[false,true,4,0]`},
+		{`p = Spark.player; p.credit2(1); p.credit("GOLD", 5); out(p.getAllBalances())`,
+			`{"GOLD":5,"currency1":0,"currency2":1,"currency3":0,"currency4":0,"currency5":0,"currency6":0}`},
+		{`try { Spark.player.credit1(-1) } catch (e) { out(e.message) }`, `"quantity must be a number, 0 or more"`},
+		{`try { Spark.player.credit1() } catch (e) { out(e.message) }`, `"quantity must be a number, 0 or more"`},
+		{`try { Spark.player.credit1(Number.MAX_SAFE_INTEGER + 1) } catch (e) { out(e.message) }`, `"SparkPlayer.add: the quantity must be a whole number"`},
+		{`p = Spark.player; p.credit1(Number.MAX_SAFE_INTEGER); try { p.credit1(1) } catch (e) { out([e.message, p.getBalance1()]) }`,
+			`["SparkPlayer.add: the balance gets too large",9007199254740991]`},
+		{`try { Spark.player.credit("a.b", 1) } catch (e) { out(e.message) }`, `"SparkPlayer.add: \"a.b\" is not a short code"`},
+		{`p = Spark.player; out([p.addVGood("HAT", 2), p.useVGood("HAT", 3), p.useVGood("HAT", 1), p.hasVGood("HAT"), p.getVirtualGoods()])`,
+			`[true,false,true,1,{"HAT":1}]`},
+		{`p = Spark.player; out([p.addAchievement("A"), p.addAchievement("A"), p.hasAchievement("A"), p.getAchievements(), p.removeAchievement("A"), p.removeAchievement("A"), p.hasAchievement("A")])`,
+			`[true,false,true,["A"],true,false,false]`},
+		{`p = Spark.player; p.credit1(9); p.persist(); out([p.matchesMongoQuery({currency1: {$gt: 8}}), p.matchesMongoQueryString("{\"currency1\": 1}")])`, `[true,false]`},
+
+		// Players are documents of a collection that scripts read.
+		{`Spark.player.credit1(9); c = Spark.systemCollection("player"); out(c.find({currency1: {$gt: 0}}, {userName: 1}))`, `[{"_id":"ada","userName":"ada1815"}]`},
+		{`out(Spark.loadPlayer({$oid: "bob"}).getDisplayName())`, `"Bob"`},
+		{`try { Spark.systemCollection("player").remove({}) } catch (e) { out(e.message) }`, `"systemCollection.remove: scripts cannot change it"`},
 	} {
 		script := `function out(v) { Spark.setScriptData("out", v) }` + tt.script
 		require.Equal(t, `200 {"out":`+tt.want+`}`, run(newStore(t), script), tt.script)
-	}
-}
-
-// Each script runs on a collection of its own: c is the collection, ids lists
-// the _id of what a query finds.
-func TestCollections(t *testing.T) {
-	t.Parallel()
-	const setup = `
-		function out(v) { Spark.setScriptData("out", v) }
-		function caught(f) { try { f(); out("nothing thrown") } catch (e) { out(String(e)) } }
-		function ids(query) { return c.find(query).toArray().map(function (d) { return d._id }).join("") }
-		c = Spark.runtimeCollection("t");
-		c.insert([
-			{_id: "a", n: 1, s: "x", o: {p: 1, q: [1, 2]}},
-			{_id: "b", n: 2, s: "y", o: {p: 2}, l: [{k: 1}, {k: 2}]},
-			{_id: "c", n: 3, s: null},
-			{_id: "d", n: "3", t: true}
-		]);`
-	for _, tt := range []struct{ script, want string }{
-		// Queries.
-		{`out(ids())`, `"abcd"`},
-		{`out(ids({n: 1}))`, `"a"`},
-		{`out(ids({_id: "b"}) + ids({_id: {$oid: "b"}}) + ids({_id: {$in: ["a", {$oid: "c"}]}}))`, `"bbac"`},
-		{`out(ids({_id: "b", n: 1}))`, `""`},
-		{`out([ids({n: {$gt: 1}}), ids({n: {$gte: 2, $lt: 3}}), ids({n: {$lte: 2}}), ids({s: {$gt: "x"}})])`, `["bc","b","ab","b"]`},
-		{`out([ids({n: {$ne: 3}}), ids({n: {$eq: 3}}), ids({n: {$nin: [1, "3"]}}), ids({n: {$in: [3]}})])`, `["abd","c","bc","c"]`},
-		{`out([ids({s: null}), ids({s: {$exists: true}}), ids({s: {$exists: false}}), ids({t: true})])`, `["cd","abc","d","d"]`},
-		{`out([ids({"o.p": 2}), ids({"o.q": 2}), ids({"o.q.1": 2}), ids({"l.k": 2}), ids({"l.1.k": 1}), ids({"o.q": [1, 2]})])`, `["b","a","a","b","","a"]`},
-		{`out(ids({$or: [{n: 1}, {$and: [{n: 3}, {s: null}]}]}))`, `"ac"`},
-		{`out(ids({s: "x' OR '1'='1"}))`, `""`},
-		{`out([c.count(), c.count({n: {$gt: 1}}), c.find({n: 9}).count()])`, `[4,2,0]`},
-		{`out([c.findOne({n: 2}).s, c.findOne({n: 9}), c.findOne().n])`, `["y",null,1]`},
-		{`caught(function () { c.find({n: {$where: "1"}}).toArray() })`, `"Error: runtimeCollection.find: query operator \"$where\" is not supported"`},
-		{`caught(function () { c.count({$nor: []}) })`, `"Error: runtimeCollection.count: \"$nor\" is not the path of a field, and not an operator supported here"`},
-		{`caught(function () { c.remove({owner: undefined}) })`, `"TypeError: query: owner is undefined"`},
-		{`caught(function () { c.count("n") })`, `"Error: runtimeCollection.count: argument 2 is a string, not an object"`},
-
-		// Cursors.
-		{`r = ""; for (x = c.find(); x.hasNext();) r += x.next()._id; out(r)`, `"abcd"`},
-		{`out(c.find().sort({n: -1}).toArray().map(function (d) { return d._id }).join(""))`, `"dcba"`},
-		{`out(c.find().sort({t: 1, n: -1}).skip(1).limit(2).toArray().map(function (d) { return d._id }).join(""))`, `"ba"`},
-		{`x = c.find().skip(1).limit(2); out([x.count(), x.size(), x.next()._id, x.curr()._id, x.toArray()[0]._id, x.hasNext()])`, `[4,2,"b","b","c",false]`},
-		{`x = c.find({n: 9}); caught(function () { x.next() })`, `"Error: the cursor has no next document"`},
-		{`x = c.find(); x.next(); caught(function () { x.limit(1) })`, `"Error: sort, skip and limit come before the cursor is read"`},
-		{`caught(function () { c.find().limit(-1).size() })`, `"Error: runtimeCollection.find: skip must be 0 to 10000, limit 0 to 1000"`},
-
-		// Changes.
-		{`c.insert({n: 5}); out(/^[0-9a-f]{24}$/.test(c.findOne({n: 5})._id.$oid))`, `true`},
-		{`d = {n: 5}; c.save(d); d.n = 6; c.save(d); out([c.count(), c.findOne(d).n, c.findOne({_id: d._id.$oid}).n])`, `[5,6,6]`},
-		{`caught(function () { c.insert([{_id: "e"}, {_id: {$oid: "a"}}]) })`, `"Error: runtimeCollection.insert: a document with the _id \"a\" exists"`},
-		{`try { c.insert([{_id: "e"}, {_id: "a"}]) } catch (e) {} out(c.count())`, `4`},
-		{`caught(function () { c.insert({_id: 7}) })`, `"Error: runtimeCollection.insert: _id must be a string or {\"$oid\": string}"`},
-		{`out(c.update({n: {$lt: 3}}, {$set: {"o.z.y": 1, s: "new"}, $inc: {n: 10, m: 0.5}})); out(c.findOne())`,
-			`{"_id":"a","m":0.5,"n":11,"o":{"p":1,"q":[1,2],"z":{"y":1}},"s":"new"}`},
-		{`c.update({n: {$lt: 3}}, {$inc: {n: 1}}, false, true); out(c.find().toArray().map(function (d) { return d.n }))`, `[2,3,3,"3"]`},
-		{`c.update({_id: "b"}, {$set: {"l.1.k": 5}}); out(c.findOne({_id: "b"}).l)`, `[{"k":1},{"k":5}]`},
-		{`c.update({_id: "a"}, {v: 1}); out(c.findOne({_id: "a"}))`, `{"_id":"a","v":1}`},
-		{`c.update({_id: "z"}, {$inc: {n: 1}}); out(c.count())`, `4`},
-		{`c.update({_id: {$oid: "z"}, k: {$eq: 1}, n: {$gt: 0}}, {$inc: {n: 1}}, true); out(c.findOne({k: 1}))`, `{"_id":{"$oid":"z"},"k":1,"n":1}`},
-		{`caught(function () { c.update({_id: "d"}, {$inc: {n: 1}}) })`, `"Error: runtimeCollection.update: cannot $inc \"n\": it is not a number"`},
-		{`caught(function () { c.update({_id: "a"}, {$set: {_id: "q"}}) })`, `"Error: runtimeCollection.update: _id cannot be changed"`},
-		{`caught(function () { c.update({_id: "a"}, {$push: {l: 1}}) })`, `"Error: runtimeCollection.update: update operator \"$push\" is not supported"`},
-		{`caught(function () { c.update({}, {$set: {n: 1}, $inc: {n: 1}}) })`, `"Error: runtimeCollection.update: \"n\" is changed twice"`},
-		{`caught(function () { c.update({}, {$set: {o: {}}, $inc: {"o.p": 1}}) })`, `"Error: runtimeCollection.update: \"o.p\" is below \"o\", which is given too"`},
-		{`caught(function () { c.update({}, {n: 1}, false, true) })`, `"Error: runtimeCollection.update: with multi, update must be made of operators"`},
-		{`try { c.update({}, {$inc: {n: 1}}, false, true) } catch (e) {} out(c.find().toArray().map(function (d) { return d.n }))`, `[1,2,3,"3"]`},
-		{`c.remove({n: {$gt: 1}}); out(ids())`, `"ad"`},
-		{`caught(function () { c.remove() })`, `"Error: runtimeCollection.remove: query must be an object"`},
-		{`c.insert({_id: "e", __proto__: 1, constructor: 2}); out(c.findOne({_id: "e"}).constructor)`, `2`},
-
-		// Limits.
-		{`caught(function () { c.insert({s: Array(70000).join("x")}) })`, `"Error: runtimeCollection.insert: the document is over 65536 bytes"`},
-		{`caught(function () { c.insert({"a.b": 1}) })`, `"Error: runtimeCollection.insert: \"a.b\" cannot be the name of a field"`},
-		{`d = {}; for (i = 0; i < 60; i++) d = {d: d}; caught(function () { c.insert(d) })`, `"Error: runtimeCollection.insert: the document is more than 50 levels deep"`},
-		{`l = []; for (i = 0; i < 1000; i++) l.push({i: i}); c.insert(l); caught(function () { c.find().toArray() })`, `"Error: runtimeCollection.find: more than 1000 documents match: use limit"`},
-		{`l = []; for (i = 0; i < 1000; i++) l.push({i: i % 500}); c.insert(l); out(c.find().sort({i: -1}).skip(1).limit(2).toArray().map(function (d) { return d.i }))`, `[499,498]`},
-		{`s = Array(60000).join("x"); for (i = 0; i < 80; i++) c.insert({s: s}); caught(function () { c.find().toArray() })`, `"Error: runtimeCollection.find: the documents that match are over 4194304 bytes: use limit"`},
-		{`caught(function () { Spark.runtimeCollection("t; DROP TABLE documents") })`, `"Error: runtimeCollection.open: \"t; DROP TABLE documents\" is not the name of a collection"`},
-
-		// Collections of the other kind are others, and not a script's to change.
-		{`out(Spark.metaCollection("t").count())`, `0`},
-		{`caught(function () { Spark.metaCollection("t").insert({}) })`, `"Error: metaCollection.insert: scripts cannot change it"`},
-	} {
-		require.Equal(t, `200 {"out":`+tt.want+`}`, run(newStore(t), setup+tt.script), tt.script)
 	}
 }
 
@@ -230,7 +178,7 @@ func TestConcurrentIncrements(t *testing.T) {
 	}
 	c, err := stores[0].Collection("runtime", "t")
 	require.NoError(t, err)
-	docs, err := c.Find(context.Background(), nil, nil, 0, 0)
+	docs, err := c.Find(context.Background(), nil, Choice{})
 	require.NoError(t, err)
 	require.Equal(t, []document{{"_id": "n", "n": float64(calls * each)}}, docs)
 }
@@ -248,52 +196,44 @@ func TestStorageFails(t *testing.T) {
 	require.Contains(t, logged.String(), "database is closed")
 }
 
-// A call that has to wait for the store is answered at its deadline, and does
-// nothing later.
-func TestDeadline(t *testing.T) {
+// A call that ends while it waits for the store does nothing later.
+func TestWaitEnds(t *testing.T) {
 	t.Parallel()
 	store := newStore(t)
+	c, err := store.Collection("runtime", "t")
+	require.NoError(t, err)
 	tx, err := store.db.Begin() // somebody holds on to the store
 	require.NoError(t, err)
-	h := newHandler(store, fstest.MapFS{"callbacks/test.js": {Data: []byte(
-		`Spark.runtimeCollection("t").insert({})`)}}, callback.SecretMap{"K/test": "s"})
-	h.Logger = slog.New(slog.DiscardHandler)
-	h.Timeout = 50 * time.Millisecond
-	require.Equal(t, `504 {"error":"script timed out"}`, get(h, "/callback/K/test/s"))
+	ctx, cancel := context.WithCancel(context.Background())
+	inserted := make(chan error)
+	go func() { inserted <- c.Insert(ctx, document{}) }()
+	cancel()
+	require.ErrorIs(t, <-inserted, context.Canceled)
 	require.NoError(t, tx.Rollback())
-	require.Equal(t, `200 {"out":0}`, run(store, `Spark.setScriptData("out", Spark.runtimeCollection("t").count())`))
+	n, err := c.Count(context.Background(), nil)
+	require.NoError(t, err)
+	require.Zero(t, n)
 }
 
-// Whatever a script sends, a document that is stored can be read again.
-func FuzzUpdate(f *testing.F) {
-	f.Add(`{"_id":"a","n":1}`, `{"n":{"$gt":0}}`, `{"$inc":{"n":1}}`)
-	f.Add(`{"a":[1,{"b":2}]}`, `{"$or":[{"a.b":2},{"a":{"$in":[1]}}]}`, `{"$set":{"a.1.b":{"$oid":"x"}}}`)
-	f.Add(`{"a":{"$oid":"x"}}`, `{"a":{"$oid":"x"}}`, `{"a":{"$oid":"x","b":1}}`)
-	f.Add(`{"n":1e308}`, `{}`, `{"$inc":{"n":1e308}}`)
-	f.Fuzz(func(t *testing.T, docText, queryText, updateText string) {
-		var doc, query, update document
-		if json.Unmarshal([]byte(docText), &doc) != nil || json.Unmarshal([]byte(queryText), &query) != nil ||
-			json.Unmarshal([]byte(updateText), &update) != nil || doc == nil {
-			return
-		}
-		matches, err := compileQuery(query)
-		if err == nil {
-			matches(doc)
-		}
-		change, err := compileUpdate(update)
-		if err != nil {
-			require.ErrorAs(t, err, new(fault))
-			return
-		}
-		if doc, err = change(doc); err != nil {
-			require.ErrorAs(t, err, new(fault))
-			return
-		}
-		text, err := encode(doc)
-		if err != nil {
-			require.ErrorAs(t, err, new(fault))
-			return
-		}
-		require.NoError(t, json.Unmarshal([]byte(text), &doc))
+// A query looks after each document whether the call has ended.
+func TestQueryEnds(t *testing.T) {
+	t.Parallel()
+	store := newStore(t)
+	c, err := store.Collection("runtime", "t")
+	require.NoError(t, err)
+	require.NoError(t, c.Insert(context.Background(), document{}, document{}, document{}))
+	q, err := compileQuery(nil)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	visited := 0
+	err = store.transact(context.Background(), func(tx *sql.Tx) error {
+		return c.each(ctx, tx, q, func(row) (bool, error) {
+			visited++
+			cancel()
+			return true, nil
+		})
 	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 1, visited)
 }

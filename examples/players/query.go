@@ -1,132 +1,199 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"math"
-	"reflect"
-	"strconv"
+	"regexp"
+	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
-// Limits of one document.
+// Limits of one query.
 const (
-	maxDocument = 64 << 10 // bytes of JSON
-	maxDepth    = 50
+	maxConditions = 1000
+	maxList       = 1000 // values of $in, $nin and $all
+	maxPattern    = 1000 // bytes of a $regex, and instructions of its program
 )
 
-// A document is a JSON object. Numbers are float64, as in JavaScript.
-type document = map[string]any
+// A query is compiled before it is tried on documents, so that a wrong one fails
+// also when there is none.
+type query struct {
+	text       document
+	conditions []condition // all must hold
+	size       int         // conditions here and below
+}
 
-// A fault is a script's own mistake, in words for the script. All other errors
-// are the host's business: see [Store.member].
-type fault string
+// A condition is one on a field, or a list of queries.
+type condition struct {
+	path  []string // nil for a list
+	tests []test
+	list  *list
+}
 
-func (f fault) Error() string { return string(f) }
+type list struct {
+	operator string // $and, $or, $nor
+	queries  []*query
+}
 
-func faultf(format string, args ...any) error { return fault(fmt.Sprintf(format, args...)) }
+// A test is a condition on the values that a path leads to. An array counts as
+// itself and as each of its elements.
+type test func(s *search, fields []any) bool
 
-// A predicate tells whether a document is one that a query asks for.
-type predicate func(document) bool
-
-// compileQuery checks a query, so that a wrong one fails also when there is no
-// document to try it on.
-func compileQuery(query document) (predicate, error) {
-	var clauses []predicate
-	for key, operand := range query {
-		clause, err := compileClause(key, operand)
+func compileQuery(text document) (*query, error) {
+	q := &query{text: text}
+	for key, operand := range text {
+		c, size, err := compileCondition(key, operand)
 		if err != nil {
 			return nil, err
 		}
-		clauses = append(clauses, clause)
-	}
-	return func(doc document) bool {
-		for _, holds := range clauses {
-			if !holds(doc) {
-				return false
-			}
+		q.conditions = append(q.conditions, c)
+		if q.size += size; q.size > maxConditions {
+			return nil, faultf("a query has at most %d conditions", maxConditions)
 		}
-		return true
-	}, nil
+	}
+	return q, nil
 }
 
-func compileClause(key string, operand any) (predicate, error) {
-	if key == "$and" || key == "$or" {
-		return compileList(key, operand)
+func compileCondition(key string, operand any) (c condition, size int, err error) {
+	switch key {
+	case "$and", "$or", "$nor":
+		c.list, size, err = compileList(key, operand)
+		return c, size, err
 	}
-	path, err := splitPath(key)
-	if err != nil {
-		return nil, err
+	if strings.HasPrefix(key, "$") {
+		return c, 0, faultf("query operator %q is not supported", key)
 	}
-	tests, err := compileTests(operand)
-	if err != nil {
-		return nil, err
+	if c.path, err = splitPath(key); err != nil {
+		return c, 0, err
 	}
-	return func(doc document) bool {
-		values := lookup(doc, path)
-		for _, holds := range tests {
-			if !holds(values) {
-				return false
-			}
-		}
-		return true
-	}, nil
+	c.tests, size, err = compileTests(operand)
+	return c, size, err
 }
 
-// compileList compiles the alternatives of $or or the conditions of $and.
-func compileList(operator string, operand any) (predicate, error) {
-	list, ok := operand.([]any)
-	if !ok || len(list) == 0 {
-		return nil, faultf("%s must be an array of queries", operator)
+func compileList(operator string, operand any) (*list, int, error) {
+	l, size := &list{operator: operator}, 0
+	items, ok := operand.([]any)
+	if !ok || len(items) == 0 {
+		return nil, 0, faultf("%s must be an array of queries", operator)
 	}
-	var queries []predicate
-	for _, item := range list {
-		query, ok := item.(document)
+	for _, item := range items {
+		text, ok := item.(document)
 		if !ok {
-			return nil, faultf("%s must be an array of queries", operator)
+			return nil, 0, faultf("%s must be an array of queries", operator)
 		}
-		holds, err := compileQuery(query)
+		q, err := compileQuery(text)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		queries = append(queries, holds)
+		l.queries = append(l.queries, q)
+		size += max(q.size, 1)
 	}
-	decisive := operator == "$or" // the result that one query is enough for
-	return func(doc document) bool {
-		for _, holds := range queries {
-			if holds(doc) == decisive {
-				return decisive
-			}
-		}
-		return !decisive
-	}, nil
+	return l, size, nil
 }
 
-// A test is a condition on the values that a path leads to: none if the
-// document has no such field, several through an array.
-type test func(values []any) bool
+// matches reports whether the query asks for the document.
+func (q *query) matches(s *search, doc document) bool {
+	for _, c := range q.conditions {
+		if c.list != nil {
+			if !c.list.holds(s, doc) {
+				return false
+			}
+		} else if !holdAll(c.tests, s, s.lookup(doc, c.path)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *list) holds(s *search, doc document) bool {
+	isMatch := func(q *query) bool { return q.matches(s, doc) }
+	switch l.operator {
+	case "$or":
+		return slices.ContainsFunc(l.queries, isMatch)
+	case "$nor":
+		return !slices.ContainsFunc(l.queries, isMatch)
+	}
+	return !slices.ContainsFunc(l.queries, func(q *query) bool { return !isMatch(q) })
+}
+
+// element returns the index of the first element of the array at path that a
+// condition of the query holds for: what "$" stands for in an update's path.
+func (q *query) element(s *search, doc document, path []string) (int, bool) {
+	for _, c := range q.conditions {
+		if c.list != nil {
+			if c.list.operator != "$and" {
+				continue
+			}
+			for _, q := range c.list.queries {
+				if i, ok := q.element(s, doc, path); ok {
+					return i, true
+				}
+			}
+			continue
+		}
+		if len(c.path) < len(path) || !slices.Equal(c.path[:len(path)], path) {
+			continue
+		}
+		for _, field := range s.lookup(doc, path) {
+			array, _ := field.([]any)
+			for i := range array {
+				if holdAll(c.tests, s, s.lookup(array[i:i+1], c.path[len(path):])) {
+					return i, true
+				}
+			}
+		}
+	}
+	return 0, false
+}
+
+func holdAll(tests []test, s *search, fields []any) bool {
+	for _, holds := range tests {
+		if !holds(s, fields) {
+			return false
+		}
+	}
+	return true
+}
 
 // compileTests compiles what a query says of one field: a value to be equal to,
 // or operators.
-func compileTests(operand any) ([]test, error) {
+func compileTests(operand any) (tests []test, size int, err error) {
 	operators, ok := operand.(document)
 	if !ok || !hasOperators(operators) {
-		return []test{equals(operand)}, nil
+		return []test{equals(operand)}, 1, nil
 	}
-	var tests []test
 	for name, operand := range operators {
-		t, err := compileOperator(name, operand)
+		var t test
+		n := 1
+		switch name {
+		case "$not":
+			t, n, err = compileNot(operand)
+		case "$elemMatch":
+			t, n, err = compileElemMatch(operand)
+		case "$all":
+			t, n, err = compileAll(operand)
+		case "$regex":
+			t, err = compileRegexp(operand, operators["$options"])
+		case "$options":
+			if _, ok := operators["$regex"]; !ok {
+				return nil, 0, faultf("$options is for a $regex")
+			}
+			continue
+		default:
+			t, err = compileOperator(name, operand)
+		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		tests = append(tests, t)
+		size += n
 	}
-	return tests, nil
+	return tests, size, nil
 }
 
 // hasOperators tells {$gt: 1} from a document. {$oid: …} is an id.
 func hasOperators(doc document) bool {
-	if _, ok := plain(doc).(string); ok {
+	if isID(doc) {
 		return false
 	}
 	for name := range doc {
@@ -143,29 +210,11 @@ func compileOperator(name string, operand any) (test, error) {
 		return equals(operand), nil
 	case "$ne":
 		return not(equals(operand)), nil
-	case "$in", "$nin":
-		list, ok := operand.([]any)
-		if !ok {
-			return nil, faultf("%s must be an array", name)
-		}
-		in := func(values []any) bool {
-			for _, item := range list {
-				if equals(item)(values) {
-					return true
-				}
-			}
-			return false
-		}
-		if name == "$nin" {
-			return not(in), nil
-		}
-		return in, nil
-	case "$exists":
-		want, ok := operand.(bool)
-		if !ok {
-			return nil, faultf("$exists must be true or false")
-		}
-		return func(values []any) bool { return (len(values) > 0) == want }, nil
+	case "$in":
+		return compileIn(name, operand)
+	case "$nin":
+		t, err := compileIn(name, operand)
+		return not(t), err
 	case "$gt":
 		return compares(operand, func(c int) bool { return c > 0 }), nil
 	case "$gte":
@@ -174,337 +223,290 @@ func compileOperator(name string, operand any) (test, error) {
 		return compares(operand, func(c int) bool { return c < 0 }), nil
 	case "$lte":
 		return compares(operand, func(c int) bool { return c <= 0 }), nil
+	case "$exists":
+		want, err := truth(operand)
+		return func(_ *search, fields []any) bool { return (len(fields) > 0) == want }, err
+	case "$size":
+		want, ok := operand.(float64)
+		if !ok || want < 0 || want != math.Trunc(want) {
+			return nil, faultf("$size must be a whole number")
+		}
+		return func(_ *search, fields []any) bool {
+			return slices.ContainsFunc(fields, func(v any) bool {
+				array, ok := v.([]any)
+				return ok && len(array) == int(want)
+			})
+		}, nil
+	case "$mod":
+		return compileMod(operand)
+	case "$type":
+		return compileType(operand)
 	}
 	return nil, faultf("query operator %q is not supported", name)
 }
 
-func not(t test) test { return func(values []any) bool { return !t(values) } }
+// truth is a boolean, or a number that counts as one.
+func truth(v any) (bool, error) {
+	switch v := v.(type) {
+	case bool:
+		return v, nil
+	case float64:
+		return v != 0, nil
+	}
+	return false, faultf("$exists must be true or false")
+}
 
-// equals is true for a missing field if want is null.
-func equals(want any) test {
-	want = plain(want)
-	return func(values []any) bool {
-		for _, v := range values {
-			if reflect.DeepEqual(plain(v), want) {
+func not(t test) test {
+	return func(s *search, fields []any) bool { return !t(s, fields) }
+}
+
+// some reports whether a value holds: a field's, or one in a field's array.
+func some(s *search, fields []any, holds func(any) bool) bool {
+	for _, v := range fields {
+		if !s.spend(1) {
+			return false
+		}
+		if holds(v) {
+			return true
+		}
+		array, _ := v.([]any)
+		for _, item := range array {
+			if !s.spend(1) {
+				return false
+			}
+			if holds(item) {
 				return true
 			}
 		}
-		return want == nil && len(values) == 0
+	}
+	return false
+}
+
+// equals is true for a missing field if want is null.
+func equals(want any) test {
+	cost := weight(want)
+	return func(s *search, fields []any) bool {
+		if want == nil && len(fields) == 0 {
+			return true
+		}
+		return some(s, fields, func(v any) bool { return s.spend(cost) && equal(v, want) })
 	}
 }
 
 // compares is true for values of want's own type only.
 func compares(want any, holds func(order int) bool) test {
 	want = plain(want)
-	return func(values []any) bool {
-		for _, v := range values {
+	return func(s *search, fields []any) bool {
+		return some(s, fields, func(v any) bool {
 			v = plain(v)
-			if rank(v) == rank(want) && holds(order(v, want)) {
-				return true
+			return rank(v) == rank(want) && holds(order(v, want))
+		})
+	}
+}
+
+func compileIn(name string, operand any) (test, error) {
+	items, ok := operand.([]any)
+	if !ok {
+		return nil, faultf("%s must be an array", name)
+	}
+	if len(items) > maxList {
+		return nil, faultf("%s has at most %d values", name, maxList)
+	}
+	simple := map[any]bool{} // found at once, however many there are
+	var others []test
+	for _, item := range items {
+		switch v := plain(item).(type) {
+		case document:
+			if !hasOperators(v) {
+				others = append(others, equals(v))
+				continue
 			}
-		}
-		return false
-	}
-}
-
-// plain returns the text of an id {$oid: text}, so that both forms of an id are
-// equal. Any other value is returned as it is.
-func plain(v any) any {
-	if doc, ok := v.(document); ok && len(doc) == 1 {
-		if id, ok := doc["$oid"].(string); ok {
-			return id
-		}
-	}
-	return v
-}
-
-// rank orders values of different types as MongoDB does.
-func rank(v any) int {
-	switch v.(type) {
-	case nil:
-		return 0
-	case float64:
-		return 1
-	case string:
-		return 2
-	case document:
-		return 3
-	case []any:
-		return 4
-	}
-	return 5 // bool
-}
-
-// order compares two values: negative if a is before b. Objects and arrays have
-// no order among themselves.
-func order(a, b any) int {
-	a, b = plain(a), plain(b)
-	if d := rank(a) - rank(b); d != 0 {
-		return d
-	}
-	switch a := a.(type) {
-	case float64:
-		if b := b.(float64); a < b {
-			return -1
-		} else if a > b {
-			return 1
-		}
-	case string:
-		return strings.Compare(a, b.(string))
-	case bool:
-		if a != b.(bool) {
-			if a {
-				return 1
+			pattern, ok := v["$regex"]
+			if !ok {
+				return nil, faultf("%s has no operators in it but $regex", name)
 			}
-			return -1
-		}
-	}
-	return 0
-}
-
-// lookup returns the values at path: an array counts as itself and as each of
-// its elements.
-func lookup(v any, path []string) []any {
-	if len(path) == 0 {
-		found := []any{v}
-		if list, ok := v.([]any); ok {
-			found = append(found, list...)
-		}
-		return found
-	}
-	var found []any
-	switch v := v.(type) {
-	case document:
-		if child, ok := v[path[0]]; ok {
-			return lookup(child, path[1:])
-		}
-	case []any:
-		if i, ok := index(path[0], len(v)); ok {
-			found = lookup(v[i], path[1:])
-		}
-		for _, item := range v {
-			if doc, ok := item.(document); ok {
-				found = append(found, lookup(doc, path)...)
-			}
-		}
-	}
-	return found
-}
-
-func index(s string, length int) (int, bool) {
-	i, err := strconv.Atoi(s)
-	return i, err == nil && i >= 0 && i < length
-}
-
-// splitPath splits a field's dotted path.
-func splitPath(key string) ([]string, error) {
-	path := strings.Split(key, ".")
-	if len(path) > maxDepth {
-		return nil, faultf("a field's path is too long")
-	}
-	for _, name := range path {
-		if name == "" || strings.HasPrefix(name, "$") {
-			return nil, faultf("%q is not the path of a field, and not an operator supported here", key)
-		}
-	}
-	return path, nil
-}
-
-// A change makes a new state of a document, in place if it likes.
-type change func(document) (document, error)
-
-// compileUpdate checks an update: operators, or a document to replace the old
-// one.
-func compileUpdate(update document) (change, error) {
-	if !hasOperators(update) {
-		return func(old document) (document, error) {
-			text, err := json.Marshal(update) // a copy for each document
+			t, err := compileRegexp(pattern, v["$options"])
 			if err != nil {
 				return nil, err
 			}
-			var doc document
-			if err := json.Unmarshal(text, &doc); err != nil {
-				return nil, err
-			}
-			if id, ok := old["_id"]; ok {
-				doc["_id"] = id
-			}
-			return doc, nil
-		}, nil
-	}
-	var steps []func(document) error
-	paths := map[string]bool{}
-	for operator, operand := range update {
-		fields, ok := operand.(document)
-		if !ok {
-			return nil, faultf("%s must be an object of fields", operator)
-		}
-		for key, value := range fields {
-			if paths[key] {
-				return nil, faultf("%q is changed twice", key)
-			}
-			paths[key] = true
-			step, err := compileStep(operator, key, value)
-			if err != nil {
-				return nil, err
-			}
-			steps = append(steps, step)
+			others = append(others, t)
+		case []any:
+			others = append(others, equals(v))
+		default:
+			simple[v] = true
 		}
 	}
-	if err := disjoint(paths); err != nil {
-		return nil, err
-	}
-	return func(doc document) (document, error) {
-		for _, step := range steps {
-			if err := step(doc); err != nil {
-				return nil, err
+	return func(s *search, fields []any) bool {
+		if len(fields) == 0 {
+			return simple[nil]
+		}
+		isSimple := func(v any) bool {
+			switch v := plain(v).(type) {
+			case document, []any:
+				return false
+			default:
+				return simple[v]
 			}
 		}
-		return doc, nil
+		return some(s, fields, isSimple) ||
+			slices.ContainsFunc(others, func(t test) bool { return t(s, fields) })
 	}, nil
 }
 
-// disjoint refuses paths of which one is below another: what becomes of the
-// field would depend on which came first.
-func disjoint(paths map[string]bool) error {
-	for path := range paths {
-		for i, c := range path {
-			if c == '.' && paths[path[:i]] {
-				return faultf("%q is below %q, which is given too", path, path[:i])
-			}
-		}
+// compileAll wants each of the values to be there, {$elemMatch: …} among them.
+func compileAll(operand any) (test, int, error) {
+	items, ok := operand.([]any)
+	if !ok {
+		return nil, 0, faultf("$all must be an array")
 	}
-	return nil
-}
-
-func compileStep(operator, key string, value any) (func(document) error, error) {
-	path, err := splitPath(key)
-	if err != nil {
-		return nil, err
+	if len(items) > maxList {
+		return nil, 0, faultf("$all has at most %d values", maxList)
 	}
-	if path[0] == "_id" {
-		return nil, faultf("_id cannot be changed")
-	}
-	switch operator {
-	case "$set":
-		return func(doc document) error {
-			return modify(doc, path, func(any) (any, error) { return value, nil })
-		}, nil
-	case "$inc":
-		by, ok := value.(float64)
-		if !ok {
-			return nil, faultf("$inc of %q is not a number", key)
-		}
-		return func(doc document) error {
-			return modify(doc, path, func(old any) (any, error) {
-				n, ok := old.(float64)
-				if !ok && old != nil {
-					return nil, faultf("cannot $inc %q: it is not a number", key)
-				}
-				if n += by; math.IsInf(n, 0) {
-					return nil, faultf("cannot $inc %q: it gets too large", key)
-				}
-				return n, nil
-			})
-		}, nil
-	}
-	return nil, faultf("update operator %q is not supported", operator)
-}
-
-// modify puts what f makes of the value at path in its place. Objects that are
-// missing on the way are made.
-func modify(doc document, path []string, f func(old any) (any, error)) (err error) {
-	var at any = doc
-	for i, name := range path {
-		last := i == len(path)-1
-		switch parent := at.(type) {
-		case document:
-			if last {
-				parent[name], err = f(parent[name])
-				return err
-			}
-			if parent[name] == nil {
-				parent[name] = document{}
-			}
-			at = parent[name]
-		case []any:
-			k, ok := index(name, len(parent))
-			if !ok {
-				return faultf("%q is not an element of the array", strings.Join(path[:i+1], "."))
-			}
-			if last {
-				parent[k], err = f(parent[k])
-				return err
-			}
-			at = parent[k]
-		default:
-			return faultf("%q is not an object", strings.Join(path[:i], "."))
-		}
-	}
-	return nil
-}
-
-// equalities makes the document that an upsert starts from: the fields that the
-// query wants to be equal to something.
-func equalities(query document) (document, error) {
-	doc, paths := document{}, map[string]bool{}
-	for key, operand := range query {
-		if operators, ok := operand.(document); ok && hasOperators(operators) {
-			if operand, ok = operators["$eq"]; !ok {
-				continue
-			}
-		}
-		if strings.HasPrefix(key, "$") {
-			continue
-		}
-		path, err := splitPath(key)
+	var tests []test
+	size := 0
+	for _, item := range items {
+		t, n, err := compileTests(item)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if err := modify(doc, path, func(any) (any, error) { return operand, nil }); err != nil {
-			return nil, err
-		}
-		paths[key] = true
+		tests = append(tests, t...)
+		size += n
 	}
-	return doc, disjoint(paths)
+	return func(s *search, fields []any) bool { return len(tests) > 0 && holdAll(tests, s, fields) }, size, nil
 }
 
-// encode returns a document as it is stored, if it may be.
-func encode(doc document) (string, error) {
-	if err := checkFields(doc, 0); err != nil {
-		return "", err
+func compileNot(operand any) (test, int, error) {
+	operators, ok := operand.(document)
+	if !ok || !hasOperators(operators) {
+		return nil, 0, faultf("$not must be an object of operators")
 	}
-	text, err := json.Marshal(doc)
+	tests, size, err := compileTests(operators)
+	return func(s *search, fields []any) bool { return !holdAll(tests, s, fields) }, size, err
+}
+
+// compileElemMatch wants one element for which everything holds.
+func compileElemMatch(operand any) (test, int, error) {
+	text, ok := operand.(document)
+	if !ok {
+		return nil, 0, faultf("$elemMatch must be an object")
+	}
+	holds, size, err := compileElement(text)
+	return func(s *search, fields []any) bool {
+		return slices.ContainsFunc(fields, func(v any) bool {
+			array, _ := v.([]any)
+			return slices.ContainsFunc(array, func(item any) bool { return s.spend(1) && holds(s, item) })
+		})
+	}, size, err
+}
+
+// compileElement compiles a condition on an element of an array: operators on
+// its value, or a query on its fields.
+func compileElement(text document) (holds func(*search, any) bool, size int, err error) {
+	if hasOperators(text) && text["$and"] == nil && text["$or"] == nil && text["$nor"] == nil {
+		tests, size, err := compileTests(text)
+		return func(s *search, v any) bool { return holdAll(tests, s, []any{v}) }, size, err
+	}
+	q, err := compileQuery(text)
 	if err != nil {
-		return "", err
+		return nil, 0, err
 	}
-	if len(text) > maxDocument {
-		return "", faultf("the document is over %d bytes", maxDocument)
-	}
-	return string(text), nil
+	return func(s *search, v any) bool {
+		doc, ok := v.(document)
+		return ok && q.matches(s, doc)
+	}, max(q.size, 1), nil
 }
 
-// checkFields refuses names that queries could not reach.
-func checkFields(v any, depth int) error {
-	if depth > maxDepth {
-		return faultf("the document is more than %d levels deep", maxDepth)
+func compileMod(operand any) (test, error) {
+	pair, _ := operand.([]any)
+	if len(pair) != 2 {
+		return nil, faultf("$mod must be an array of two numbers")
 	}
-	switch v := plain(v).(type) {
-	case document:
-		for name, child := range v {
-			if name == "" || strings.HasPrefix(name, "$") || strings.Contains(name, ".") {
-				return faultf("%q cannot be the name of a field", name)
-			}
-			if err := checkFields(child, depth+1); err != nil {
-				return err
-			}
-		}
-	case []any:
-		for _, child := range v {
-			if err := checkFields(child, depth+1); err != nil {
-				return err
-			}
-		}
+	divisor, ok := pair[0].(float64)
+	remainder, ok2 := pair[1].(float64)
+	if !ok || !ok2 || math.Trunc(divisor) == 0 {
+		return nil, faultf("$mod must be an array of two numbers, the first not zero")
 	}
-	return nil
+	return func(s *search, fields []any) bool {
+		return some(s, fields, func(v any) bool {
+			n, ok := v.(float64)
+			return ok && math.Mod(math.Trunc(n), math.Trunc(divisor)) == math.Trunc(remainder)
+		})
+	}, nil
+}
+
+// compileType takes the numbers and names that MongoDB gives the types. All
+// numbers are of one type here.
+func compileType(operand any) (test, error) {
+	var is func(v any) bool
+	switch operand {
+	case 1.0, 16.0, 18.0, "double", "int", "long", "number":
+		is = func(v any) bool { _, ok := v.(float64); return ok }
+	case 2.0, "string":
+		is = func(v any) bool { _, ok := v.(string); return ok }
+	case 3.0, "object":
+		is = func(v any) bool { doc, ok := v.(document); return ok && !isID(doc) }
+	case 4.0, "array":
+		is = func(v any) bool { _, ok := v.([]any); return ok }
+	case 7.0, "objectId":
+		is = func(v any) bool { doc, ok := v.(document); return ok && isID(doc) }
+	case 8.0, "bool":
+		is = func(v any) bool { _, ok := v.(bool); return ok }
+	case 9.0, "date":
+		is = func(v any) bool { _, ok := v.(date); return ok }
+	case 10.0, "null":
+		is = func(v any) bool { return v == nil }
+	default:
+		return nil, faultf("$type %v is not supported", operand)
+	}
+	return func(s *search, fields []any) bool { return some(s, fields, is) }, nil
+}
+
+// compileRegexp takes the syntax of package regexp, whose time grows with the
+// text and not faster: JavaScript's lookaheads and backreferences are errors.
+func compileRegexp(pattern, options any) (test, error) {
+	text, ok := pattern.(string)
+	if !ok {
+		return nil, faultf("$regex must be a string")
+	}
+	flags, ok := options.(string)
+	if !ok && options != nil || strings.Trim(flags, "ims") != "" {
+		return nil, faultf("$options %v is not supported: it may have i, m and s", options)
+	}
+	if len(text) > maxPattern {
+		return nil, faultf("a $regex has at most %d bytes", maxPattern)
+	}
+	if flags != "" {
+		text = "(?" + flags + ")" + text
+	}
+	cost, err := programSize(text)
+	if err != nil {
+		return nil, faultf("$regex %q is not supported: %v", pattern, err)
+	}
+	if cost > maxPattern {
+		return nil, faultf("$regex %q is too complicated", pattern)
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil, faultf("$regex %q is not supported: %v", pattern, err)
+	}
+	return func(s *search, fields []any) bool {
+		return some(s, fields, func(v any) bool {
+			text, ok := plain(v).(string)
+			return ok && s.spend(len(text)*cost/100) && re.MatchString(text)
+		})
+	}, nil
+}
+
+// programSize is the number of instructions that a pattern makes: x{1000} is
+// short and makes many.
+func programSize(text string) (int, error) {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return 0, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return 0, err
+	}
+	return len(program.Inst), nil
 }

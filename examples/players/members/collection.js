@@ -1,77 +1,104 @@
 function (host) {
-    // JSON drops what is undefined: remove({owner: undefined}) would arrive as
-    // remove({}) and empty the collection.
-    function defined(query) {
-        if (query && typeof query === "object") {
-            Object.keys(query).forEach(function (key) {
-                if (query[key] === undefined) {
-                    throw new TypeError("query: " + key + " is undefined");
-                }
-                defined(query[key]);
-            });
-        }
-        return query;
-    }
-
     // A cursor asks the host when it is first read, for all it will return.
-    function SparkMongoCursor(name, query) {
-        var cursor = this, sort = [], skip = 0, limit = 0, docs = null, next = 0;
+    function SparkMongoCursor(name, query, fields) {
+        var cursor = this, choice = { fields: fields, sort: [], skip: 0, limit: 0 };
+        var docs = null, next = 0, current = null;
 
         function read() {
-            return docs = docs || host.find(name, query, sort, skip, limit);
+            return docs = docs || fromHost(host.find(name, query, choice));
         }
         function unread() {
             if (docs) throw new Error("sort, skip and limit come before the cursor is read");
             return cursor;
         }
-        this.sort = function (keys) {
-            sort = Object.keys(keys).map(function (key) { return [key, keys[key]]; });
-            return unread();
-        };
-        this.skip = function (n) { skip = n; return unread(); };
-        this.limit = function (n) { limit = n; return unread(); };
+        function rest() {
+            var all = [];
+            while (cursor.hasNext()) all.push(cursor.next());
+            return all;
+        }
+        this.sort = function (keys) { choice.sort = sortKeys(keys); return unread(); };
+        this.skip = function (n) { choice.skip = Math.trunc(n); return unread(); };
+        this.limit = function (n) { choice.limit = Math.trunc(n); return unread(); };
         this.count = function () { return host.count(name, query); };
         this.size = function () { return read().length; };
         this.hasNext = function () { return next < read().length; };
         this.next = function () {
             if (!this.hasNext()) throw new Error("the cursor has no next document");
-            return docs[next++];
+            return current = docs[next++];
         };
-        this.curr = function () { return next ? docs[next - 1] : null; };
-        this.toArray = function () {
-            var rest = read().slice(next);
-            next = docs.length;
-            return rest;
-        };
+        this.curr = function () { return current; };
+        this.toArray = rest;
+        this.forEach = function (f) { rest().forEach(function (doc) { f(doc); }); };
+        // As JSON, and so as script data, a cursor is its documents.
+        this.toJSON = function () { return read(); };
     }
 
-    function noFields(fields) {
-        if (fields) throw new Error("a choice of fields is not supported");
+    function sortKeys(keys) {
+        return Object.keys(keys || {}).map(function (field) {
+            var direction = Number(keys[field]);
+            if (direction !== 1 && direction !== -1) throw new TypeError("sort: " + field + " must be 1 or -1");
+            return { field: field, descending: direction < 0 };
+        });
     }
 
     function SparkMongoCollection(name) {
         this.find = function (query, fields) {
-            noFields(fields);
-            return new SparkMongoCursor(name, defined(query));
+            return new SparkMongoCursor(name, toQuery(query), fields);
         };
-        this.findOne = function (query, fields) {
-            noFields(fields);
-            return host.find(name, defined(query), [], 0, 1)[0] || null;
+        this.findOne = function (query, fields, sort) {
+            var docs = host.find(name, toQuery(query), { fields: fields, sort: sortKeys(sort), limit: 1 });
+            return docs.length ? fromHost(docs[0]) : null;
         };
-        this.count = function (query) { return host.count(name, defined(query)); };
-        this.insert = function (docs) { return host.insert(name, [].concat(docs)); };
+        this.count = function (query) { return host.count(name, toQuery(query)); };
+        this.distinct = function (key, query) { return fromHost(host.distinct(name, key, toQuery(query))); };
+
+        this.insert = function () {
+            return host.insert(name, toHost([].concat.apply([], arguments)));
+        };
         this.save = function (doc) {
-            var id = host.save(name, doc);
-            doc._id = id; // as the original did
+            var id = host.save(name, toHost(doc));
+            doc._id = fromHost(id); // as the original did
             return true;
         };
         this.update = function (query, update, upsert, multi) {
-            return host.update(name, defined(query), update, !!upsert, !!multi);
+            return host.update(name, toQuery(query), toHost(update), !!upsert, !!multi);
         };
-        this.remove = function (query) { return host.remove(name, defined(query)); };
+        this.updateMulti = function (query, update) { return this.update(query, update, false, true); };
+        this.applyChanges = function (existing, changed) {
+            return host.apply(name, toHost(existing), toHost(changed));
+        };
+        this.remove = function (query) { return host.remove(name, toQuery(query)); };
+        this.drop = function () { host.drop(name); };
+
+        function modify(query, options) {
+            return fromHost(host.findAndModify(name, toQuery(query), options));
+        }
+        // (query, update), (query, sort, update), or all seven.
+        this.findAndModify = function (query, fields, sort, remove, update, returnNew, upsert) {
+            if (arguments.length <= 2) return modify(query, { update: toHost(fields) });
+            if (arguments.length === 3) return modify(query, { sort: sortKeys(fields), update: toHost(sort) });
+            return modify(query, {
+                fields: fields || null, sort: sortKeys(sort), remove: !!remove,
+                update: toHost(update) || null, "new": !!returnNew, upsert: !!upsert
+            });
+        };
+        this.findAndRemove = function (query) { return modify(query, { remove: true }); };
+
+        // Documents are found by _id, or by reading the collection. A script
+        // that asks for an index to be faster runs; one that relies on it to
+        // keep values unique must know that it would not.
+        this.ensureIndex = function (keys, options) {
+            sortKeys(keys);
+            if (options && options.unique) throw new Error("ensureIndex: unique is not supported");
+        };
+        this.dropIndex = this.dropIndexByName = function () {};
+        this.getIndexInfo = function () { return [{ name: "_id_", key: { _id: 1 } }]; };
+        this.getLastError = function () { return { ok: 1, err: null }; }; // errors are thrown
+        this.aggregate = function () { throw new Error("aggregate is not supported"); };
     }
 
     return function (name) {
+        name = String(name);
         host.open(name); // a wrong name is an error here and not at the first use
         return new SparkMongoCollection(name);
     };
