@@ -1,14 +1,17 @@
 package callback_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math"
 	"net"
 	"net/http"
@@ -32,6 +35,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/testkit"
+	"example.com/callback/sandbox"
 )
 
 // The names that exist in these tests: no query leaves the process. Those that
@@ -404,6 +408,7 @@ func TestHTTPClientDangerouslyAllowPrivate(t *testing.T) {
 const (
 	publicIPv4 = "93.184.216.34"
 	publicIPv6 = "2606:2800:220:1::1"
+	ownIPv4    = "93.184.216.40" // public, and of this machine
 )
 
 // In a network namespace of its own, whose loopback device has public
@@ -413,10 +418,14 @@ func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
 	const inside = "CALLBACK_TEST_NAMESPACE"
 	if os.Getenv(inside) == "" {
 		setUp := "ip link set lo up"
-		for _, addr := range []string{publicIPv4 + "/32", "169.254.169.254/32", "10.0.0.1/32"} {
-			setUp += " && ip addr add " + addr + " dev lo"
+		for _, addr := range []string{ownIPv4, "169.254.169.254", "10.0.0.1"} {
+			setUp += " && ip addr add " + addr + "/32 dev lo"
 		}
-		setUp += "; ip addr add " + publicIPv6 + "/128 dev lo nodad"
+		// Those at which one can listen, but which are not the machine's own.
+		for _, addr := range []string{publicIPv4, "168.63.129.16"} {
+			setUp += " && ip route add local " + addr + "/32 dev lo"
+		}
+		setUp += "; ip -6 route add local " + publicIPv6 + "/128 dev lo"
 		cmd := exec.Command("unshare", "-rn", "sh", "-c", setUp+`; exec "$0" "-test.run=^TestHTTPClientAcrossPublicAddresses$" -test.v`, os.Args[0])
 		cmd.Env = append(os.Environ(), inside+"=1")
 		out, err := cmd.CombinedOutput()
@@ -447,7 +456,7 @@ func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
 	server.Listener = public
 	server.Start()
 	defer server.Close()
-	for _, addr := range []string{"127.0.0.1:80", "10.0.0.1:80", "169.254.169.254:80", "[::1]:80"} {
+	for _, addr := range []string{"127.0.0.1:80", "10.0.0.1:80", "169.254.169.254:80", "[::1]:80", ownIPv4 + ":80", "168.63.129.16:80"} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue // no IPv6
@@ -479,7 +488,7 @@ func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
 	for _, to := range []string{
 		"http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://10.0.0.1/",
 		"http://169.254.169.254/latest/meta-data/", "http://metadata.test/", "http://0x7f000001/", "https://127.0.0.1:80/",
-		"//127.0.0.1/", "http://both.test@127.0.0.1/",
+		"//127.0.0.1/", "http://both.test@127.0.0.1/", "http://" + ownIPv4 + "/", "http://[::ffff:" + ownIPv4 + "]/", "http://168.63.129.16/",
 	} {
 		h, log := outboundHandler(t, fetchScript, new(callback.HTTPClient))
 		assert.True(t, fetch(t, h, "url", "http://public.test/?to="+url.QueryEscape(to)).Null, to)
@@ -492,6 +501,206 @@ func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
 	assert.Contains(t, log.String(), "address not allowed")
 	assert.Greater(t, laterPrivate.Load(), int64(1), "the name was not looked up again")
 	assert.Zero(t, reached.Load(), "a private address was dialled")
+}
+
+// TestHTTPClientAllow judges every hop before its name is looked up.
+func TestHTTPClientAllow(t *testing.T) {
+	other, reached := "", 0
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, other, http.StatusFound)
+			return
+		}
+		fmt.Fprint(w, "at ", r.URL.Path)
+	}))
+	defer upstream.Close()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
+	defer elsewhere.Close()
+	allowed := strings.TrimPrefix(upstream.URL, "http://")
+	var judged []string
+	client := &callback.HTTPClient{DangerouslyAllowPrivate: true, Allow: func(u *url.URL) error {
+		judged = append(judged, u.Host)
+		u.Path = "/changed"
+		if u.Host != allowed {
+			return errors.New("s3cret: " + u.String())
+		}
+		return nil
+	}}
+	for _, test := range []struct {
+		url, other string
+		judged     []string
+	}{
+		{upstream.URL + "/here", "", []string{allowed}},
+		{upstream.URL + "/away", upstream.URL + "/here", []string{allowed, allowed}},
+		{elsewhere.URL, "", []string{strings.TrimPrefix(elsewhere.URL, "http://")}},
+		{upstream.URL + "/away", elsewhere.URL, []string{allowed, strings.TrimPrefix(elsewhere.URL, "http://")}},
+		{"http://nowhere.test/", "", []string{"nowhere.test"}},
+		{upstream.URL + "/away", "http://nowhere.test/", []string{allowed, "nowhere.test"}},
+	} {
+		judged, other = nil, test.other
+		h, log := outboundHandler(t, fetchScript, client)
+		got := fetch(t, h, "url", test.url)
+		require.Equal(t, test.judged, judged)
+		if judged[len(judged)-1] == allowed {
+			require.Equal(t, fetched{Code: 200, Text: "at /here"}, got)
+			continue
+		}
+		require.True(t, got.Null)
+		require.Contains(t, log.String(), `reason="URL not allowed by the host"`)
+		require.NotContains(t, log.String(), "s3cret")
+	}
+	require.Zero(t, reached)
+}
+
+// trusting is for an HTTPClient that trusts the certificate of server.
+func trusting(server *httptest.Server) func(*http.Transport) {
+	return func(transport *http.Transport) {
+		transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	}
+}
+
+// TestHTTPClientTransport: the host says whom to trust, and HTTP/2 is spoken.
+func TestHTTPClientTransport(t *testing.T) {
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }))
+	upstream.EnableHTTP2 = true
+	upstream.Config.ErrorLog = log.New(io.Discard, "", 0) // of the client that does not trust it
+	upstream.StartTLS()
+	defer upstream.Close()
+	h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true, Transport: trusting(upstream)})
+	require.Equal(t, fetched{Code: 200, Text: "HTTP/2.0"}, fetch(t, h, "url", upstream.URL), log)
+	h, _ = outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+	require.True(t, fetch(t, h, "url", upstream.URL).Null)
+
+	calls := 0
+	client := &callback.HTTPClient{Transport: func(transport *http.Transport) {
+		calls++
+		require.Nil(t, transport.Proxy)
+		require.Equal(t, 512, transport.MaxConnsPerHost)
+		require.EqualValues(t, 64<<10, transport.MaxResponseHeaderBytes)
+	}}
+	requireGuard(t, client)
+	require.Equal(t, 1, calls)
+}
+
+// TestHTTPClientTransportKeepsTheGuard: no way to dial that the host sets is used.
+func TestHTTPClientTransportKeepsTheGuard(t *testing.T) {
+	trap := newTrap(t)
+	dialled := 0
+	client := &callback.HTTPClient{Transport: func(transport *http.Transport) {
+		dial := func(network, address string) (net.Conn, error) { dialled++; return net.Dial(network, address) }
+		dialContext := func(_ context.Context, network, address string) (net.Conn, error) { return dial(network, address) }
+		transport.Dial, transport.DialTLS = dial, dial //nolint:staticcheck // a host may
+		transport.DialContext, transport.DialTLSContext = dialContext, dialContext
+	}}
+	for _, scheme := range []string{"http", "https"} {
+		h, log := outboundHandler(t, fetchScript, client)
+		require.True(t, fetch(t, h, "url", scheme+"://127.0.0.1:"+trap.port).Null)
+		require.Contains(t, log.String(), "address not allowed")
+	}
+	require.Zero(t, dialled)
+	trap.assertUntouched(t)
+}
+
+// TestHTTPClientProxy: a host's proxy may be at any address, and is for requests
+// by it alone. An address that stands in a URL is checked all the same.
+func TestHTTPClientProxy(t *testing.T) {
+	var got []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = append(got, r.Method+" "+r.RequestURI)
+		if r.Method == http.MethodConnect {
+			http.Error(w, "not to there", http.StatusForbidden)
+			return
+		}
+		fmt.Fprint(w, "by proxy")
+	}))
+	defer proxy.Close()
+	at, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	client := &callback.HTTPClient{Transport: func(transport *http.Transport) {
+		transport.Proxy = func(r *http.Request) (*url.URL, error) {
+			if r.URL.Host == at.Host {
+				return nil, nil
+			}
+			return at, nil
+		}
+	}}
+	for _, test := range []struct{ url, got, reason string }{
+		{"http://public.test/", "GET http://public.test/", ""},
+		{"http://" + publicIPv4 + "/", "GET http://" + publicIPv4 + "/", ""},
+		{"http://metadata.test/", "GET http://metadata.test/", ""}, // the proxy's to refuse
+		{"https://public.test/", "CONNECT public.test:443", "request failed"},
+		{"http://127.0.0.1/", "", "address not allowed"},
+		{"http://[::1]:8080/", "", "address not allowed"},
+		{"http://169.254.169.254/", "", "address not allowed"},
+		{"https://10.0.0.1/", "", "address not allowed"},
+		{proxy.URL, "", "address not allowed"},
+	} {
+		got = nil
+		h, log := outboundHandler(t, fetchScript, client)
+		answer := fetch(t, h, "url", test.url)
+		require.Equal(t, test.got, strings.Join(got, "\n"), test.url)
+		require.Equal(t, test.reason == "", answer.Text == "by proxy", test.url)
+		require.Contains(t, log.String(), test.reason, test.url)
+	}
+}
+
+// bothProtocols is a listener for plain HTTP and for TLS, by the first byte that
+// a client sends.
+type bothProtocols struct {
+	net.Listener
+	tls *tls.Config
+}
+
+type peekedConn struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (c peekedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+func (l bothProtocols) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	peeked := peekedConn{conn, bufio.NewReader(conn)}
+	if first, err := peeked.in.Peek(1); err == nil && first[0] == 0x16 {
+		return tls.Server(peeked, l.tls), nil
+	}
+	return peeked, nil
+}
+
+// TestHTTPClientRedirectToOtherScheme: from TLS to plain text at the same host
+// and port the script's headers are dropped, and the other way as well.
+func TestHTTPClientRedirectToOtherScheme(t *testing.T) {
+	certified := httptest.NewTLSServer(http.NotFoundHandler())
+	defer certified.Close()
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			http.Redirect(w, r, to, http.StatusFound)
+			return
+		}
+		fmt.Fprintf(w, "%t %q", r.TLS != nil, r.Header.Get("X-Key"))
+	}))
+	config := certified.TLS.Clone()
+	config.NextProtos = nil
+	upstream.Listener = bothProtocols{upstream.Listener, config}
+	upstream.Start()
+	defer upstream.Close()
+	secure := strings.Replace(upstream.URL, "http:", "https:", 1)
+	for _, test := range []struct{ from, to, want string }{
+		{upstream.URL, upstream.URL, `false "key"`},
+		{secure, secure, `true "key"`},
+		{secure, upstream.URL, `false ""`},
+		{upstream.URL, secure, `true ""`},
+	} {
+		h, log := outboundHandler(t, `
+			var answer = Spark.getHttp(Spark.getData().url).setHeaders({"X-Key": "key"}).get();
+			Spark.setScriptData("RESPONSE_RAW", String(answer && answer.getResponseString()));
+		`, &callback.HTTPClient{DangerouslyAllowPrivate: true, Transport: trusting(certified)})
+		rec := callHello(h, "url", test.from+"/?"+url.Values{"to": {test.to}}.Encode())
+		require.Equal(t, test.want, rec.Body.String(), log)
+	}
 }
 
 func TestHTTPClientRedirectChain(t *testing.T) {
@@ -800,6 +1009,17 @@ func TestHTTPClientHeaderFlood(t *testing.T) {
 			assert.Less(t, sent.Load(), int64(64<<20), "read on past the limit") // what the sockets' buffers take
 		})
 	}
+	t.Run("stopped at the limit", func(t *testing.T) {
+		hang := make(chan struct{})
+		upstream := rawUpstream(t, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+strings.Repeat("X: "+long+"\r\n", 256))
+			<-hang // a client that reads on waits for more
+		})
+		t.Cleanup(func() { close(hang) })
+		h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
+		assert.True(t, fetch(t, h, "url", upstream).Null)
+		assert.Contains(t, log.String(), `reason="request failed"`)
+	})
 	t.Run("just below", func(t *testing.T) {
 		h, log := outboundHandler(t, fetchScript, &callback.HTTPClient{DangerouslyAllowPrivate: true})
 		got := fetch(t, h, "url", rawUpstream(t, func(conn net.Conn) {
@@ -1045,6 +1265,41 @@ func TestHTTPDoerMisbehaves(t *testing.T) {
 				assert.Empty(t, log.String())
 			}
 		})
+	}
+}
+
+// TestHTTPDoerReasons: what a host's HTTPDoer says of its failure is in the log,
+// unless it tells something of the request. Both runners agree.
+func TestHTTPDoerReasons(t *testing.T) {
+	const script = `
+		Spark.getHttp("http://user-0001:pass-0001@api.example/path-0001?q=query-0001#part-0001")
+			.setHeaders({"X-Key": "header-0001"}).postString("body");
+	`
+	scripts := fstest.MapFS{"callbacks/hello.js": {Data: []byte(script)}}
+	sandboxed := &sandbox.Runner{Scripts: scripts, Processes: 1}
+	defer sandboxed.Close()
+	for name, runner := range map[string]callback.ScriptRunner{"in process": &callback.GojaRunner{Scripts: scripts}, "in sandbox": sandboxed} {
+		for _, test := range []struct{ err, reason string }{
+			{"circuit open", `"circuit open"`},
+			{"callback: circuit open", `"circuit open"`},
+			{strings.Repeat("x", 200), strings.Repeat("x", 200) + "\n"},
+			{strings.Repeat("x", 201), strings.Repeat("x", 200) + "…\n"},
+			{"", `"request failed"`},
+			{"no route to path-0001", `"request failed"`},
+			{"no query-0001", `"request failed"`},
+			{"at part-0001", `"request failed"`},
+			{"not user-0001", `"request failed"`},
+			{"not pass-0001", `"request failed"`},
+			{"callback: not pass-0001", `"request failed"`},
+			{"key header-0001 is not known", `"request failed"`},
+			{"see http://proxy.example/x", `"request failed"`},
+		} {
+			h, log := outboundHandler(t, "", callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New(test.err) }))
+			h.Runner, h.Timeout = runner, time.Minute
+			require.Equal(t, "{}", callHello(h).Body.String(), name)
+			require.Contains(t, log.String(), "host=api.example reason="+test.reason, name)
+			require.NotContains(t, log.String(), "0001")
+		}
 	}
 }
 
