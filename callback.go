@@ -41,6 +41,8 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,11 +143,44 @@ type Handler struct {
 	// [slog.Default]. No secret and no URL of a callback is ever logged.
 	Logger *slog.Logger
 
-	inFlight   atomic.Int64
-	clientOnce sync.Once
-	client     *HTTPClient
-	buffers    sync.Pool             // of *bytes.Buffer, for bodies
-	equal      func(a, b Secret) int // constantTimeEqual, unless a test counts
+	// RunID chooses a call's run id. nil, or an id that is not 1 to 128
+	// characters of A-Z a-z 0-9 . _ : - means a random one.
+	RunID func(*http.Request) string
+
+	// RunIDHeader and VersionHeader name response headers for the run id and
+	// for the version of the scripts. Empty means no header. Answers to
+	// unauthenticated requests have neither.
+	RunIDHeader   string
+	VersionHeader string
+
+	// Admit, if not nil, is asked after the authorisation of a call and before
+	// its body is read, when Call.Data is still empty. It is for the host's
+	// own limits. An error refuses the call: with a 429 if it is [ErrTooMany],
+	// else with a 503; [RetryAfter] says when to try again. done, if not nil,
+	// is called when the call has ended.
+	Admit func(ctx context.Context, call *Call) (done func(), err error)
+
+	// Observe, if not nil, gets a Run for each authorised call, once, after its
+	// answer is written: also for a refusal such as a 413, and for a run that
+	// the runner has abandoned. It is called on a goroutine of its own, so that
+	// it delays nobody, and must be safe for concurrent use. ctx has the values
+	// of the request's context and is never done. If observers fall behind by
+	// 16384 runs, or by 64 MiB of bodies, further Runs are dropped and logged.
+	Observe func(ctx context.Context, run *Run)
+
+	// KeepLog is how many bytes of a call's log records Run.Log keeps. Zero
+	// means none.
+	KeepLog int
+
+	inFlight        atomic.Int64
+	observing       atomic.Int64
+	observingBytes  atomic.Int64
+	clientOnce      sync.Once
+	client          *HTTPClient
+	observedOnce    sync.Once
+	observedMembers Members
+	buffers         sync.Pool             // of *bytes.Buffer, for bodies
+	equal           func(a, b Secret) int // constantTimeEqual, unless a test counts
 }
 
 // ServeHTTP answers one callback.
@@ -155,47 +190,165 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		head:   r.Method == http.MethodHead,
 		unread: r.ContentLength != 0 && r.Body != nil,
 	}}
-	defer func() { x.w = nil }() // a Call that is retained must not retain it
+	if h.Observe != nil {
+		x.start = time.Now()
+	}
 	defer func() {
-		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler {
-				panic(v)
+		v := recover()
+		if v != nil && v != http.ErrAbortHandler {
+			h.logPanic(r.Context(), "callback: panic", v)
+			x.fail(panicked(v))
+		}
+		if x.recorder != nil {
+			if !x.written && x.failure == nil { // http.ErrAbortHandler or runtime.Goexit
+				x.failure = panicked(v)
 			}
-			h.logPanic(v)
-			x.fail(http.StatusInternalServerError, "script failed")
+			run := x.recorder.finish(&x.call, x.failure)
+			run.Status, run.BytesIn, run.BytesOut = x.status, x.body.n, x.bytes
+			h.observe(r.Context(), run)
+		}
+		x.w = nil // a Call that is retained must not retain it
+		if v == http.ErrAbortHandler {
+			panic(v)
 		}
 	}()
-	if status, message := h.serve(x, r); status != 0 {
-		x.fail(status, message)
+	if f := h.serve(x, r); f != nil {
+		x.fail(f)
 	}
 }
 
 // An exchange holds the state of one request in one allocation.
 type exchange struct {
 	responseWriter
-	call   Call
-	log    callLog
-	logger slog.Logger
-	http   limitedDoer
-	data   paramBuffer
+	equipment
+	call  Call
+	start time.Time // if somebody observes
+	data  paramBuffer
+	body  countingReader
+}
+
+// An equipment is what a Handler adds to a call to run it.
+type equipment struct {
+	handler  *Handler
+	outer    *equipment // of the Handler whose Runner this one is, or nil
+	recorder *recorder  // nil if nobody observes
+	log      callLog
+	logger   slog.Logger
+	http     limitedDoer
+}
+
+// equip gives call what does not come with its request.
+func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
+	e.handler, e.outer = h, call.equipped
+	call.equipped = e
+	call.Usage = nil
+	call.Members = h.Members
+	if h.Observe != nil {
+		e.recorder = &recorder{run: Run{Start: start}, logs: h.KeepLog}
+		call.Usage = &e.recorder.usage
+		h.observedOnce.Do(func() { h.observedMembers = h.Members.observed() })
+		call.Members = h.observedMembers
+	} else if h.VersionHeader != "" {
+		call.Usage = new(Usage)
+	}
+	e.log = callLog{base: h.logger().Handler(), call: call}
+	e.logger = *slog.New(&e.log) // a copy needs no allocation of its own
+	call.Logger = &e.logger
+	call.HTTPTimeout = cmp.Or(h.HTTPTimeout, DefaultHTTPTimeout)
+	e.http.recorder = e.recorder
+	e.http.doer = h.httpDoer()
+	e.http.maxBody = cmp.Or(h.MaxHTTPBody, defaultMaxHTTPBody)
+	e.http.maxCalls = int64(cmp.Or(h.MaxHTTPCalls, defaultMaxHTTPCalls))
+	call.HTTP = &e.http
+}
+
+// RunScript runs a Call that did not come by HTTP, such as a queue's or a
+// scheduler's. It adds what a request's Call gets: the Handler's members,
+// outbound client, Logger, Timeout and limits, Admit and Observe, and a run id if
+// the Call has none. It logs what goes wrong and returns the error. So a Handler
+// is a [ScriptRunner] itself; it refuses to run its own calls, as the Runner of
+// itself or of a Runner of its own.
+func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
+	for e := call.equipped; e != nil; e = e.outer {
+		if e.handler == h {
+			return nil, errRunsItself
+		}
+	}
+	limited := deadline.New(ctx, cmp.Or(h.Timeout, DefaultTimeout))
+	defer limited.Cancel()
+	e, equipped := new(equipment), *call
+	call = &equipped
+	call.RunID = cmp.Or(call.RunID, rand.Text())
+	h.equip(e, call, time.Now())
+	var failed *failure
+	if e.recorder != nil {
+		defer func() {
+			v := recover()
+			if v != nil {
+				failed = panicked(v)
+			}
+			h.observe(ctx, e.recorder.finish(call, failed))
+			if v != nil {
+				panic(v)
+			}
+		}()
+	}
+	var result *Result
+	err := h.whileAdmitted(limited, call, func() (err error) {
+		result, err = h.run(limited, call)
+		return err
+	})
+	if err != nil {
+		failed = h.explain(limited, call, err)
+		return nil, err
+	}
+	return result, nil
+}
+
+var errRunsItself = errors.New("callback: Handler runs itself")
+
+// whileAdmitted calls f while the call has one of the MaxInFlight places and is
+// admitted by the host.
+func (h *Handler) whileAdmitted(ctx context.Context, call *Call, f func() error) error {
+	defer h.inFlight.Add(-1)
+	if h.inFlight.Add(1) > int64(cmp.Or(h.MaxInFlight, defaultMaxInFlight)) {
+		return fmt.Errorf("%w: MaxInFlight calls are under way", ErrOverloaded)
+	}
+	if h.Admit != nil {
+		done, err := h.Admit(ctx, call)
+		if err != nil {
+			return fmt.Errorf("%w: Handler.Admit: %w", ErrUnavailable, err)
+		}
+		if done != nil {
+			defer done()
+		}
+	}
+	return f()
+}
+
+func (h *Handler) run(ctx context.Context, call *Call) (*Result, error) {
+	if h.Runner == nil {
+		return nil, errNoRunner
+	}
+	return h.Runner.RunScript(ctx, call)
 }
 
 // logPanic logs a panic without its value. The value may hold a secret, and
 // printing one of the engine's runs script code.
-func (h *Handler) logPanic(v any) {
+func (h *Handler) logPanic(ctx context.Context, message string, v any) {
 	defer func() { _ = recover() }() // it may be the logger that panics
-	h.logger().Error("callback: panic", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	h.logger().ErrorContext(ctx, message, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 }
 
-// serve answers r, or returns the status and the message to refuse it with.
-func (h *Handler) serve(x *exchange, r *http.Request) (status int, message string) {
+// serve answers r, or returns why it is refused.
+func (h *Handler) serve(x *exchange, r *http.Request) *failure {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		x.w.Header().Set("Allow", "GET, HEAD, POST")
-		return http.StatusMethodNotAllowed, "method not allowed"
+		return &failure{status: http.StatusMethodNotAllowed, message: "method not allowed"}
 	}
 	target, ok := parseTarget(escapedPath(r.URL), cmp.Or(h.Prefix, DefaultPrefix))
 	if !ok {
-		return http.StatusNotFound, "not found"
+		return &failure{status: http.StatusNotFound, message: "not found"}
 	}
 	ctx := deadline.New(r.Context(), cmp.Or(h.Timeout, DefaultTimeout))
 	defer ctx.Cancel()
@@ -203,83 +356,147 @@ func (h *Handler) serve(x *exchange, r *http.Request) (status int, message strin
 	call := &x.call
 	ok, err := h.authorize(ctx, target, call)
 	if err != nil && r.Context().Err() != nil {
-		return http.StatusServiceUnavailable, "cancelled" // the caller went away
+		return &failure{status: http.StatusServiceUnavailable, message: "cancelled"} // the caller went away
 	}
 	if err != nil {
-		h.logger().Error("callback: secret store failed", "error", err)
-		return http.StatusServiceUnavailable, "unavailable"
+		h.logger().ErrorContext(ctx, "callback: secret store failed", "error", err)
+		if !errors.Is(err, ErrTooMany) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return failureOf(ctx, err)
 	}
 	if !ok {
-		return http.StatusForbidden, "forbidden"
+		return &failure{status: http.StatusForbidden, message: "forbidden"}
 	}
-	if h.inFlight.Add(1) > int64(cmp.Or(h.MaxInFlight, defaultMaxInFlight)) {
-		h.inFlight.Add(-1)
-		return http.StatusServiceUnavailable, "overloaded"
-	}
-	defer h.inFlight.Add(-1)
-
-	call.RunID = rand.Text()
+	call.Method = r.Method
+	call.RunID = h.runID(r)
 	call.ClientIP = h.clientIP(r)
-	x.log = callLog{base: h.logger().Handler(), call: call}
-	x.logger = *slog.New(&x.log) // a copy needs no allocation of its own
-	call.Logger = &x.logger
-	call.HTTPTimeout = cmp.Or(h.HTTPTimeout, DefaultHTTPTimeout)
-	x.http.doer = h.httpDoer()
-	x.http.maxBody = cmp.Or(h.MaxHTTPBody, defaultMaxHTTPBody)
-	x.http.maxCalls = int64(cmp.Or(h.MaxHTTPCalls, defaultMaxHTTPCalls))
-	call.HTTP = &x.http
-	call.Members = h.Members
-	if err := h.readData(ctx, x, r); err != nil {
-		bad := requestFault(err)
-		return bad.status, bad.message
+	h.equip(&x.equipment, call, x.start)
+	if h.RunIDHeader != "" || h.VersionHeader != "" {
+		x.identify = func(header http.Header) { h.identify(call, header) }
 	}
-	x.unread = x.unread && r.Method != http.MethodPost
-	format, err := requestedFormat(call.Data)
-	if err != nil {
-		return http.StatusBadRequest, err.Error()
-	}
-	if h.Runner == nil {
-		call.Logger.Error("callback: cannot run the script", "error", errNoRunner)
-		return http.StatusInternalServerError, "script failed"
-	}
-	result, err := h.Runner.RunScript(ctx, call)
+	err = h.whileAdmitted(ctx, call, func() error { return h.answer(ctx, x, r) })
 	if err != nil {
 		return h.explain(ctx, call, err)
 	}
-	if err := x.write(result, format, cmp.Or(h.MaxResponse, defaultMaxResponse), call.Logger); err != nil {
-		return h.explain(ctx, call, err)
-	}
-	return 0, ""
+	return nil
 }
 
-// explain logs why a call failed. It returns the status and the message for the
-// caller, which tell no more than the kind of failure.
-func (h *Handler) explain(ctx context.Context, call *Call, err error) (status int, message string) {
-	switch {
-	case errors.Is(err, ErrNoScript):
-		return http.StatusNotFound, "no script"
-	case errors.Is(err, ErrOverloaded):
-		call.Logger.Warn(err.Error())
-		return http.StatusServiceUnavailable, "overloaded"
+// answer reads the request, runs the script and writes its result.
+func (h *Handler) answer(ctx context.Context, x *exchange, r *http.Request) error {
+	if err := h.readData(ctx, x, r); err != nil {
+		return requestFault(err)
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		call.Logger.Info("callback: caller went away")
-		return http.StatusServiceUnavailable, "cancelled"
+	x.unread = x.unread && r.Method != http.MethodPost
+	format, err := requestedFormat(x.call.Data)
+	if err != nil {
+		return badRequest(err.Error())
 	}
-	status, message = http.StatusInternalServerError, "script failed"
-	if errors.Is(err, context.DeadlineExceeded) {
-		status, message = http.StatusGatewayTimeout, "script timed out"
+	result, err := h.run(ctx, &x.call)
+	if err != nil {
+		return err
 	}
-	attrs := []any{"error", err}
-	var script *ScriptError
-	if errors.As(err, &script) {
-		attrs = []any{"script", script.Script, "line", script.Line, "column", script.Column, "error", script.Message}
-		if script.Stack != "" {
-			attrs = append(attrs, "stack", script.Stack)
+	return x.write(ctx, result, format, cmp.Or(h.MaxResponse, defaultMaxResponse), x.call.Logger)
+}
+
+// identify sets the headers that tell which run it was.
+func (h *Handler) identify(call *Call, header http.Header) {
+	if h.RunIDHeader != "" {
+		header.Set(h.RunIDHeader, call.RunID)
+	}
+	if h.VersionHeader != "" && call.Usage.Version != "" {
+		header.Set(h.VersionHeader, call.Usage.Version)
+	}
+}
+
+// runID is the host's choice for a request, if it is valid, or random.
+func (h *Handler) runID(r *http.Request) string {
+	if h.RunID != nil {
+		if id := h.RunID(r); isRunID(id) {
+			return id
 		}
 	}
-	call.Logger.Error("callback: script failed", attrs...)
-	return status, message
+	return rand.Text()
+}
+
+func isRunID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._:-", rune(c)) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
+}
+
+// A failure is why a call is not answered by its script.
+type failure struct {
+	status  int
+	message string // for the caller
+	outcome Outcome
+	err     error
+}
+
+// panicked is the failure of a call that panicked with v.
+func panicked(v any) *failure {
+	return &failure{http.StatusInternalServerError, "script failed", OutcomePanic, fmt.Errorf("callback: panic of type %T", v)}
+}
+
+// failureOf classifies err, which ended a call with the context ctx.
+func failureOf(ctx context.Context, err error) *failure {
+	var request *requestError
+	var script *ScriptError
+	var result *resultError
+	switch {
+	case errors.As(err, &request):
+		if request.status == http.StatusRequestEntityTooLarge {
+			return &failure{request.status, request.message, OutcomeTooLarge, err}
+		}
+		return &failure{request.status, request.message, OutcomeBadRequest, err}
+	case errors.Is(err, ErrNoScript):
+		return &failure{http.StatusNotFound, "no script", OutcomeNoScript, err}
+	case errors.Is(err, ErrTooMany):
+		return &failure{http.StatusTooManyRequests, "too many calls", OutcomeTooMany, err}
+	case errors.Is(err, ErrOverloaded):
+		return &failure{http.StatusServiceUnavailable, "overloaded", OutcomeOverloaded, err}
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &failure{http.StatusServiceUnavailable, "cancelled", OutcomeCanceled, err}
+	case errors.Is(err, ErrUnavailable):
+		return &failure{http.StatusServiceUnavailable, "unavailable", OutcomeUnavailable, err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &failure{http.StatusGatewayTimeout, "script timed out", OutcomeTimeout, err}
+	case errors.As(err, &script), errors.As(err, &result):
+		return &failure{http.StatusInternalServerError, "script failed", OutcomeScriptError, err}
+	}
+	return &failure{http.StatusInternalServerError, "script failed", OutcomeInternal, err}
+}
+
+// explain classifies and logs why a call failed.
+func (h *Handler) explain(ctx context.Context, call *Call, err error) *failure {
+	f := failureOf(ctx, err)
+	switch f.outcome {
+	case OutcomeNoScript, OutcomeTooLarge, OutcomeBadRequest:
+	case OutcomeTooMany:
+		call.Logger.InfoContext(ctx, err.Error())
+	case OutcomeOverloaded, OutcomeUnavailable:
+		call.Logger.WarnContext(ctx, err.Error())
+	case OutcomeCanceled:
+		call.Logger.InfoContext(ctx, "callback: caller went away")
+	default:
+		attrs := []any{"error", err}
+		var script *ScriptError
+		if errors.As(err, &script) {
+			attrs = []any{"script", script.Script, "line", script.Line, "column", script.Column, "error", script.Message}
+			if script.Stack != "" {
+				attrs = append(attrs, "stack", script.Stack)
+			}
+			if script.Version != "" {
+				attrs = append(attrs, "version", script.Version)
+			}
+		}
+		call.Logger.ErrorContext(ctx, "callback: script failed", attrs...)
+	}
+	return f
 }
 
 func (h *Handler) logger() *slog.Logger {
@@ -289,14 +506,37 @@ func (h *Handler) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// callLog adds the call's attributes to every record. It makes them only when
-// there is a record, because most calls log nothing.
+// callLog adds the call's attributes to every record, and keeps records for the
+// observer. It makes the attributes only when there is a record, because most
+// calls log nothing.
 type callLog struct {
-	base slog.Handler
-	call *Call
+	base  slog.Handler
+	call  *Call
+	attrs []slog.Attr // added by With
+	group string      // of further attributes, with a dot at its end
 }
 
+// Enabled implements [slog.Handler]. An observer counts every level.
+func (l *callLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return l.call.equipped.recorder != nil || l.base.Enabled(ctx, level)
+}
+
+// Handle implements [slog.Handler].
+func (l *callLog) Handle(ctx context.Context, r slog.Record) error {
+	if recorder := l.call.equipped.recorder; recorder != nil {
+		recorder.log(r, l.attrs)
+		if !l.base.Enabled(ctx, r.Level) {
+			return nil
+		}
+	}
+	return l.withCall().Handle(ctx, r)
+}
+
+// withCall returns the host's handler with the call's attributes.
 func (l *callLog) withCall() slog.Handler {
+	if l.attrs != nil || l.group != "" {
+		return l.base // has them
+	}
 	return l.base.WithAttrs([]slog.Attr{
 		slog.String("apiKey", l.call.APIKey),
 		slog.String("credential", l.call.credentialType()),
@@ -304,14 +544,24 @@ func (l *callLog) withCall() slog.Handler {
 	})
 }
 
-func (l *callLog) Enabled(ctx context.Context, level slog.Level) bool {
-	return l.base.Enabled(ctx, level)
+// WithAttrs implements [slog.Handler].
+func (l *callLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *l
+	with.base = l.withCall().WithAttrs(attrs)
+	with.attrs = slices.Clip(l.attrs)
+	for _, a := range attrs {
+		with.attrs = append(with.attrs, slog.Attr{Key: l.group + a.Key, Value: a.Value})
+	}
+	return &with
 }
-func (l *callLog) Handle(ctx context.Context, r slog.Record) error {
-	return l.withCall().Handle(ctx, r)
+
+// WithGroup implements [slog.Handler].
+func (l *callLog) WithGroup(name string) slog.Handler {
+	with := *l
+	with.base = l.withCall().WithGroup(name)
+	with.group += name + "."
+	return &with
 }
-func (l *callLog) WithAttrs(attrs []slog.Attr) slog.Handler { return l.withCall().WithAttrs(attrs) }
-func (l *callLog) WithGroup(name string) slog.Handler       { return l.withCall().WithGroup(name) }
 
 func (h *Handler) httpDoer() HTTPDoer {
 	if h.HTTP != nil {

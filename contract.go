@@ -17,7 +17,8 @@ import (
 // abandon. What it returns decides the answer:
 //   - a Result is written as HTTP;
 //   - [ErrNoScript] is a 404;
-//   - [ErrOverloaded] is a 503;
+//   - [ErrOverloaded] and [ErrUnavailable] are a 503, [ErrTooMany] a 429, each
+//     with Retry-After (see [RetryAfter]);
 //   - [context.DeadlineExceeded] is a 504;
 //   - any other error is a 500.
 //
@@ -35,51 +36,100 @@ func (f ScriptRunnerFunc) RunScript(ctx context.Context, call *Call) (*Result, e
 	return f(ctx, call)
 }
 
-// A Call is one authorised request to run a script. Nobody changes it after the
-// [Handler] has made it.
+// A Call is one authorised request to run a script. The [Handler] makes it, or
+// the host for [Handler.RunScript]; nobody changes it afterwards.
+//
+// A Call can be stored and queued as JSON. That leaves out the fields that the
+// Handler supplies when it runs the Call: Members, Globals, HTTP, HTTPTimeout,
+// Logger and Usage. All text in a Handler's Call is valid UTF-8.
 type Call struct {
 	// APIKey names the game and Credential the script. Credential is empty
 	// when the URL held the game's server secret.
-	APIKey     string
-	Credential string
+	APIKey     string `json:"apiKey"`
+	Credential string `json:"credential,omitempty"`
 
 	// PlayerID is the player named by the URL, or empty.
-	PlayerID string
+	PlayerID string `json:"playerId,omitempty"`
 
 	// RunID is unique to this call. Every log line has it, and
 	// Spark.getSessionId() returns it.
-	RunID string
+	RunID string `json:"runId,omitempty"`
 
 	// ClientIP is the caller's address.
-	ClientIP string
+	ClientIP string `json:"clientIp,omitempty"`
+
+	// Method is the request's method; empty reads as GET.
+	Method string `json:"method,omitempty"`
+
+	// Script, if not empty, names a module to run as the main script, instead
+	// of the credential's script. It is for calls of a scheduler or a queue.
+	Script string `json:"script,omitempty"`
 
 	// Data is what Spark.getData() returns, in order, each name once.
-	Data []Param
+	Data []Param `json:"data,omitempty"`
+
+	// Input, if not nil, is valid JSON that Spark.getData() returns instead of
+	// Data.
+	Input json.RawMessage `json:"input,omitempty"`
+
+	// Body holds the bytes of the request's body, after inflation. nil means
+	// that there was none or that the Handler has not kept it.
+	Body []byte `json:"body,omitzero"`
 
 	// RequestHeaders is REQUEST_HEADERS in the script's data, with names in
 	// lower case. nil means that there is no such member.
-	RequestHeaders []Param
+	RequestHeaders []Param `json:"requestHeaders,omitzero"`
 
 	// Members are the host's additions to Spark.
-	Members Members
+	Members Members `json:"-"`
+
+	// Globals are the host's additions to the global object.
+	Globals Members `json:"-"`
 
 	// HTTP makes outbound requests, within the Handler's limits of number and
 	// size. nil means that the script can make none.
-	HTTP HTTPDoer
+	HTTP HTTPDoer `json:"-"`
 
 	// HTTPTimeout bounds an outbound request for which the script names no
 	// time-out. Zero means [DefaultHTTPTimeout].
-	HTTPTimeout time.Duration
+	HTTPTimeout time.Duration `json:"-"`
 
 	// Logger takes the script's log lines. The Handler's carries the API key,
 	// the credential and the run id. nil means that the lines are dropped.
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-"`
+
+	// Usage, if not nil, is for the runner to fill in before RunScript returns.
+	// A run that the runner has abandoned must not write to it.
+	Usage *Usage `json:"-"`
 
 	// Now, if not zero, is the time that the script's clock always shows.
 	// Seed, if not zero, makes Math.random repeatable. Both are for tests; the
 	// Handler leaves them zero.
-	Now  time.Time
-	Seed uint64
+	Now  time.Time `json:"now,omitzero"`
+	Seed uint64    `json:"seed,omitempty"`
+
+	equipped *equipment // by the Handlers that run this call, or nil
+}
+
+// A Usage is what a [ScriptRunner] knows of a run and nobody else does.
+type Usage struct {
+	// Script is the main script's file, such as "callbacks/hello.js", and
+	// Version that of its tree or, if the tree has none, of the file. Both are
+	// empty if the run was refused before they were known.
+	Script  string
+	Version string
+
+	// Queued is the time that the call waited for its turn, and Computed the
+	// time that the script ran. Neither includes the time that the script
+	// waited for outbound requests or host functions.
+	Queued   time.Duration
+	Computed time.Duration
+
+	// ChildCPU is the processor time that a sandbox's child used for the call,
+	// and ChildMemory the most memory that the child has ever had, in bytes.
+	// Other runners leave them zero.
+	ChildCPU    time.Duration
+	ChildMemory int64
 }
 
 // credentialType is what Spark.getCredentialType() returns.
@@ -88,8 +138,8 @@ func (c *Call) credentialType() string { return cmp.Or(c.Credential, "server") }
 // A Param is a name of a request with its values, at least one. A script sees
 // one value as a string and several as an array.
 type Param struct {
-	Name   string
-	Values []string
+	Name   string   `json:"name"`
+	Values []string `json:"values"`
 }
 
 // A Result is what a script has set: its script data and its script errors, each
@@ -133,6 +183,25 @@ var ErrNoScript = errors.New("callback: no script")
 // started the script.
 var ErrOverloaded = errors.New("callback: overloaded")
 
+// ErrUnavailable means that something that a call needs does not work for the
+// moment. The caller gets a 503.
+var ErrUnavailable = errors.New("callback: unavailable")
+
+// ErrTooMany means that the caller makes more calls than it may. It gets a 429.
+var ErrTooMany = errors.New("callback: too many calls")
+
+// RetryAfter returns err with the time after which the caller may try again:
+// the answer's Retry-After has it, rounded up to whole seconds. Without one, or
+// with one that is not positive, it says 1.
+func RetryAfter(err error, d time.Duration) error { return &retryAfterError{err, d} }
+
+type retryAfterError struct {
+	error
+	after time.Duration
+}
+
+func (e *retryAfterError) Unwrap() error { return e.error }
+
 // errNoRunner is logged when a [Handler] without a Runner is called.
 var errNoRunner = errors.New("callback: Handler has no Runner")
 
@@ -152,6 +221,9 @@ type ScriptError struct {
 
 	// Stack is the script's call stack, one frame a line, or empty.
 	Stack string
+
+	// Version is that of the script, as in [Usage], or empty.
+	Version string
 
 	// Err, if not nil, is the cause: [context.DeadlineExceeded] for a script
 	// that ran out of time.

@@ -248,18 +248,39 @@ type limitedDoer struct {
 	maxBody  int64
 	maxCalls int64
 	calls    atomic.Int64
+	recorder *recorder // nil if nobody observes
 }
 
+// Do implements [HTTPDoer].
 func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
+	if d.recorder == nil {
+		resp, _, err := d.do(req)
+		return resp, err
+	}
+	o := Outbound{Method: req.Method, Host: req.URL.Host, Start: time.Now(), Err: outboundError(host.ErrPanic)}
+	defer func() {
+		o.Duration = time.Since(o.Start)
+		d.recorder.outbound(o)
+	}()
+	resp, size, err := d.do(req)
+	o.Err = outboundError(err)
+	if err == nil {
+		o.Status, o.Bytes = resp.StatusCode, size
+	}
+	return resp, err
+}
+
+// do sends the request. It returns the answer and the length of its body.
+func (d *limitedDoer) do(req *http.Request) (*http.Response, int64, error) {
 	if d.calls.Add(1) > d.maxCalls {
-		return nil, errHTTPCalls
+		return nil, 0, errHTTPCalls
 	}
 	resp, err := d.doer.Do(req)
 	if err != nil {
-		return nil, doerFailure(req, err)
+		return nil, 0, doerFailure(req, err)
 	}
 	if resp == nil {
-		return nil, errNoAnswer
+		return nil, 0, errNoAnswer
 	}
 	if resp.Body == nil {
 		resp.Body = http.NoBody
@@ -272,17 +293,17 @@ func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
 		}
 	}
 	if size > maxHTTPHeaderBytes {
-		return nil, host.ErrTooLarge
+		return nil, 0, host.ErrTooLarge
 	}
 	body, ok, err := limit.ReadAll(resp.Body, d.maxBody)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !ok {
-		return nil, host.ErrTooLarge
+		return nil, 0, host.ErrTooLarge
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, nil
+	return resp, int64(len(body)), nil
 }
 
 // doerFailure returns the error of a host's HTTPDoer in a form that may be logged:

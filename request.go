@@ -71,11 +71,11 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 				defer control.SetReadDeadline(time.Time{}) // it would end the connection during the run
 			}
 		}
-		body := io.Reader(http.NoBody)
+		x.body.Reader = http.NoBody
 		if r.Body != nil {
-			body = http.MaxBytesReader(x.w, r.Body, limit)
+			x.body.Reader = http.MaxBytesReader(x.w, r.Body, limit)
 		}
-		if err := data.addBody(r.Header, body, r.ContentLength); err != nil {
+		if err := data.addBody(r.Header, &x.body, r.ContentLength); err != nil {
 			return err
 		}
 	}
@@ -83,6 +83,18 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 		x.call.Data = slices.Clip(data.params)
 	}
 	return nil
+}
+
+// A countingReader counts the bytes that it reads.
+type countingReader struct {
+	io.Reader
+	n int64
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n += int64(n)
+	return n, err
 }
 
 // requestFault makes an error of reading a request one for its caller.
@@ -108,10 +120,19 @@ func exposedHeaders(r *http.Request, names []string) []Param {
 			values = []string{r.Host} // net/http keeps it apart
 		}
 		if len(values) > 0 {
-			params = append(params, Param{strings.ToLower(name), values})
+			params = append(params, Param{strings.ToLower(name), validUTF8(values)})
 		}
 	}
 	return params
+}
+
+// validUTF8 returns values as valid UTF-8.
+func validUTF8(values []string) []string {
+	valid := make([]string, len(values))
+	for i, value := range values {
+		valid[i] = charset.ValidUTF8(value)
+	}
+	return valid
 }
 
 // A dataReader collects parameters in the order of their first appearance.

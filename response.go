@@ -2,7 +2,9 @@ package callback
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"mime"
@@ -107,26 +109,47 @@ type responseWriter struct {
 	head    bool // answer without the body
 	unread  bool // the request has a body that was not read
 	written bool
-	values  *[5]string // values of Content-Type, of the three headers in send, of Content-Length
+	status  int      // that was written
+	failure *failure // that was written
+	bytes   int64    // of the body, written
+
+	identify func(http.Header) // adds the headers that tell which run it was; or nil
+
+	values *[5]string // values of Content-Type, of the three headers in send, of Content-Length
 }
 
 // fail writes an error of the library's own.
-func (w *responseWriter) fail(status int, message string) {
+func (w *responseWriter) fail(f *failure) {
+	w.failure = f
 	if w.written {
 		return
 	}
 	header := w.w.Header()
 	header.Set("Content-Type", "application/json; charset=utf-8")
-	if status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", "1")
+	if f.status == http.StatusServiceUnavailable || f.status == http.StatusTooManyRequests {
+		header.Set("Retry-After", strconv.FormatInt(retryAfter(f.err), 10))
 	}
-	body := jsjson.AppendString([]byte(`{"error":`), message)
-	w.send(status, append(body, '}'))
+	body := jsjson.AppendString([]byte(`{"error":`), f.message)
+	w.send(f.status, append(body, '}'))
 }
+
+// retryAfter is the number of seconds after which a caller may try again.
+func retryAfter(err error) int64 {
+	var after *retryAfterError
+	if errors.As(err, &after) && after.after > time.Second {
+		return int64((after.after-1)/time.Second) + 1 // rounded up
+	}
+	return 1
+}
+
+// A resultError is why a script's result makes no answer.
+type resultError struct{ message string }
+
+func (e *resultError) Error() string { return "callback: " + e.message }
 
 // write writes a script's result. An error means that the result makes no valid
 // answer, and that nothing has been written.
-func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slog.Logger) error {
+func (w *responseWriter) write(ctx context.Context, result *Result, f format, maxBody int64, log *slog.Logger) error {
 	if result == nil {
 		result = new(Result)
 	}
@@ -145,7 +168,7 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 		case statusData:
 			var err error
 			if status, err = strconv.Atoi(string(field.Value)); err != nil || status < 200 || status > 599 {
-				return fmt.Errorf("callback: %s is not an integer from 200 to 599", statusData)
+				return &resultError{statusData + " is not an integer from 200 to 599"}
 			}
 		default:
 			size += len(field.Name) + len(field.Value) + len(`"":,`)
@@ -172,7 +195,7 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 	}
 	enc := f.charset
 	if headers != nil {
-		s := scriptHeaders{header: header, charset: enc, log: log}
+		s := scriptHeaders{ctx: ctx, header: header, charset: enc, log: log}
 		s.set(headers)
 		enc = s.charset
 	}
@@ -186,13 +209,13 @@ func (w *responseWriter) write(result *Result, f format, maxBody int64, log *slo
 }
 
 func errTooLong(limit int64) error {
-	return fmt.Errorf("callback: response body is over the limit of %d bytes", limit)
+	return &resultError{fmt.Sprintf("response body is over the limit of %d bytes", limit)}
 }
 
 // send writes the answer. It adds the headers that every answer has, unless the
 // script has set them.
 func (w *responseWriter) send(status int, body []byte) {
-	w.written = true
+	w.written, w.status = true, status
 	header := w.w.Header()
 	for i, h := range [...][2]string{
 		{"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"}, {"Cache-Control", "no-store"},
@@ -204,13 +227,17 @@ func (w *responseWriter) send(status int, body []byte) {
 	if status != http.StatusNoContent && status != http.StatusNotModified {
 		w.setHeader(4, "Content-Length", strconv.Itoa(len(body)))
 	}
+	if w.identify != nil {
+		w.identify(header)
+	}
 	if w.unread {
 		// Otherwise net/http reads more of the body before it answers.
 		_ = http.NewResponseController(w.w).SetReadDeadline(time.Unix(1, 0))
 	}
 	w.w.WriteHeader(status)
 	if !w.head && len(body) > 0 {
-		_, _ = w.w.Write(body) // fails only if the caller is gone
+		n, _ := w.w.Write(body) // fails only if the caller is gone
+		w.bytes = int64(n)
 	}
 }
 
@@ -279,6 +306,7 @@ func rawBody(value json.RawMessage) []byte {
 // scriptHeaders adds RESPONSE_HEADERS to an answer's headers. An invalid one is
 // dropped and logged; the answer is sent without it.
 type scriptHeaders struct {
+	ctx     context.Context // of the log
 	header  http.Header
 	charset encoding.Encoding // of the body
 	log     *slog.Logger
@@ -296,7 +324,7 @@ func (s *scriptHeaders) set(value json.RawMessage) {
 
 func (s *scriptHeaders) drop(name, why string) {
 	if s.dropped++; s.dropped <= maxResponseHeaders {
-		s.log.Warn("callback: response header dropped", "header", limit.Text(name, 100), "reason", why)
+		s.log.WarnContext(s.ctx, "callback: response header dropped", "header", limit.Text(name, 100), "reason", why)
 	}
 }
 

@@ -1,0 +1,255 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// A Run tells what an authorised call came to. It holds no URL and no secret.
+type Run struct {
+	// Call is the call, without the fields that JSON leaves out.
+	Call *Call
+
+	// Start is when the request arrived, and Duration the time from then until
+	// the answer was written.
+	Start    time.Time
+	Duration time.Duration
+
+	// Status is that of the answer; 0 if there was none, as for
+	// [Handler.RunScript].
+	Status int
+
+	// Outcome classifies the run. Err is nil if Outcome is "ok", and is a
+	// [*ScriptError] if the script is at fault.
+	Outcome Outcome
+	Err     error
+
+	// BytesIn counts the bytes of the request's body that were read, BytesOut
+	// the bytes of the answer's body that were written.
+	BytesIn  int64
+	BytesOut int64
+
+	// Usage is what the runner has told.
+	Usage
+
+	// Outbound are the outbound requests and Functions the calls of host
+	// functions, in the order of their end, the first 1000 of each.
+	Outbound  []Outbound
+	Functions []FunctionCall
+
+	// LogLines counts the log records of the call at every level, those that
+	// Handler.Logger does not take included. Log holds the first of them, up to
+	// Handler.KeepLog bytes.
+	LogLines int
+	Log      []LogLine
+}
+
+// An Outcome is a class of results of a call.
+type Outcome string
+
+// The outcomes, with the status of their answers.
+const (
+	OutcomeOK          Outcome = "ok"           // the script's
+	OutcomeScriptError Outcome = "script_error" // 500: also a result that makes no answer, such as one over MaxResponse
+	OutcomeTimeout     Outcome = "timeout"      // 504
+	OutcomeNoScript    Outcome = "no_script"    // 404
+	OutcomeOverloaded  Outcome = "overloaded"   // 503: MaxInFlight, or a runner's ErrOverloaded
+	OutcomeTooMany     Outcome = "too_many"     // 429: ErrTooMany
+	OutcomeUnavailable Outcome = "unavailable"  // 503: ErrUnavailable
+	OutcomeTooLarge    Outcome = "too_large"    // 413
+	OutcomeBadRequest  Outcome = "bad_request"  // 400, 408, 415
+	OutcomeCanceled    Outcome = "canceled"     // 503 to a caller that has gone
+	OutcomePanic       Outcome = "panic"        // 500: of the host's code or the runner
+	OutcomeInternal    Outcome = "internal"     // 500: any other error of the runner
+)
+
+// An Outbound is an outbound request of a run.
+type Outbound struct {
+	Method   string
+	Host     string // with the port, if the URL names one
+	Start    time.Time
+	Duration time.Duration
+	Status   int   // 0 without an answer
+	Bytes    int64 // of the answer's body
+	Err      error // why there is no answer; its text holds no URL
+}
+
+// A FunctionCall is a call of a host function by a script.
+type FunctionCall struct {
+	Name     string // of the member or, with a dot, of one of its Funcs
+	Start    time.Time
+	Duration time.Duration
+	Err      error // what the host function returned
+}
+
+// A LogLine is a log record of a run.
+type LogLine struct {
+	Time    time.Time
+	Level   slog.Level
+	Message string
+	Attrs   []slog.Attr // without the call's own: apiKey, credential, run
+}
+
+// maxRecorded bounds each list of a Run.
+const maxRecorded = 1000
+
+// A recorder collects a Run while its call is under way. A run that its runner
+// has abandoned may still write to the recorder: once the Run is handed over,
+// the recorder drops what comes.
+type recorder struct {
+	usage Usage // the runner's to write
+
+	mu   sync.Mutex
+	over bool
+	run  Run
+	call Call // of run
+	logs int  // bytes that Log may still take
+}
+
+// record lets f change the Run unless it has been handed over.
+func (r *recorder) record(f func(*Run)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		f(&r.run)
+	}
+}
+
+func (r *recorder) outbound(o Outbound) {
+	r.record(func(run *Run) {
+		if len(run.Outbound) < maxRecorded {
+			run.Outbound = append(run.Outbound, o)
+		}
+	})
+}
+
+func (r *recorder) function(c FunctionCall) {
+	r.record(func(run *Run) {
+		if len(run.Functions) < maxRecorded {
+			run.Functions = append(run.Functions, c)
+		}
+	})
+}
+
+func (r *recorder) log(record slog.Record, attrs []slog.Attr) {
+	r.record(func(run *Run) {
+		run.LogLines++
+		if r.logs <= 0 {
+			return
+		}
+		line := LogLine{Time: record.Time, Level: record.Level, Message: record.Message, Attrs: attrs[:len(attrs):len(attrs)]}
+		record.Attrs(func(a slog.Attr) bool {
+			line.Attrs = append(line.Attrs, a)
+			return true
+		})
+		size := len(line.Message)
+		for _, a := range line.Attrs {
+			size += len(a.Key) + len(a.Value.String())
+		}
+		if r.logs -= size; r.logs >= 0 {
+			run.Log = append(run.Log, line)
+		}
+	})
+}
+
+// finish completes the Run of a call that ended with a failure, or with none,
+// and hands it over.
+func (r *recorder) finish(call *Call, f *failure) *Run {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	r.call = *call
+	r.call.Members, r.call.Globals, r.call.HTTP, r.call.Logger, r.call.Usage = nil, nil, nil, nil, nil
+	r.call.HTTPTimeout, r.call.equipped = 0, nil
+	r.run.Call = &r.call
+	r.run.Usage = r.usage
+	r.run.Duration = time.Since(r.run.Start)
+	r.run.Outcome = OutcomeOK
+	if f != nil {
+		r.run.Outcome, r.run.Err = f.outcome, f.err
+	}
+	return &r.run
+}
+
+// Bounds on the Runs that observers have not returned from.
+const (
+	maxObserving      = 16384
+	maxObservingBytes = 64 << 20
+)
+
+// observe has h.Observe called on a goroutine of its own, so that a slow one
+// delays neither the answer nor the next request of the connection. A host whose
+// observer hangs gets a log line instead of an endless number of goroutines.
+func (h *Handler) observe(ctx context.Context, run *Run) {
+	size := run.BytesIn + int64(h.KeepLog)
+	count, bytes := h.observing.Add(1), h.observingBytes.Add(size)
+	done := func() {
+		h.observing.Add(-1)
+		h.observingBytes.Add(-size)
+	}
+	ctx = context.WithoutCancel(ctx)
+	if count > maxObserving || bytes > maxObservingBytes && count > 1 {
+		done()
+		h.logger().WarnContext(ctx, "callback: run not observed: Handler.Observe is too slow", "run", run.Call.RunID, "pending", count-1)
+		return
+	}
+	go func() {
+		defer done()
+		defer func() {
+			if v := recover(); v != nil {
+				h.logPanic(ctx, "callback: panic in Handler.Observe", v)
+			}
+		}()
+		h.Observe(ctx, run)
+	}()
+}
+
+// observed returns Members whose functions record their calls.
+func (ms Members) observed() Members {
+	observed := make(Members, len(ms))
+	for name, m := range ms {
+		m.Func = m.Func.observed(name)
+		if m.Funcs != nil {
+			funcs := make(map[string]HostFunc, len(m.Funcs))
+			for function, f := range m.Funcs {
+				funcs[function] = f.observed(name + "." + function)
+			}
+			m.Funcs = funcs
+		}
+		observed[name] = m
+	}
+	return observed
+}
+
+func (f HostFunc) observed(name string) HostFunc {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context, call *Call, args Args) (result any, err error) {
+		if call.equipped == nil || call.equipped.recorder == nil {
+			return f(ctx, call, args)
+		}
+		c := FunctionCall{Name: name, Start: time.Now(), Err: errHostPanic}
+		defer func() {
+			c.Duration = time.Since(c.Start)
+			call.equipped.recorder.function(c)
+		}()
+		result, err = f(ctx, call, args)
+		c.Err = err
+		return result, err
+	}
+}
+
+var errHostPanic = errors.New("callback: panic in a host function")
+
+// outboundError is an error of an outbound request without its URL.
+func outboundError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("callback: outbound request: %s", httpFailure(err))
+}
