@@ -1,469 +1,314 @@
 package callback_test
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
-	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
+	"maps"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/callback"
-	"example.com/callback/sandbox"
+	"example.com/callback/internal/testkit"
 )
 
 // These tests run the scripts of testdata/hostile, each in a server that is a
-// process of its own: this test program, started once more. So a script that
-// ends its server is told by name.
+// process of its own: this test program, started once more. So the test names
+// the script that ends its server. testdata/hostile/README.md describes the
+// files and the environment variables.
 
 const (
-	hostileTimeout  = 100 * time.Millisecond // of a call that is to run into it
-	hostilePatience = 30 * time.Second       // of one that is to end by itself
-	hostileGrace    = 200 * time.Millisecond // for its answer after that
-	hostileNoise    = 9 * time.Second        // of a machine that does other things, too
-	hostileData     = 3 << 20                // KiB: what a server may allocate before it dies
-	hostileHeap     = 192 << 20              // bytes: what a server may keep of all that it ran
+	hostileTimeout  = 100 * time.Millisecond // of a script that does not end
+	hostileLate     = 500 * time.Millisecond // after that, an answer is late: by the server's Clock
+	hostilePatience = 2 * time.Minute        // of a script that ends by itself
+	hostileBurn     = 30 * time.Second       // a run that goes on for longer than its answer is burning
+	hostileData     = 3 << 20                // KiB that a server can allocate before it dies
+	hostileHeap     = 192 << 20              // bytes that a server may retain of what it ran
 )
 
 // A hostileScript is a file of testdata/hostile.
 type hostileScript struct {
 	name, class string
-	expect      []string // statuses, or "any"
-	sandbox     bool     // nothing in process contains it
+	process     string // status from a callback.GojaRunner; "" if it cannot contain the script
+	sandbox     string // status from a sandbox.Runner
+	deep        bool   // too slow for the fast tier
 	source      string
 }
 
-// readHostile reads testdata/hostile. A file begins with comments:
-//
-//	// class: the heading of THREATS it is counted under
-//	// expect: 500|504
-//	// needs: sandbox
-//	// repeat: 1000 "text"
-//
-// Expect says which statuses are right, or any. Needs is there if a
-// [callback.GojaRunner] cannot contain it: the script ends the process or goes
-// on after its deadline. Lines with repeat are the script, if there are any: a
-// quoted text so many times, in which {i} stands for the number of the
-// repetition.
-func readHostile(t *testing.T) []hostileScript {
-	t.Helper()
+// status is the right status from a runner.
+func (s *hostileScript) status(mode string) string {
+	if mode == "sandbox" || s.process == "" {
+		return s.sandbox
+	}
+	return s.process
+}
+
+// readHostile reads testdata/hostile.
+func readHostile() ([]hostileScript, error) {
 	files, err := filepath.Glob("testdata/hostile/*.js")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	var scripts []hostileScript
-	for _, file := range files {
+	if err != nil {
+		return nil, err
+	}
+	scripts := make([]hostileScript, len(files))
+	inClass := map[string]int{} // scripts that do not end
+	for i, file := range files {
 		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		s := hostileScript{name: strings.TrimSuffix(filepath.Base(file), ".js")}
-		var made strings.Builder
-		rest := string(text)
-		for {
-			line, more, _ := strings.Cut(rest, "\n")
-			key, value, ok := strings.Cut(strings.TrimPrefix(line, "// "), ": ")
-			if !ok || !strings.HasPrefix(line, "// ") || !slices.Contains([]string{"class", "expect", "needs", "repeat"}, key) {
-				break
-			}
-			switch key {
-			case "class":
-				s.class = value
-			case "expect":
-				s.expect = strings.Split(value, "|")
-			case "needs":
-				require.Equal(t, "sandbox", value, file)
-				s.sandbox = true
-			case "repeat":
-				count, quoted, _ := strings.Cut(value, " ")
-				n, err := strconv.Atoi(count)
-				require.NoError(t, err, file)
-				text, err := strconv.Unquote(quoted)
-				require.NoError(t, err, file)
-				for i := range n {
-					made.WriteString(strings.ReplaceAll(text, "{i}", strconv.Itoa(i)))
-				}
-			}
-			rest = more
+		if err != nil {
+			return nil, err
 		}
-		require.NotEmpty(t, s.class, file)
-		require.NotEmpty(t, s.expect, file)
-		s.source = made.String() + rest
-		scripts = append(scripts, s)
-	}
-	return scripts
-}
-
-func (s *hostileScript) accepts(status int) bool {
-	return s.expect[0] == "any" && status != 0 && status != http.StatusServiceUnavailable ||
-		slices.Contains(s.expect, strconv.Itoa(status)) ||
-		status == http.StatusGatewayTimeout && raceDetector() // all is slow then
-}
-
-// endsByItself reports whether the script is to end before any deadline.
-func (s *hostileScript) endsByItself() bool {
-	return s.expect[0] != "any" && !slices.Contains(s.expect, "504")
-}
-
-const honestScript = `
-	var parts = "a-b-c".split("-").map(function (s) { return s.toUpperCase() });
-	Spark.setScriptData("honest", JSON.parse(JSON.stringify({ parts: parts, n: parts.length })));
-`
-
-// hostileServerEnv makes a server of this program: it says which runner.
-const hostileServerEnv = "CALLBACK_HOSTILE_SERVER"
-
-// TestHostileServer is the server of the tests below. It serves until its
-// standard input ends.
-func TestHostileServer(t *testing.T) {
-	mode := os.Getenv(hostileServerEnv)
-	if mode == "" {
-		t.Skip("for the other tests of hostile scripts")
-	}
-	scripts := fstest.MapFS{
-		"callbacks/honest.js": {Data: []byte(honestScript)},
-		"modules/SELF.js":     {Data: []byte(`require = requireOnce; for (;;) require("SELF")`)},
-	}
-	secrets := callback.SecretMap{"E3/honest": "s3cret"}
-	for _, s := range readHostile(t) {
-		scripts["callbacks/"+s.name+".js"] = &fstest.MapFile{Data: []byte(s.source)}
-		secrets["E3/"+s.name] = "s3cret"
-	}
-	h := &callback.Handler{Secrets: secrets, Timeout: hostileTimeout, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}
-	if mode == "sandbox" {
-		runner := &sandbox.Runner{Scripts: scripts}
-		defer runner.Close()
-		h.Runner = runner
-	} else {
-		h.Runner = &callback.GojaRunner{Scripts: scripts}
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/callback/", h)
-	mux.Handle("/patient/", &callback.Handler{Secrets: secrets, Runner: h.Runner, Prefix: "/patient/", Timeout: hostilePatience, Logger: h.Logger})
-	mux.HandleFunc("/stuck", func(w http.ResponseWriter, _ *http.Request) {
-		n := int64(0)
-		if g, ok := h.Runner.(*callback.GojaRunner); ok {
-			n = g.Stuck()
+		s := &scripts[i]
+		s.name = strings.TrimSuffix(filepath.Base(file), ".js")
+		if err := s.parse(string(text)); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		fmt.Fprint(w, n)
-	})
-	mux.HandleFunc("/state", func(w http.ResponseWriter, _ *http.Request) {
-		debug.FreeOSMemory()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		stacks := make([]byte, 4<<20)
-		stacks = stacks[:runtime.Stack(stacks, true)]
-		_ = json.NewEncoder(w).Encode(hostileState{m.HeapAlloc, bytes.Count(stacks, []byte("callback.(*run).run("))})
-	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := &http.Server{Handler: mux}
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		_ = server.Close()
-	}()
-	fmt.Printf("listening %s\n", listener.Addr())
-	_ = server.Serve(listener)
+		if s.sandbox == "504" { // every fourth of these is enough for the fast tier
+			s.deep = s.deep || inClass[s.class]%4 != 0
+			inClass[s.class]++
+		}
+	}
+	return scripts, nil
 }
 
-// hostileState is what a server says of itself.
-type hostileState struct {
-	Heap uint64
-	Runs int // that are under way
-}
-
-// A hostileServer is a server process.
-type hostileServer struct {
-	t      *testing.T
-	mode   string
-	cmd    *exec.Cmd
-	stdin  io.Closer
-	errors *bytes.Buffer
-	url    string
-	client *http.Client
-	died   chan struct{}
-}
-
-func startHostile(t *testing.T, mode string) *hostileServer {
-	t.Helper()
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	s := &hostileServer{t: t, mode: mode, errors: new(bytes.Buffer), died: make(chan struct{})}
-	s.cmd = exec.Command("/bin/sh", "-c", `ulimit -d `+strconv.Itoa(hostileData)+`; exec "$0" "$@"`,
-		exe, "-test.run=^TestHostileServer$", "-test.timeout=0")
-	s.cmd.Env = append(os.Environ(), hostileServerEnv+"="+mode)
-	s.cmd.Stderr = s.errors
-	s.cmd.WaitDelay = time.Second
-	stdin, err := s.cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := s.cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, s.cmd.Start())
-	s.stdin = stdin
-	out := bufio.NewScanner(stdout)
-	for out.Scan() {
-		if addr, ok := strings.CutPrefix(out.Text(), "listening "); ok {
-			s.url = "http://" + addr
+// parse takes the lines "// key: value" off the text. The rest is the source.
+func (s *hostileScript) parse(text string) error {
+	contained := true
+	var made strings.Builder
+head:
+	for {
+		line, rest, _ := strings.Cut(text, "\n")
+		comment, ok := strings.CutPrefix(line, "// ")
+		key, value, isPair := strings.Cut(comment, ": ")
+		if !ok || !isPair {
 			break
 		}
-	}
-	go func() {
-		_, _ = io.Copy(io.Discard, stdout)
-		_ = s.cmd.Wait()
-		close(s.died)
-	}()
-	require.NotEmpty(t, s.url, "no server")
-	s.client = &http.Client{Transport: &http.Transport{}, Timeout: 60 * time.Second}
-	for range 3 {
-		status, _, _ := s.call("patient", "honest") // warm
-		require.Equal(t, http.StatusOK, status)
-	}
-	return s
-}
-
-func (s *hostileServer) stop() {
-	s.client.CloseIdleConnections()
-	_ = s.stdin.Close()
-	select {
-	case <-s.died:
-	case <-time.After(2 * time.Second):
-		_ = s.cmd.Process.Kill()
-		<-s.died
-	}
-}
-
-func (s *hostileServer) alive(wait time.Duration) bool {
-	select {
-	case <-s.died:
-		return false
-	case <-time.After(wait): // it may be about to
-		return true
-	}
-}
-
-// call returns status, body and duration of a call; no status, if none came.
-func (s *hostileServer) call(path, script string) (int, string, time.Duration) {
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/"+path+"/E3/"+script+"/s3cret", nil)
-	require.NoError(s.t, err)
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return 0, err.Error(), time.Since(start)
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(body), time.Since(start)
-}
-
-// state returns how the server is after a call, once nothing runs any more; ok
-// is false if something still does.
-func (s *hostileServer) state() (state hostileState, ok bool) {
-	for start := time.Now(); time.Since(start) < hostilePatience; {
-		if resp, err := s.client.Get(s.url + "/stuck"); err != nil {
-			return state, false
-		} else {
-			n, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if string(n) != "0" {
-				time.Sleep(5 * time.Millisecond)
-				continue
+		switch key {
+		case "class":
+			s.class = value
+		case "expect":
+			s.process, s.sandbox = value, value
+		case "sandbox":
+			s.sandbox = value
+		case "needs":
+			contained = value != "sandbox"
+		case "tier":
+			s.deep = value == "deep"
+		case "repeat":
+			if err := repeat(&made, value); err != nil {
+				return err
 			}
+		default:
+			break head // the script's own comment
 		}
-		resp, err := s.client.Get(s.url + "/state")
-		if err != nil {
-			return state, false
-		}
-		err = json.NewDecoder(resp.Body).Decode(&state)
-		resp.Body.Close()
-		if err == nil && state.Runs == 0 {
-			return state, true
-		}
-		time.Sleep(2 * time.Millisecond)
+		text = rest
 	}
-	return state, false
-}
-
-// cause is what a dead server has said last.
-func (s *hostileServer) cause() string {
-	text := s.errors.String()
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, "fatal error") || strings.Contains(line, "exceeds") || strings.Contains(line, "panic:") {
-			return strings.TrimSpace(line)
+	if !contained {
+		s.process = ""
+	}
+	for _, status := range []string{s.status("process"), s.sandbox} {
+		if n, err := strconv.Atoi(status); err != nil || http.StatusText(n) == "" {
+			return fmt.Errorf("expects the status %q", status)
 		}
 	}
-	return text[:min(len(text), 300)]
+	if s.class == "" {
+		return errors.New("has no class")
+	}
+	s.source = made.String() + text
+	return nil
 }
 
-// outcome of one script.
+// repeat writes what a line such as `1000 "text {i}"` stands for.
+func repeat(made *strings.Builder, value string) error {
+	count, quoted, _ := strings.Cut(value, " ")
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	text, err := strconv.Unquote(quoted)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		made.WriteString(strings.ReplaceAll(text, "{i}", strconv.Itoa(i)))
+	}
+	return nil
+}
+
+const (
+	honestScript = `
+		var parts = "a-b-c".split("-").map(function (s) { return s.toUpperCase() });
+		Spark.setScriptData("honest", JSON.parse(JSON.stringify({ parts: parts, n: parts.length })));
+	`
+	honestAnswer = `{"honest":{"parts":["A","B","C"],"n":3}}`
+)
+
+// hostileOutcome is what became of one script.
 type hostileOutcome struct {
-	script            *hostileScript
-	dead, late, burns bool
-	status            int
-	took              time.Duration
-	heap              uint64
-	honest            string // what was wrong with the next caller's answer
-	cause             string
+	script              *hostileScript
+	want                string // status
+	answer              hostileAnswer
+	dead, late, burning bool
+	next                string // what was wrong with the answer to the next caller
+	heap                uint64
+	cause               string // of death
 }
 
 func (o *hostileOutcome) held() bool {
-	return !o.dead && !o.late && !o.burns && o.honest == "" && o.heap < hostileHeap && o.script.accepts(o.status)
+	return !o.dead && !o.late && !o.burning && o.next == "" && o.heap < hostileHeap && strconv.Itoa(o.answer.status) == o.want
 }
 
 func (o *hostileOutcome) String() string {
-	return fmt.Sprintf("%-45s status=%d took=%v dead=%t late=%t burning=%t heap=%dMiB %s %s", o.script.name,
-		o.status, o.took.Round(time.Millisecond), o.dead, o.late, o.burns, o.heap>>20, o.honest, o.cause)
-}
-
-// try runs one script, and then an honest one, in a server that lives. It
-// returns a server that still does.
-func (s *hostileServer) try(script *hostileScript) (*hostileServer, *hostileOutcome) {
-	o := &hostileOutcome{script: script}
-	path := "callback"
-	if script.endsByItself() {
-		path = "patient"
-	}
-	o.status, _, o.took = s.call(path, script.name)
-	o.late = path == "callback" && o.took > hostileTimeout+hostileGrace+hostileNoise
-	if o.dead = o.status == 0 && !s.alive(time.Second); !o.dead {
-		status, body, took := s.call("patient", "honest")
-		switch {
-		case status == 0 && !s.alive(time.Second):
-			o.dead = true
-		case status != http.StatusOK || body != `{"honest":{"parts":["A","B","C"],"n":3}}`:
-			o.honest = fmt.Sprintf("next caller: %d %q", status, body)
-		case took > hostilePatience:
-			o.honest = fmt.Sprintf("next caller: after %v", took)
+	text := fmt.Sprintf("%s: status %d, want %s, after %v, heap %d MiB", o.script.name, o.answer.status, o.want, o.answer.took, o.heap>>20)
+	for name, is := range map[string]bool{"late": o.late, "burning": o.burning, "dead: " + o.cause: o.dead, o.next: o.next != ""} {
+		if is {
+			text += ", " + name
 		}
 	}
-	if !o.dead {
-		began := time.Now()
-		state, ok := s.state()
-		o.cause = fmt.Sprintf("state=%d", time.Since(began).Milliseconds())
-		o.heap, o.burns = state.Heap, !ok
-		o.dead = !ok && !s.alive(time.Second)
-	}
-	if o.dead {
-		o.burns = false
-		s.stop()
-		o.cause = s.cause()
-	}
-	if o.dead || o.burns || !o.held() {
-		s.stop()
-		return startHostile(s.t, s.mode), o
-	}
-	return s, o
+	return text
 }
 
-// heavyClasses are those of which the race detector makes something else.
-var heavyClasses = map[string]bool{
-	"growing-allocation": true, "single-allocation": true, "native-loops": true,
-	"parser": true, "recursion": true, "regex": true,
+// try runs one script, and then an honest one. The server is of no use after
+// that if the script is not held.
+func (s *hostileServer) try(script *hostileScript, mode string) *hostileOutcome {
+	o := &hostileOutcome{script: script, want: script.status(mode)}
+	path := "patient"
+	if o.want == "504" {
+		path = "hasty"
+	}
+	o.answer = s.call(path, script.name)
+	o.late = path == "hasty" && o.answer.took > hostileTimeout+hostileLate
+	if o.answer.status != 0 || !s.dead() {
+		next := s.call("patient", "honest")
+		if next.status != http.StatusOK || next.body != honestAnswer {
+			o.next = fmt.Sprintf("next caller: %d %q", next.status, next.body)
+		}
+		state, settled := s.settle()
+		o.heap, o.burning = state.Heap, !settled
+	}
+	if !o.held() && s.dead() {
+		o.dead, o.late, o.burning, o.cause = true, false, false, s.cause()
+	}
+	return o
 }
 
-// raceDetector reports whether this program was built with the race detector.
-func raceDetector() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+// heavyClasses are those whose memory or stacks the race detector multiplies.
+var heavyClasses = []string{"growing-allocation", "single-allocation", "native-loops", "parser", "recursion", "regex"}
+
+func TestHostileInProcess(t *testing.T) {
+	t.Parallel()
+	testHostile(t, "process")
 }
 
-func TestHostileInProcess(t *testing.T) { t.Parallel(); testHostile(t, "process") }
+func TestHostileInSandbox(t *testing.T) {
+	t.Parallel()
+	testHostile(t, "sandbox")
+}
 
-func TestHostileInSandbox(t *testing.T) { t.Parallel(); testHostile(t, "sandbox") }
-
-// testHostile runs the scripts that a runner is to hold. CALLBACK_HOSTILE can
-// have a part of their names, CALLBACK_HOSTILE_ALL=1 makes it run them all, and
-// tell how they end without a failure.
+// testHostile runs the scripts that a runner is to hold.
 func testHostile(t *testing.T, mode string) {
-	if testing.Short() {
-		t.Skip("takes minutes")
-	}
 	if runtime.GOOS != "linux" {
-		t.Skip("for Linux")
+		t.Skip("the limit on a server's memory needs Linux")
 	}
-	all := os.Getenv("CALLBACK_HOSTILE_ALL") != ""
-	server := startHostile(t, mode)
-	defer func() { server.stop() }()
-	type tally struct{ scripts, marked, held, burning, dead int }
-	classes := map[string]*tally{}
-	var total tally
-	for i, script := range readHostile(t) {
-		if !strings.Contains(script.name, os.Getenv("CALLBACK_HOSTILE")) {
+	filter, all := os.Getenv("CALLBACK_HOSTILE"), os.Getenv("CALLBACK_HOSTILE_ALL") != ""
+	corpus, err := readHostile()
+	require.NoError(t, err)
+	corpus = slices.DeleteFunc(corpus, func(s hostileScript) bool { return !strings.Contains(s.name, filter) })
+	require.NotEmpty(t, corpus, "no script has %q in its name", filter)
+
+	servers := &hostileServers{mode: mode}
+	t.Cleanup(servers.stop)
+	tally := newHostileTally(mode)
+	t.Cleanup(func() { t.Log(tally) })
+	for _, script := range corpus {
+		tally.count(&script)
+		if mode == "process" && script.process == "" && !all {
 			continue
 		}
-		if os.Getenv("CALLBACK_HOSTILE_TIER") != "" && !script.endsByItself() && i%4 != 0 {
-			continue
-		}
-		if raceDetector() && (i%8 != 0 || heavyClasses[script.class]) {
-			continue // it is slow, and allocates on its own account
-		}
-		class := classes[script.class]
-		if class == nil {
-			class = new(tally)
-			classes[script.class] = class
-		}
-		class.scripts++
-		if script.sandbox {
-			class.marked++
-		}
-		if mode == "process" && script.sandbox && !all {
-			continue
-		}
-		var o *hostileOutcome
-		for range 3 { // a busy machine makes anything late
-			if server, o = server.try(&script); o.held() || all || o.dead || o.burns {
-				break
+		t.Run(script.name, func(t *testing.T) {
+			if script.deep && filter == "" && !all {
+				testkit.SkipUnlessDeep(t)
 			}
+			if slices.Contains(heavyClasses, script.class) && !all {
+				testkit.SkipUnderRace(t, "multiplies what scripts of class "+script.class+" allocate")
+			}
+			t.Parallel()
+			server := servers.take(t)
+			outcome := server.try(&script, mode)
+			if outcome.held() {
+				servers.put(server)
+			} else {
+				server.stop()
+			}
+			tally.add(outcome)
+			switch {
+			case all:
+				t.Log(outcome)
+			case !outcome.held():
+				t.Error(outcome)
+			}
+		})
+	}
+}
+
+// A hostileTally counts by class what became of the scripts.
+type hostileTally struct {
+	mode    string
+	mu      sync.Mutex
+	classes map[string]*hostileClass
+}
+
+type hostileClass struct{ scripts, needSandbox, ran, held, burning, dead int }
+
+func newHostileTally(mode string) *hostileTally {
+	return &hostileTally{mode: mode, classes: map[string]*hostileClass{}}
+}
+
+// count counts a script of the corpus.
+func (c *hostileTally) count(script *hostileScript) {
+	for _, name := range []string{script.class, "all"} {
+		if c.classes[name] == nil {
+			c.classes[name] = new(hostileClass)
 		}
+		c.classes[name].scripts++
+		if script.process == "" {
+			c.classes[name].needSandbox++
+		}
+	}
+}
+
+// add counts what became of a script that ran.
+func (c *hostileTally) add(o *hostileOutcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range []string{o.script.class, "all"} {
+		class := c.classes[name]
+		class.ran++
 		switch {
 		case o.held():
 			class.held++
 		case o.dead:
 			class.dead++
-		case o.burns:
+		case o.burning:
 			class.burning++
 		}
-		if all || os.Getenv("CALLBACK_HOSTILE_LOG") != "" {
-			t.Log(o)
-		}
-		if !all && !o.held() {
-			t.Errorf("%s: expected %s", o, strings.Join(script.expect, "|"))
-		}
 	}
-	names := make([]string, 0, len(classes))
-	for name := range classes {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, cmp.Compare[string])
+}
+
+// String is a table.
+func (c *hostileTally) String() string {
 	var table strings.Builder
-	line := func(name string, c *tally) {
-		fmt.Fprintf(&table, "| %-18s | %7d | %13d | %4d | %7d | %4d |\n", name, c.scripts, c.marked, c.held, c.burning, c.dead)
+	fmt.Fprintf(&table, "hostile scripts, runner: %s\n| class              | scripts | needs sandbox | ran | held | burning | dead |\n", c.mode)
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(c.classes)), func(name string) bool { return name == "all" })
+	for _, name := range append(names, "all") {
+		n := c.classes[name]
+		fmt.Fprintf(&table, "| %-18s | %7d | %13d | %3d | %4d | %7d | %4d |\n", name, n.scripts, n.needSandbox, n.ran, n.held, n.burning, n.dead)
 	}
-	fmt.Fprintf(&table, "hostile scripts, runner: %s\n| class              | scripts | needs sandbox | held | burning | dead |\n", mode)
-	for _, name := range names {
-		c := classes[name]
-		line(name, c)
-		total.scripts += c.scripts
-		total.marked += c.marked
-		total.held += c.held
-		total.burning += c.burning
-		total.dead += c.dead
-	}
-	line("all", &total)
-	t.Log(table.String())
+	return table.String()
 }

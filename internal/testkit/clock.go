@@ -17,29 +17,35 @@ const tick = 5 * time.Millisecond
 type Clock struct{ ticks atomic.Int64 }
 
 // StartClock starts a Clock that runs until the test has ended. A test that
-// looks for leaked goroutines starts it before it looks.
+// looks for leaked goroutines calls it first.
 func StartClock(t testing.TB) *Clock {
-	c := new(Clock)
-	stop, stopped := make(chan struct{}), make(chan struct{})
+	c, stop := NewClock()
+	t.Cleanup(stop)
+	return c
+}
+
+// NewClock starts a Clock and returns it with the function that stops it.
+func NewClock() (c *Clock, stop func()) {
+	c = new(Clock)
+	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(stopped)
-		ticker := time.NewTimer(tick)
-		defer ticker.Stop()
+		defer close(ended)
+		timer := time.NewTimer(tick)
+		defer timer.Stop()
 		for {
 			select {
-			case <-ticker.C:
+			case <-timer.C:
 				c.ticks.Add(1)
-				ticker.Reset(tick)
-			case <-stop:
+				timer.Reset(tick)
+			case <-quit:
 				return
 			}
 		}
 	}()
-	t.Cleanup(func() {
-		close(stop)
-		<-stopped
-	})
-	return c
+	return c, func() {
+		close(quit)
+		<-ended
+	}
 }
 
 // Now is the time since the Clock was started. It is never ahead of the time of

@@ -1,3 +1,3 @@
 // class: conversion
-// expect: any
+// expect: 200
 JSON.parse("[1]", function (k, v) { if (this.push) this.push(1); return v });

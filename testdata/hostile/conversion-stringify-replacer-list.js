@@ -1,3 +1,3 @@
 // class: conversion
-// expect: any
+// expect: 504
 JSON.stringify({}, new Proxy([], { get(t, k) { return k === "length" ? 4294967295 : "a" } }));

@@ -1,3 +1,3 @@
 // class: conversion
-// expect: any
+// expect: 500
 var o = {}; o.toJSON = Spark.setScriptData.bind(Spark, "a", o); Spark.setScriptData("a", o);

@@ -1,3 +1,3 @@
 // class: conversion
-// expect: any
+// expect: 200
 var d = new Date(NaN); d.toISOString = function () { for (;;) {} }; Spark.setScriptData("a", d);

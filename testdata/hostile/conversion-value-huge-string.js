@@ -1,3 +1,3 @@
 // class: conversion
-// expect: any
+// expect: 500
 Spark.setScriptData("a", "\u0001".repeat(1 << 23));

@@ -1,4 +1,4 @@
 // class: errors
-// expect: 500|504
+// expect: 500
 var e = new Error("x"); Object.defineProperty(e, "name", { get() { for (;;) {} } });
 throw e;

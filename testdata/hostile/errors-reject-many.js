@@ -1,3 +1,3 @@
 // class: errors
-// expect: any
+// expect: 500
 for (var i = 0; i < 1e5; i++) Promise.reject(i);

@@ -1,3 +1,3 @@
 // class: escapes
-// expect: any
+// expect: 200
 var a = [1, 2, 3, 4]; a.slice({ valueOf: function () { a.length = 0; return 0 } });

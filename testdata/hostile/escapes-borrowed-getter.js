@@ -1,3 +1,3 @@
 // class: escapes
-// expect: any
+// expect: 500
 var d = Object.getOwnPropertyDescriptor(Object.prototype, "__proto__"); d.set.call(Spark, null); d.set.call(this, null); Spark.getData();

@@ -1,4 +1,4 @@
 // class: escapes
-// expect: any
+// expect: 200
 function f() { return f.caller || arguments.callee.caller }
 f();

@@ -1,3 +1,3 @@
 // class: escapes
-// expect: any
+// expect: 200
 Promise.prototype.then = function () { for (;;) {} }; (async function () { await 1 })();

@@ -1,3 +1,3 @@
 // class: escapes
-// expect: any
+// expect: 504
 Object.setPrototypeOf(globalThis, new Proxy({}, { get() { for (;;) {} }, has() { return true } })); Spark;

@@ -1,3 +1,3 @@
 // class: escapes
-// expect: any
+// expect: 500
 var r = /a/g; r.compile && r.compile("(", "g"); "a".replace(r, function () { r.lastIndex = 2 ** 53; return "" });

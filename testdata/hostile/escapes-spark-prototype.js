@@ -1,3 +1,3 @@
 // class: escapes
-// expect: any
+// expect: 200
 var p = Object.getPrototypeOf(Spark); while (p) { Object.getOwnPropertyNames(p).forEach(function (n) { try { p[n] } catch (e) {} }); p = Object.getPrototypeOf(p) }

@@ -1,3 +1,3 @@
 // class: escapes
-// expect: any
+// expect: 500
 Object.defineProperty(Function.prototype, Symbol.hasInstance, { value: function () { for (;;) {} } }); [] instanceof Array;

@@ -1,3 +1,3 @@
 // class: escapes
-// expect: any
+// expect: 200
 Spark[Symbol.unscopables] = { getData: true }; with (Spark) { getData() }

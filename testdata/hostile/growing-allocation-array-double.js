@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var a = [1]; ; ) a = a.concat(a);

@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var a = [1, 2]; ; ) a = [...a, ...a];

@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var f = function () {}, a = new Array(1000).fill(0); ; ) f = f.bind.apply(f, a);

@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 500
 for (var a = []; ; ) a.push(new Uint8Array(1 << 20));

@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 var f = function () {}; for (;;) { (function (g) { f = function () { return g } })(f) }

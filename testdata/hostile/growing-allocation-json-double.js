@@ -1,3 +1,4 @@
 // class: growing-allocation
-// expect: any
+// expect: 500
+// tier: deep
 var s = "[1]"; for (;;) s = JSON.stringify([s, s]);

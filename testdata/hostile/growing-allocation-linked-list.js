@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var l = null; ; ) l = { next: l, s: [1, 2, 3] };

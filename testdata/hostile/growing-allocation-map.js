@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var m = new Map(), i = 0; ; i++) m.set(i, { i: i });

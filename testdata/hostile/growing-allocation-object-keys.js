@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var o = {}, i = 0; ; i++) o["key" + i] = i;

@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var a = [], i = 0; ; i++) a.push(new RegExp("(a|b)*c" + i));

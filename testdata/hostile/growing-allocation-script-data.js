@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var i = 0; ; i++) Spark.setScriptData("k" + i, "x".repeat(1 << 16));

@@ -1,3 +1,3 @@
 // class: growing-allocation
-// expect: any
+// expect: 504
 for (var s = new Set(); ; ) s.add(Symbol("x"));

@@ -1,4 +1,4 @@
 // class: growing-allocation
-// expect: any
+// expect: 500
 // needs: sandbox
 for (var s = "é"; ; ) s = s + s;

@@ -1,4 +1,5 @@
 // class: growing-allocation
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 for (var s = "x"; ; ) s += s;

@@ -1,3 +1,3 @@
 // class: logs
-// expect: any
+// expect: 200
 Spark.getLog().info("x".repeat(1 << 24));

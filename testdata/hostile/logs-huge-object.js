@@ -1,3 +1,4 @@
 // class: logs
-// expect: any
+// expect: 200
+// tier: deep
 var a = new Array(1e6).fill({ a: 1 }); Spark.getLog().info(a);

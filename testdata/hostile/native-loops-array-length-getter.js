@@ -1,5 +1,5 @@
 // class: native-loops
-// expect: any
+// expect: 504
 // needs: sandbox
 // The length is not the same when it is read again.
 var n = 0;

@@ -1,5 +1,5 @@
 // class: native-loops
-// expect: any
+// expect: 504
 // needs: sandbox
 var f = [].fill, n = 1;
 for (var i = 0; i < 32; i++) n *= 2;

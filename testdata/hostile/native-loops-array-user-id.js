@@ -1,5 +1,5 @@
 // class: native-loops
-// expect: any
+// expect: 504
 // needs: sandbox
 // A mistake, not malice: ids as indexes.
 var byId = [], id = 4000000000; byId[id] = "Ann";

@@ -1,3 +1,3 @@
 // class: native-loops
-// expect: any
+// expect: 504
 var b = 3n; for (;;) b = b * b;

@@ -1,3 +1,3 @@
 // class: native-loops
-// expect: any
+// expect: 504
 var b = 7n ** 5000000n; Spark.setScriptData("n", String(b).length);

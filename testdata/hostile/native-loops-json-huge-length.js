@@ -1,4 +1,5 @@
 // class: native-loops
-// expect: any
+// expect: 500
+// tier: deep
 var a = []; a.length = 4294967295;
 JSON.stringify(a);

@@ -1,3 +1,3 @@
 // class: native-loops
-// expect: any
+// expect: 504
 var o = {}; for (var i = 0; ; i++) { o["k" + i] = i; Object.assign({}, o) }

@@ -1,4 +1,4 @@
 // class: native-loops
-// expect: any
+// expect: 504
 var o = []; for (var i = 0; i < 60; i++) o = [o, o];
 Spark.setScriptData("o", o);

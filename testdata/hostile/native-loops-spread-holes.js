@@ -1,4 +1,4 @@
 // class: native-loops
-// expect: any
+// expect: 504
 // needs: sandbox
 var a = [...new Array(4294967295)];

@@ -1,3 +1,3 @@
 // class: native-loops
-// expect: any
+// expect: 200
 var s = "é" + "ab".repeat(4000000); s.indexOf("ab".repeat(2000000) + "c");

@@ -1,3 +1,3 @@
 // class: outbound
-// expect: any
+// expect: 200
 Spark.getHttp("http://127.0.0.1:1/").setBasicAuth("u", "p".repeat(1 << 20)).get();

@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 504
 // needs: sandbox
 // repeat: 100000 "a=>"
 // repeat: 1 "1"

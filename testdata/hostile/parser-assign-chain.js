@@ -1,4 +1,5 @@
 // class: parser
-// expect: any
+// expect: 200
+// tier: deep
 // repeat: 100000 "a="
 // repeat: 1 "1"

@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 500
 // repeat: 50000 "async()=>await "
 // repeat: 1 "1"

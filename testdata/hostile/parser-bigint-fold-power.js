@@ -1,4 +1,5 @@
 // class: parser
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 var x = 2n ** (2n ** 40n);

@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 500
 // needs: sandbox
 1n << (1n << 40n);

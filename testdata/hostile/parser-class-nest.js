@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 500
 // repeat: 900 "(class extends "
 // repeat: 1 "Object{}"
 // repeat: 900 "{})"

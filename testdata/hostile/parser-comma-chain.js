@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 1 "1"
 // repeat: 100000 ",1"

@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 50000 "if(0);else "
 // repeat: 1 ";"

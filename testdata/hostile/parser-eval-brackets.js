@@ -1,4 +1,5 @@
 // class: parser
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 eval("[".repeat(1 << 20));

@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 504
 // needs: sandbox
 eval("1" + "+1".repeat(100000));

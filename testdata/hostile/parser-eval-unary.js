@@ -1,3 +1,5 @@
 // class: parser
-// expect: any
+// expect: 200
+// sandbox: 500
+// tier: deep
 eval("!".repeat(1 << 20) + "1");

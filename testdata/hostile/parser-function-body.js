@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 504
 // needs: sandbox
 new Function("(".repeat(1 << 20));

@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 900 "function f(){"
 // repeat: 900 "}"

@@ -1,3 +1,3 @@
 // class: parser
-// expect: any
+// expect: 200
 new Function(new Array(100000).fill("a").join(","), "");

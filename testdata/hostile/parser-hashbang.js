@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 200
 #!/bin/sh
 Spark.setScriptData("a", 1);

@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 500
 <!-- x
 while (0) {}
 --> y

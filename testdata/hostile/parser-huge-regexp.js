@@ -1,5 +1,6 @@
 // class: parser
-// expect: any
+// expect: 200
+// tier: deep
 // repeat: 1 "/"
 // repeat: 100000 "(a|b)*"
 // repeat: 1 "/"

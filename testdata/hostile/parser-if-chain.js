@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 100000 "if(1)"
 // repeat: 1 ";"

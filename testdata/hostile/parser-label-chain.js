@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 504
 // needs: sandbox
 // repeat: 50000 "l{i}:"
 // repeat: 1 ";"

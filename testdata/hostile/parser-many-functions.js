@@ -1,3 +1,3 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 40000 "function f{i}(){}"

@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 1 "let "
 // repeat: 59999 "v{i}=1,"
 // repeat: 1 "vx=1"

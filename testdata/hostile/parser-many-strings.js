@@ -1,3 +1,3 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 80000 "'{i}';"

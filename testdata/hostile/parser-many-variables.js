@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 1 "var "
 // repeat: 79999 "v{i},"
 // repeat: 1 "vx"

@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 500
 // repeat: 1 "a"
 // repeat: 200000 ".a"

@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 500
 // repeat: 100000 "new "
 // repeat: 1 "a"

@@ -1,3 +1,3 @@
 // class: parser
-// expect: any
+// expect: 500
 // repeat: 1 "var s='\xff\xfe'"

@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 504
 // needs: sandbox
 // repeat: 1 "1"
 // repeat: 60000 "+1"

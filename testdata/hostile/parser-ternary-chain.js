@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 100000 "1?"
 // repeat: 1 "1"
 // repeat: 100000 ":1"

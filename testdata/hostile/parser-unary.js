@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 500
 // repeat: 1 "-"
 // repeat: 200000 "- "
 // repeat: 1 "1"

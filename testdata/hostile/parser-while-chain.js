@@ -1,4 +1,4 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 80000 "while(0)"
 // repeat: 1 ";"

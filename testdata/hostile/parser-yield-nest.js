@@ -1,5 +1,5 @@
 // class: parser
-// expect: any
+// expect: 200
 // repeat: 1 "function*g(){"
 // repeat: 80000 "yield "
 // repeat: 1 "1}"

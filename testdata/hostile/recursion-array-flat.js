@@ -1,4 +1,4 @@
 // class: recursion
-// expect: any
+// expect: 500
 // needs: sandbox
 var a = []; a[0] = a; a.flat(Infinity);

@@ -1,4 +1,4 @@
 // class: recursion
-// expect: any
+// expect: 504
 var a = []; for (var i = 0; i < 1e6; i++) a = [a];
 String(a);

@@ -1,4 +1,4 @@
 // class: recursion
-// expect: any
+// expect: 500
 // needs: sandbox
 var o = {}; o.valueOf = Date.UTC.bind(null, o); Date.UTC(o);

@@ -1,4 +1,5 @@
 // class: recursion
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 var e = new Error(); e.message = e; String(e);

@@ -1,4 +1,5 @@
 // class: recursion
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 var e = new Error("x"); e.name = { toString: Error.prototype.toString.bind(e) }; String(e);

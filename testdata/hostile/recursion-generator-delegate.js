@@ -1,5 +1,6 @@
 // class: recursion
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 function* g() { yield* g() }
 for (var x of g()) {}

@@ -1,3 +1,3 @@
 // class: recursion
-// expect: any
+// expect: 500
 JSON.parse("[".repeat(500) + "]".repeat(500), function f(k, v) { return JSON.parse("[[1]]", f) });

@@ -1,5 +1,6 @@
 // class: recursion
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 var o = {}; o.valueOf = Math.abs.bind(null, o);
 +o;

@@ -1,3 +1,3 @@
 // class: recursion
-// expect: any
+// expect: 504
 var p = Promise.resolve(); for (var i = 0; i < 1e6; i++) p = p.then(function (x) { return x });

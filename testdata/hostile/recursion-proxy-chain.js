@@ -1,4 +1,4 @@
 // class: recursion
-// expect: any
+// expect: 504
 var p = {}; for (var i = 0; i < 1e6; i++) p = new Proxy(p, {});
 p.x;

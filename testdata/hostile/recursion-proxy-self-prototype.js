@@ -1,5 +1,6 @@
 // class: recursion
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 var p = new Proxy({}, {}); Object.setPrototypeOf(p, p);
 p.x;

@@ -1,3 +1,3 @@
 // class: recursion
-// expect: any
+// expect: 504
 for (;;) try { require("SELF") } catch (e) {}

@@ -1,4 +1,4 @@
 // class: recursion
-// expect: any
+// expect: 500
 var o = {}; o.toJSON = JSON.stringify.bind(null, o);
 JSON.stringify(o);

@@ -1,3 +1,3 @@
 // class: regex
-// expect: any
+// expect: 200
 /^(a+)+$/.test("a".repeat(40) + "b");

@@ -1,4 +1,4 @@
 // class: regex
-// expect: any
+// expect: 504
 // needs: sandbox
 /^(?=(a+)+$)(a|b)+/.test("a".repeat(40) + "b");

@@ -1,3 +1,3 @@
 // class: regex
-// expect: any
+// expect: 200
 /(?<=^(a+)+)c/.test("a".repeat(40) + "b");

@@ -1,3 +1,3 @@
 // class: regex
-// expect: any
+// expect: 200
 [...("a".repeat(45) + "!").matchAll(/(a|a)*(?=b)/g)];

@@ -1,4 +1,4 @@
 // class: regex
-// expect: any
+// expect: 504
 // needs: sandbox
 /((a*)*)*\1b/.exec("a".repeat(30));

@@ -1,4 +1,4 @@
 // class: regex
-// expect: any
+// expect: 504
 // needs: sandbox
 ("a".repeat(45) + "b").replace(/(a|aa)+(?!.*a)c/, "");

@@ -1,3 +1,3 @@
 // class: response
-// expect: 200|204
+// expect: 204
 Spark.setScriptData("RESPONSE_STATUS", 204); Spark.setScriptData("RESPONSE_RAW", "x".repeat(1 << 16));

@@ -1,3 +1,4 @@
 // class: response
-// expect: any
+// expect: 504
+// sandbox: 500
 for (var i = 0; i < 2e5; i++) Spark.setScriptData("k" + i, i);

@@ -1,3 +1,3 @@
 // class: response
-// expect: any
+// expect: 200
 Spark.setScriptData("RESPONSE_HEADERS", ["X-A", "b"]);

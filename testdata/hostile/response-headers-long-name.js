@@ -1,3 +1,3 @@
 // class: response
-// expect: any
+// expect: 200
 var h = {}; h["X".repeat(1 << 20)] = "v"; Spark.setScriptData("RESPONSE_HEADERS", h);

@@ -1,3 +1,3 @@
 // class: response
-// expect: any
+// expect: 500
 Spark.setScriptData("RESPONSE_RAW", "x".repeat(1 << 24));

@@ -1,3 +1,3 @@
 // class: single-allocation
-// expect: any
+// expect: 500
 BigInt.asUintN(2 ** 53 - 1, -1n);

@@ -1,4 +1,5 @@
 // class: single-allocation
-// expect: any
+// expect: 500
+// tier: deep
 // needs: sandbox
 var n = 2n ** 36n; 2n ** n;

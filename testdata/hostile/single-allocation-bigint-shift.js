@@ -1,4 +1,4 @@
 // class: single-allocation
-// expect: any
+// expect: 500
 // needs: sandbox
 var n = 1n << 40n; 1n << n;

@@ -1,5 +1,5 @@
 // class: single-allocation
-// expect: any
+// expect: 500
 // needs: sandbox
 var s = "x".repeat(1 << 24), a = []; for (var i = 0; i < 4096; i++) a.push(s);
 "".concat.apply("", a);

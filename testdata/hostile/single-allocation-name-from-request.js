@@ -1,5 +1,5 @@
 // class: single-allocation
-// expect: any
+// expect: 500
 // needs: sandbox
 // The name comes from elsewhere: here from the properties themselves.
 for (var k = 0, f; k < 60; k++) { f = "x".at ? ["peater".slice(0, 0)] : 0 }

@@ -1,3 +1,3 @@
 // class: single-allocation
-// expect: any
+// expect: 200
 new RegExp("(?:(?:a{1000}){1000}){1000}").test("a");

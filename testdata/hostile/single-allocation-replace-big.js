@@ -1,4 +1,4 @@
 // class: single-allocation
-// expect: any
+// expect: 504
 // needs: sandbox
 "x".repeat(1 << 16).replaceAll("x", "y".repeat(1 << 20));

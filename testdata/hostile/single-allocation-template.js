@@ -1,4 +1,4 @@
 // class: single-allocation
-// expect: any
+// expect: 500
 // needs: sandbox
 var s = "x".repeat(1 << 24); for (;;) s = `${s}${s}${s}${s}`;

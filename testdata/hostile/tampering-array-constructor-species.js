@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 504
 Array.prototype.constructor = { get [Symbol.species]() { for (;;) {} } }; [1].map(String);

@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 500
 Object.setPrototypeOf(Array.prototype, null); Object.setPrototypeOf(Object.prototype, Array.prototype); Spark.setScriptData("a", [1]);

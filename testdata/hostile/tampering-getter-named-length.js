@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 200
 Object.defineProperty(Object.prototype, "length", { get: function () { return 4294967295 } }); Spark.setScriptData("a", {});

@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 504
 Object.prototype.toJSON = function () { for (;;) {} }; Spark.setScriptData("a", {});

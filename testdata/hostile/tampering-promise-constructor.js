@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 200
 Promise = function () { throw 1 }; (async function () { await 1; Spark.setScriptData("a", 1) })();

@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 504
 Object.defineProperty(Promise, Symbol.species, { get: function () { for (;;) {} } }); Promise.resolve(1).then(String);

@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 504
 Object.setPrototypeOf(Array.prototype, new Proxy({}, { get() { for (;;) {} }, has() { for (;;) {} }, set() { for (;;) {} } })); Spark.setScriptData("a", [, 1]);

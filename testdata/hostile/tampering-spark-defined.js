@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 500
 Object.defineProperty(Spark, "getData", { get: function () { for (;;) {} } }); Spark.getData();

@@ -1,3 +1,3 @@
 // class: tampering
-// expect: any
+// expect: 500
 for (var k in Spark) delete Spark[k]; Spark.getData();
