@@ -25,6 +25,11 @@ const (
 	// maxDepth is how deep arrays and objects may nest.
 	maxDepth = 512
 
+	// maxNodes is how many objects and arrays a text may have. One takes up to
+	// 700 bytes, however few of the text are its own; other values take little
+	// more than their text.
+	maxNodes = 1 << 17
+
 	// maxReentry is how many calls of one builtin may be under way inside
 	// each other. Each of them may use maxDepth levels of the Go stack.
 	maxReentry = 64

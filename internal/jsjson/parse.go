@@ -80,6 +80,7 @@ type parser struct {
 	proto *goja.Object // %Object.prototype%
 	pos   int
 	depth int
+	nodes int   // objects and arrays so far
 	stack []any // elements of the arrays being read
 }
 
@@ -155,7 +156,11 @@ func (p *parser) enter() error {
 	if p.depth >= maxDepth {
 		return &syntaxError{fmt.Sprintf("JSON is nested deeper than %d levels", maxDepth)}
 	}
+	if p.nodes >= maxNodes {
+		return &syntaxError{fmt.Sprintf("JSON has more than %d objects and arrays", maxNodes)}
+	}
 	p.depth++
+	p.nodes++
 	p.pos++
 	return nil
 }
