@@ -16,7 +16,6 @@ import (
 
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
-	"example.com/callback/internal/digest"
 	"example.com/callback/internal/limit"
 )
 
@@ -604,7 +603,7 @@ func (s *checkedScript) class(e ast.Expression, depth int) string {
 			switch {
 			case name == "setHeaders" || name == "setBasicAuth":
 				return "SparkHttp"
-			case slices.Contains(httpClass.members, name):
+			case slices.Contains(httpClass.Names(), name):
 				return "SparkHttpResponse"
 			}
 		}
@@ -616,17 +615,17 @@ func (s *checkedScript) class(e ast.Expression, depth int) string {
 func carriedBy(class string) []string {
 	switch class {
 	case "Spark":
-		return sparkClass.members
+		return sparkClass.Names()
 	case "SparkHttp":
-		return httpClass.members
+		return httpClass.Names()
 	case "SparkHttpResponse":
-		return responseClass.members
+		return responseClass.Names()
 	case "SparkLog":
-		return logClass.members
+		return logClass.Names()
 	case "SparkDigest":
-		return digest.Names()
+		return digestClass.Names()
 	case "SparkPlayer":
-		return playerClass.members
+		return playerClass.Names()
 	}
 	return nil
 }

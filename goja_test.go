@@ -210,7 +210,7 @@ func TestCallersGoroutineSurvives(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestNoneLeftBehind: below zero, MaxStuck means that RunScript returns when the
+// TestNoneLeftBehind: RunInline means that RunScript returns when the
 // script has ended.
 func TestNoneLeftBehind(t *testing.T) {
 	ended := false
@@ -223,8 +223,8 @@ func TestNoneLeftBehind(t *testing.T) {
 		}},
 	}}
 	runner := &callback.GojaRunner{
-		Scripts:  fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.hang()`)}},
-		MaxStuck: -1,
+		Scripts:   fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.hang()`)}},
+		RunInline: true,
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -233,7 +233,7 @@ func TestNoneLeftBehind(t *testing.T) {
 	require.ErrorContains(t, err, "callbacks/hello.js:1:11: ran past its deadline")
 }
 
-// TestGoexitOnCallersGoroutine: below zero, MaxStuck leaves a host function the
+// TestGoexitOnCallersGoroutine: RunInline leaves a host function the
 // caller's goroutine.
 func TestGoexitOnCallersGoroutine(t *testing.T) {
 	call := &callback.Call{Credential: "hello", Members: callback.Members{
@@ -245,7 +245,7 @@ func TestGoexitOnCallersGoroutine(t *testing.T) {
 	runner := &callback.GojaRunner{
 		Scripts:    fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.end()`)}},
 		MaxRunning: 1,
-		MaxStuck:   -1,
+		RunInline:  true,
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -11,17 +13,18 @@ import (
 
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
+	"example.com/callback/internal/guard"
 	"example.com/callback/internal/limit"
 )
 
 // mainProgram loads the script of the run's credential.
-func (g *GojaRunner) mainProgram(r *run) (*program, error) {
+func (r *run) mainProgram() (*program, error) {
 	if r.call.Credential != "" && !cloudcode.IsName(r.call.Credential) {
 		return nil, ErrNoScript
 	}
 	for _, name := range cloudcode.MainScripts(r.call.Credential) {
-		r.name = name
-		program, err := g.load(r, name, false)
+		r.script = name
+		program, err := r.runner.load(r, name, false)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return program, err
 		}
@@ -86,7 +89,7 @@ func (g *GojaRunner) load(r *run, name string, module bool) (*program, error) {
 			return v.program, nil
 		}
 		mine := false
-		goesOn := r.wait(func() {
+		goesOn := r.yieldPlace(func() {
 			select {
 			case s.busy <- struct{}{}:
 				mine = true
@@ -175,4 +178,45 @@ func compile(name, source string, module bool) (*program, error) {
 // brokenScript says which script the compiler refuses, and why.
 func brokenScript(name string, f *compiler.Fault) *ScriptError {
 	return &ScriptError{Script: name, Line: f.Line, Column: f.Column, Message: f.Message}
+}
+
+// memberProgram returns the compiled script of a host's member. There are as
+// many as the host has written, so all are kept.
+func (g *GojaRunner) memberProgram(name, source string) (*program, error) {
+	if p, ok := g.members.Load(source); ok {
+		return p.(*program), nil
+	}
+	p, err := compile("Spark."+name, "("+source+"\n)", false)
+	if err != nil {
+		return nil, err
+	}
+	g.members.Store(source, p)
+	return p, nil
+}
+
+// traits are what a program needs of its world beyond the members of Spark, told
+// by its text: what it does not name costs nothing.
+type traits struct {
+	parse     bool      // JSON.parse of the library's own: faster, and bounded
+	stringify bool      // likewise
+	guards    guard.Set // builtins that are held to a limit
+	own       bool      // our names as properties of the global object itself
+}
+
+// declaresOurs matches where it matters to a program that our names are only
+// inherited by the global object: a var of the same name would hide them, and
+// strict code could not assign to them.
+var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce)\b`)
+
+func traitsOf(source string) traits {
+	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")
+	if guard.IsDynamic(source) {
+		json, parse, stringify = true, true, true
+	}
+	return traits{
+		parse:     json && (parse || !stringify),
+		stringify: json && (stringify || !parse),
+		guards:    guard.For(source),
+		own:       declaresOurs.MatchString(source),
+	}
 }

@@ -23,15 +23,51 @@ import (
 	"example.com/callback/internal/headers"
 	"example.com/callback/internal/host"
 	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/limit"
 	"example.com/callback/internal/xmltree"
 )
 
-var httpClass = class{"SparkHttp", []string{
-	"setBasicAuth", "setHeaders", "get", "delete",
-	"postForm", "postJson", "postString", "postXml",
-	"putForm", "putJson", "putString", "putXml",
-}}
+var httpClass = lazy.Class[*sparkHTTP]{
+	Name: "SparkHttp",
+	Members: []lazy.Member[*sparkHTTP]{
+		lazy.Func("setBasicAuth", (*sparkHTTP).setBasicAuth),
+		lazy.Func("setHeaders", (*sparkHTTP).setHeaders),
+		lazy.Func("get", sendNothing(http.MethodGet)),
+		lazy.Func("delete", sendNothing(http.MethodDelete)),
+		lazy.Func("postForm", sendBody(http.MethodPost, form)),
+		lazy.Func("postJson", sendBody(http.MethodPost, jsonText)),
+		lazy.Func("postString", sendBody(http.MethodPost, plainText)),
+		lazy.Func("postXml", sendBody(http.MethodPost, xmlText)),
+		lazy.Func("putForm", sendBody(http.MethodPut, form)),
+		lazy.Func("putJson", sendBody(http.MethodPut, jsonText)),
+		lazy.Func("putString", sendBody(http.MethodPut, plainText)),
+		lazy.Func("putXml", sendBody(http.MethodPut, xmlText)),
+	},
+}
+
+// A bodyKind is a way to make a body of the value that a script sends.
+type bodyKind struct {
+	contentType string
+	encode      func(h *sparkHTTP, v goja.Value, call lazy.Call) string
+}
+
+var (
+	form      = bodyKind{"application/x-www-form-urlencoded", (*sparkHTTP).form}
+	jsonText  = bodyKind{"application/json", (*sparkHTTP).json}
+	plainText = bodyKind{"text/plain; charset=utf-8", (*sparkHTTP).string}
+	xmlText   = bodyKind{"text/xml", (*sparkHTTP).xml}
+)
+
+func sendNothing(method string) func(*sparkHTTP, lazy.Call) goja.Value {
+	return func(h *sparkHTTP, _ lazy.Call) goja.Value { return h.send(method, "", "") }
+}
+
+func sendBody(method string, kind bodyKind) func(*sparkHTTP, lazy.Call) goja.Value {
+	return func(h *sparkHTTP, call lazy.Call) goja.Value {
+		return h.send(method, kind.encode(h, call.Argument(0), call), kind.contentType)
+	}
+}
 
 // A sparkHTTP is the object that Spark.getHttp returns: an outbound request to
 // be sent, as often as the script likes.
@@ -43,78 +79,41 @@ type sparkHTTP struct {
 	self    goja.Value
 }
 
-// getHTTP is Spark.getHttp.
-func (r *run) getHTTP(call goja.FunctionCall) goja.Value {
+func (r *run) getHTTP(call lazy.Call) goja.Value {
 	h := &sparkHTTP{
 		run:     r,
-		url:     r.text(call, 0, "Spark.getHttp", "url"),
+		url:     call.Text(0, "url"),
 		timeout: cmp.Or(r.call.HTTPTimeout, DefaultHTTPTimeout),
 		header:  http.Header{},
 	}
 	if v := call.Argument(1); !ecma.IsNothing(v) {
 		ms := v.ToFloat()
 		if !goja.IsNumber(v) || !(ms >= 1) {
-			r.throwArg("Spark.getHttp", "timeoutMs", "must be a number of at least 1")
+			call.Throw("timeoutMs", "must be a number of at least 1")
 		}
 		h.timeout = time.Duration(min(ms, 1e9)) * time.Millisecond
 	}
-	h.self = r.object(&httpClass, h)
+	h.self = lazy.New(r.vm, &httpClass, h)
 	return h.self
 }
 
-func (h *sparkHTTP) member(name string) goja.Value {
-	switch name {
-	case "setBasicAuth":
-		return h.function(name, h.setBasicAuth)
-	case "setHeaders":
-		return h.function(name, h.setHeaders)
-	case "get", "delete":
-		return h.function(name, func(goja.FunctionCall) goja.Value {
-			return h.send(strings.ToUpper(name), "", "")
-		})
-	}
-	verb, kind := "POST", strings.TrimPrefix(name, "post")
-	if strings.HasPrefix(name, "put") {
-		verb, kind = "PUT", strings.TrimPrefix(name, "put")
-	}
-	var body func(v goja.Value, member string) string
-	var contentType string
-	switch kind {
-	case "Form":
-		body, contentType = h.form, "application/x-www-form-urlencoded"
-	case "Json":
-		body, contentType = h.json, "application/json"
-	case "String":
-		body, contentType = h.string, "text/plain; charset=utf-8"
-	case "Xml":
-		body, contentType = h.xml, "text/xml"
-	default:
-		return h.missing("SparkHttp", name)
-	}
-	return h.function(name, func(call goja.FunctionCall) goja.Value {
-		return h.send(verb, body(call.Argument(0), "SparkHttp."+name), contentType)
-	})
-}
-
-func (h *sparkHTTP) setBasicAuth(call goja.FunctionCall) goja.Value {
-	user := h.text(call, 0, "SparkHttp.setBasicAuth", "user")
-	password := h.text(call, 1, "SparkHttp.setBasicAuth", "password")
+func (h *sparkHTTP) setBasicAuth(call lazy.Call) goja.Value {
+	user, password := call.Text(0, "user"), call.Text(1, "password")
 	if strings.Contains(user, ":") {
-		h.throwArg("SparkHttp.setBasicAuth", "user", "must not contain a colon")
+		call.Throw("user", "must not contain a colon")
 	}
 	r := http.Request{Header: h.header}
 	r.SetBasicAuth(user, password)
 	return h.self
 }
 
-func (h *sparkHTTP) setHeaders(call goja.FunctionCall) goja.Value {
-	const member = "SparkHttp.setHeaders"
-	h.eachPair(call.Argument(0), member, "headers", func(name, value string, repeat bool) {
+func (h *sparkHTTP) setHeaders(call lazy.Call) goja.Value {
+	h.eachPair(call, "headers", func(name, value string, repeat bool) {
 		if !httpguts.ValidHeaderFieldName(name) {
-			h.throwArg(member, "headers", fmt.Sprintf("has %q, which is not a header name", limit.Text(name, 100)))
+			call.Throw("headers", fmt.Sprintf("has %q, which is not a header name", limit.Text(name, 100)))
 		}
 		if !httpguts.ValidHeaderFieldValue(value) {
-			h.throwArg(member, "headers", fmt.Sprintf("has a value for %s that no header can have", name))
+			call.Throw("headers", fmt.Sprintf("has a value for %s that no header can have", name))
 		}
 		if headers.IsClients(name) {
 			return
@@ -127,12 +126,13 @@ func (h *sparkHTTP) setHeaders(call goja.FunctionCall) goja.Value {
 	return h.self
 }
 
-// eachPair calls f for each property of an object of scalars, null, or arrays
-// of them; repeat tells the later elements of an array.
-func (h *sparkHTTP) eachPair(v goja.Value, member, arg string, f func(name, value string, repeat bool)) {
-	object, ok := v.(*goja.Object)
+// eachPair calls f for each property of the call's first argument: an object of
+// scalars, null, or arrays of them. repeat is set for the elements of an array
+// but its first.
+func (h *sparkHTTP) eachPair(call lazy.Call, arg string, f func(name, value string, repeat bool)) {
+	object, ok := call.Argument(0).(*goja.Object)
 	if !ok || object.ClassName() == "Array" || object.ClassName() == "Function" {
-		h.throwArg(member, arg, "must be an object of names to values")
+		call.Throw(arg, "must be an object of names to values")
 	}
 	for _, name := range object.Keys() {
 		value := object.Get(name)
@@ -145,9 +145,9 @@ func (h *sparkHTTP) eachPair(v goja.Value, member, arg string, f func(name, valu
 			})
 		}
 		for i, value := range values {
-			text, ok := scalarText(value)
+			text, ok := ecma.Scalar(value)
 			if !ok && !ecma.IsNothing(value) {
-				h.throwArg(member, arg, fmt.Sprintf("has a value for %q that is not a string, number or boolean", limit.Text(name, 100)))
+				call.Throw(arg, fmt.Sprintf("has a value for %q that is not a string, number or boolean", limit.Text(name, 100)))
 			}
 			f(name, text, i > 0)
 		}
@@ -155,12 +155,12 @@ func (h *sparkHTTP) eachPair(v goja.Value, member, arg string, f func(name, valu
 }
 
 // form is an application/x-www-form-urlencoded body.
-func (h *sparkHTTP) form(v goja.Value, member string) string {
+func (h *sparkHTTP) form(v goja.Value, call lazy.Call) string {
 	var body strings.Builder
 	if ecma.IsNothing(v) {
 		return ""
 	}
-	h.eachPair(v, member, "form", func(name, value string, _ bool) {
+	h.eachPair(call, "form", func(name, value string, _ bool) {
 		if body.Len() > 0 {
 			body.WriteByte('&')
 		}
@@ -171,25 +171,25 @@ func (h *sparkHTTP) form(v goja.Value, member string) string {
 	return body.String()
 }
 
-func (h *sparkHTTP) json(v goja.Value, member string) string {
+func (h *sparkHTTP) json(v goja.Value, call lazy.Call) string {
 	text, ok := h.toJSON(v)
 	if !ok {
-		h.throwArg(member, "value", "is not JSON")
+		call.Throw("value", "is not JSON")
 	}
 	return string(text)
 }
 
-func (h *sparkHTTP) string(v goja.Value, member string) string {
-	text, ok := scalarText(v)
+func (h *sparkHTTP) string(v goja.Value, call lazy.Call) string {
+	text, ok := ecma.Scalar(v)
 	if !ok {
-		h.throwArg(member, "text", "must be a string")
+		call.Throw("text", "must be a string")
 	}
 	return text
 }
 
 // xml is the markup of a string or of a value that getResponseXml returned.
-func (h *sparkHTTP) xml(v goja.Value, member string) string {
-	if text, ok := scalarText(v); ok {
+func (h *sparkHTTP) xml(v goja.Value, call lazy.Call) string {
+	if text, ok := ecma.Scalar(v); ok {
 		return text
 	}
 	if object, ok := v.(*goja.Object); ok {
@@ -201,7 +201,7 @@ func (h *sparkHTTP) xml(v goja.Value, member string) string {
 			return text.String()
 		}
 	}
-	h.throwArg(member, "xml", "must be a string or an XML value")
+	call.Throw("xml", "must be a string or an XML value")
 	return ""
 }
 
@@ -210,7 +210,7 @@ func (h *sparkHTTP) xml(v goja.Value, member string) string {
 func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 	var answer host.Response
 	var err error
-	h.outside(func() { answer, err = h.exchange(verb, body, contentType) })
+	h.wait(func() { answer, err = h.exchange(verb, body, contentType) })
 	if err != nil {
 		to := ""
 		if u, err := url.Parse(h.url); err == nil {
@@ -219,7 +219,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 		h.logLine(slog.LevelWarn, "callback: outbound request failed", "host", limit.Text(to, 100), "reason", httpFailure(err))
 		return goja.Null()
 	}
-	return h.object(&responseClass, &httpResponse{run: h.run, Response: answer})
+	return lazy.New(h.vm, &responseClass, &httpResponse{run: h.run, Response: answer})
 }
 
 // exchange sends the request and reads the answer. It touches nothing of the
@@ -246,41 +246,31 @@ func (h *sparkHTTP) exchange(verb, body, contentType string) (host.Response, err
 	return host.Send(h.call.HTTP.Do, req, math.MaxInt64, h.logError)
 }
 
-var responseClass = class{"SparkHttpResponse", []string{
-	"getResponseCode", "getResponseString", "getResponseJson", "getResponseXml", "getHeaders", "getCookies",
-}}
-
 // An httpResponse is a SparkHttpResponse.
 type httpResponse struct {
 	*run
 	host.Response
 }
 
-func (p *httpResponse) member(name string) goja.Value {
-	var f func() goja.Value
-	switch name {
-	case "getResponseCode":
-		f = func() goja.Value { return p.vm.ToValue(p.Status) }
-	case "getResponseString":
-		f = func() goja.Value { return p.vm.ToValue(p.text()) }
-	case "getResponseJson":
-		f = func() goja.Value {
-			value, err := jsjson.Parse(p.vm, strings.TrimPrefix(p.text(), "\ufeff"))
-			if err != nil {
-				return goja.Null()
-			}
-			return value
-		}
-	case "getResponseXml":
-		f = p.xml
-	case "getHeaders":
-		f = p.headers
-	case "getCookies":
-		f = func() goja.Value { return p.strings(p.Header.Values("Set-Cookie")) }
-	default:
-		return p.missing("SparkHttpResponse", name)
+var responseClass = lazy.Class[*httpResponse]{
+	Name: "SparkHttpResponse",
+	Members: []lazy.Member[*httpResponse]{
+		lazy.Func("getResponseCode", func(p *httpResponse, _ lazy.Call) goja.Value { return p.vm.ToValue(p.Status) }),
+		lazy.Func("getResponseString", func(p *httpResponse, _ lazy.Call) goja.Value { return p.vm.ToValue(p.text()) }),
+		lazy.Func("getResponseJson", (*httpResponse).json),
+		lazy.Func("getResponseXml", (*httpResponse).xml),
+		lazy.Func("getHeaders", (*httpResponse).headers),
+		lazy.Func("getCookies", func(p *httpResponse, _ lazy.Call) goja.Value { return p.strings(p.Header.Values("Set-Cookie")) }),
+	},
+}
+
+// json is the body as a JSON value, or null if it is not JSON.
+func (p *httpResponse) json(lazy.Call) goja.Value {
+	value, err := jsjson.Parse(p.vm, strings.TrimPrefix(p.text(), "\ufeff"))
+	if err != nil {
+		return goja.Null()
 	}
-	return p.function(name, func(goja.FunctionCall) goja.Value { return f() })
+	return value
 }
 
 // text is the body, decoded with the charset it came with.
@@ -290,16 +280,16 @@ func (p *httpResponse) text() string {
 	return charset.Decode(string(p.Body), enc)
 }
 
-func (p *httpResponse) headers() goja.Value {
+func (p *httpResponse) headers(lazy.Call) goja.Value {
 	object := p.vm.NewObject()
 	for _, name := range slices.Sorted(maps.Keys(p.Header)) {
-		p.define(object, http.CanonicalHeaderKey(name), p.vm.ToValue(charset.ValidUTF8(strings.Join(p.Header[name], ", "))))
+		ecma.Define(object, http.CanonicalHeaderKey(name), p.vm.ToValue(charset.ValidUTF8(strings.Join(p.Header[name], ", "))))
 	}
 	return object
 }
 
 // xml is the body as an XML value, or null if it is not XML.
-func (p *httpResponse) xml() goja.Value {
+func (p *httpResponse) xml(lazy.Call) goja.Value {
 	node, err := xmltree.Parse(p.xmlText())
 	if err != nil {
 		p.logLine(slog.LevelWarn, "callback: answer is not XML", "reason", err.Error())
@@ -329,7 +319,7 @@ func (p *httpResponse) xmlText() string {
 func (r *run) xmlValue(node *xmltree.Node) goja.Value {
 	object := r.vm.NewObject()
 	for _, a := range node.Attrs {
-		r.define(object, "@"+a.Name, r.vm.ToValue(a.Value))
+		ecma.Define(object, "@"+a.Name, r.vm.ToValue(a.Value))
 	}
 	for _, group := range node.Groups() {
 		var value goja.Value
@@ -342,9 +332,9 @@ func (r *run) xmlValue(node *xmltree.Node) goja.Value {
 			}
 			value = r.vm.NewArray(items...)
 		}
-		r.define(object, group.Name, value)
+		ecma.Define(object, group.Name, value)
 	}
-	r.method(object, "toString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.Text()) })
-	r.method(object, "toXMLString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.Markup()) })
+	lazy.Method(r.vm, object, "toString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.Text()) })
+	lazy.Method(r.vm, object, "toXMLString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.Markup()) })
 	return object
 }

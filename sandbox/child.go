@@ -63,7 +63,7 @@ func childMain() int {
 		Scripts:       w,
 		MaxScriptSize: s.MaxScriptSize,
 		MaxRunning:    1,
-		MaxStuck:      -1, // the parent kills a child that does not stop
+		RunInline:     true, // the parent kills what does not stop
 	}
 	return w.serve()
 }

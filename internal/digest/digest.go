@@ -13,15 +13,21 @@ import (
 	"strings"
 )
 
-// Member is one method of SparkDigest.
+// A Member is a method of SparkDigest.
 type Member struct {
-	name string
-	Args []string // the names of the arguments, for error messages
+	Name    string
+	newHash func() hash.Hash
+	form    *form
+}
 
-	// sum takes as many strings as there are args, in that order, and digests
-	// their bytes. Its only error is a argError. Once ctx is done it
-	// returns soon, with a sum of nothing in particular.
-	Sum func(ctx context.Context, args []string) (string, error)
+// Args are the names of the arguments, for error messages.
+func (m *Member) Args() []string { return m.form.args }
+
+// Sum takes as many strings as there are Args, in that order, and digests their
+// bytes. Its error is an argError. Once ctx is done it returns soon, with a sum of
+// no meaning.
+func (m *Member) Sum(ctx context.Context, args []string) (string, error) {
+	return m.form.sum(ctx, m.newHash, args)
 }
 
 // argError says which argument of a Member is broken. It carries
@@ -33,40 +39,10 @@ type argError struct {
 
 func (e argError) Error() string { return e.arg + " " + e.msg }
 
-// Lookup finds a method of SparkDigest by its JavaScript name.
-func Lookup(name string) (Member, bool) {
-	for i := range table {
-		row := &table[i]
-		if row.name != name {
-			continue
-		}
-		return Member{
-			name: row.name,
-			Args: row.form.args,
-			Sum: func(ctx context.Context, args []string) (string, error) {
-				return row.form.sum(ctx, row.newHash, args)
-			},
-		}, true
-	}
-	return Member{}, false
-}
+// Members are the methods of SparkDigest in documented order.
+func Members() []Member { return members[:] }
 
-// Names lists the methods of SparkDigest in documented order.
-func Names() []string {
-	names := make([]string, len(table))
-	for i := range table {
-		names[i] = table[i].name
-	}
-	return names
-}
-
-// table is searched from its top: at this length that costs no more
-// than hashing the name for a map, and nothing when the process starts.
-var table = [...]struct {
-	name    string
-	newHash func() hash.Hash
-	form    *form
-}{
+var members = [...]Member{
 	{"hmacMd5Hex", md5.New, &hmacToHex},
 	{"hmacMd5Base64", md5.New, &hmacToBase64},
 	{"hmacMd5HexWithHexKey", md5.New, &hmacHexToHex},

@@ -3,6 +3,7 @@
 package ecma
 
 import (
+	"fmt"
 	"reflect"
 
 	"github.com/dop251/goja"
@@ -53,3 +54,36 @@ func IsUndefined(v goja.Value) bool { return v == nil || goja.IsUndefined(v) }
 
 // IsNothing reports whether v is null or undefined.
 func IsNothing(v goja.Value) bool { return goja.IsUndefined(v) || goja.IsNull(v) }
+
+// Scalar is the text of a string, number or boolean. Objects that stand for one
+// are none.
+func Scalar(v goja.Value) (text string, ok bool) {
+	if _, object := v.(*goja.Object); object {
+		return "", false
+	}
+	if goja.IsString(v) || goja.IsNumber(v) {
+		return v.String(), true
+	}
+	if _, ok := v.Export().(bool); ok {
+		return v.String(), true
+	}
+	return "", false
+}
+
+// Define gives object an ordinary property of its own.
+func Define(object *goja.Object, name string, value goja.Value) {
+	if err := object.DefineDataProperty(name, value, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE); err != nil {
+		panic(err)
+	}
+}
+
+// Throw throws an Error.
+func Throw(vm *goja.Runtime, format string, args ...any) {
+	e := vm.NewTypeError("%s", fmt.Sprintf(format, args...))
+	// The engine offers no other way to a plain Error that scripts cannot have
+	// changed: a TypeError's prototype inherits from an Error's.
+	if proto := e.Prototype(); proto != nil && proto.Prototype() != nil {
+		_ = e.SetPrototype(proto.Prototype())
+	}
+	panic(e)
+}

@@ -1,0 +1,404 @@
+package callback
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dop251/goja"
+
+	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/compiler"
+	"example.com/callback/internal/deadline"
+	"example.com/callback/internal/guard"
+	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/lazy"
+	"example.com/callback/internal/limit"
+)
+
+// Limits of a run that no host needs to change.
+const (
+	maxCallStack  = 512                   // JavaScript frames; natives that recurse unwind slowly
+	runGrace      = 50 * time.Millisecond // for a run to stop, and to read its error, after the deadline
+	maxStackLines = 32
+	maxFuncName   = 200 // in a stack
+	maxMessage    = 4 << 10
+)
+
+// A run is one call in a runtime of its own. Its methods belong to the goroutine
+// that runs it, except enter, which is its caller's, and stop and abandon, which
+// are its watch's.
+type run struct {
+	life
+	log        *slog.Logger
+	script     string // the file of the main script
+	data       orderedFields
+	errors     orderedFields
+	output     *output
+	world      lazy.Object[*run] // the global names
+	spark      lazy.Object[*run]
+	objects    objects
+	guards     guard.Guards
+	installed  traits // so far
+	logging    logging
+	modules    modules
+	converting int32             // calls of toJSON under way inside each other
+	exited     bool              // by Spark.exit
+	rejected   []rejection       // promises without a handler so far
+	haltedAt   []goja.StackFrame // where the run waited beyond its deadline
+}
+
+// objects are the JavaScript objects of which a run has one each, as far as they
+// have been made.
+type objects struct {
+	spark, data, player, log, digest *goja.Object
+
+	prototype *goja.Object // Object.prototype, whatever the script makes of that name
+}
+
+// An output is a run's Result with memory for what most results have. The run
+// does not contain it: else a Result that somebody retains would retain the run.
+type output struct {
+	Result
+	fields [4]Field
+}
+
+func newRun(ctx context.Context, g *GojaRunner, call *Call) *run {
+	r := &run{
+		life:    life{runner: g, ctx: ctx, call: call, vm: goja.New()},
+		log:     call.Logger,
+		logging: logging{level: slog.LevelDebug},
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	return r
+}
+
+// A life is how a run begins and ends.
+type life struct {
+	runner *GojaRunner
+	ctx    context.Context
+	call   *Call
+	vm     *goja.Runtime
+
+	hasPlace atomic.Bool // in the gate
+	settled  atomic.Bool // outcome is set
+	ended    atomic.Bool
+	outcome  outcome
+	released sync.WaitGroup // the caller
+	watch    deadline.Watch
+}
+
+// An outcome is what RunScript returns.
+type outcome struct {
+	result *Result
+	err    error
+}
+
+// errGoexit is how a run ends in which a host function calls runtime.Goexit.
+var errGoexit = errors.New("callback: the run's goroutine was ended")
+
+// runCoroutine runs the script on a goroutine of its own, which the caller
+// resumes. The caller goes on when runCoroutine returns or when another goroutine
+// yields in its place. Control passes without the scheduler, which on an idle
+// machine wakes a processor for each hand-over: a third of the time of a small
+// run.
+func (r *run) runCoroutine(yield func(struct{}) bool) {
+	r.watch.Start(r.ctx, func() { r.stop(yield) })
+	o := outcome{nil, errGoexit}
+	defer func() {
+		first := r.settle(o)
+		r.ended.Store(true)
+		r.watch.Stop()
+		switch {
+		case !first:
+			r.released.Wait()
+			r.runner.stuck.Add(-1)
+		case o.err == errGoexit:
+			go yield(struct{}{}) // or the caller's goroutine would end as well
+			r.released.Wait()
+		}
+	}()
+	o = r.run()
+}
+
+// runInline runs the script on the goroutine of its caller.
+func (r *run) runInline() (*Result, error) {
+	r.watch.Start(r.ctx, func() { r.stop(nil) })
+	defer func() {
+		r.ended.Store(true)
+		r.watch.Stop()
+	}()
+	o := r.run()
+	return o.result, o.err
+}
+
+// settle sets the outcome unless there is one, and reports whether it did.
+func (l *life) settle(o outcome) bool {
+	if !l.settled.CompareAndSwap(false, true) {
+		return false
+	}
+	l.outcome = o
+	return true
+}
+
+// stop interrupts a run past its deadline until it has ended, and abandons it if
+// that takes too long.
+func (l *life) stop(yield func(struct{}) bool) {
+	for start := time.Now(); !l.ended.Load(); time.Sleep(runGrace / 16) {
+		// The engine clears an interrupt with the call that it ends.
+		l.vm.Interrupt(nil)
+		if time.Since(start) > runGrace && !l.runner.RunInline {
+			l.abandon(yield)
+		}
+	}
+}
+
+// abandon releases the caller unless the run has ended.
+func (l *life) abandon(yield func(struct{}) bool) {
+	stuck := &ScriptError{
+		Script:  cloudcode.MainScripts(l.call.Credential)[0],
+		Message: cloudcode.Overran,
+		Err:     l.ctx.Err(),
+	}
+	if l.settle(outcome{nil, stuck}) {
+		l.runner.stuck.Add(1)
+		l.leave()
+		go yield(struct{}{}) // stands in for the caller until the run has ended
+	}
+}
+
+// enter takes a place among the scripts that compute. A call waits for it at most
+// half of the time that is left: one that begins with less would fail late.
+func (l *life) enter() error {
+	patience, cancel := l.ctx, func() {}
+	if end, ok := l.ctx.Deadline(); ok && l.runner.gate.Full() {
+		patience, cancel = context.WithTimeout(l.ctx, time.Until(end)/2)
+	}
+	defer cancel()
+	err := l.runner.gate.Enter(patience, cmp.Or(l.runner.MaxQueue, DefaultMaxQueue))
+	l.hasPlace.Store(err == nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+	}
+	return nil
+}
+
+// leave gives the place back, once.
+func (l *life) leave() {
+	if l.hasPlace.CompareAndSwap(true, false) {
+		l.runner.gate.Leave()
+	}
+}
+
+// yieldPlace calls f, which waits for something, without a place in the gate. It
+// reports whether the run may go on.
+func (l *life) yieldPlace(f func()) bool {
+	l.leave()
+	f()
+	if l.stopped() || l.runner.gate.Enter(l.ctx, math.MaxInt) != nil {
+		return false
+	}
+	l.hasPlace.Store(true)
+	return true
+}
+
+// stopped reports whether the run should not go on.
+func (l *life) stopped() bool { return l.ctx.Err() != nil }
+
+// halt ends the run from inside a native call. The engine takes the panic for an
+// interrupt, which no script can catch.
+func halt() { panic(&goja.InterruptedError{}) }
+
+// wait is yieldPlace for native calls: it halts a run that may not go on.
+func (r *run) wait(f func()) {
+	if !r.yieldPlace(f) {
+		r.haltedAt = r.vm.CaptureCallStack(maxStackLines, nil)
+		halt()
+	}
+}
+
+// run loads and runs the script.
+func (r *run) run() (o outcome) {
+	defer func() {
+		if v := recover(); v != nil {
+			// The engine's own panics included; printing v may run script code.
+			o = outcome{nil, fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.script, string(debug.Stack()))}
+		}
+		r.leave()
+	}()
+	program, err := r.mainProgram()
+	if err != nil {
+		return outcome{nil, err}
+	}
+	result, err := r.execute(program)
+	return outcome{result, err}
+}
+
+// execute runs the program in a new runtime until nothing of it is left to run.
+func (r *run) execute(program *program) (*Result, error) {
+	r.vm.SetParserOptions(compiler.ParserOptions...) // for eval
+	r.vm.SetMaxCallStackSize(maxCallStack)
+	r.vm.SetPromiseRejectionTracker(r.trackRejection)
+	if !r.call.Now.IsZero() {
+		r.vm.SetTimeSource(func() time.Time { return r.call.Now })
+	}
+	if r.call.Seed != 0 {
+		r.vm.SetRandSource(rand.New(rand.NewPCG(r.call.Seed, 0)).Float64)
+	}
+	r.output = new(output)
+	r.data.list = r.output.fields[:0]
+	r.makeWorld()
+
+	// Promise jobs are run before RunProgram returns.
+	_, err := r.vm.RunProgram(r.prepare(program))
+	if err != nil && !r.exitedBy(err) {
+		return nil, r.explain(err)
+	}
+	if err == nil && len(r.rejected) > 0 {
+		return nil, r.explainRejection(r.rejected[0])
+	}
+	r.output.Result = Result{Data: r.data.fields(), Errors: r.errors.fields()}
+	return &r.output.Result, nil
+}
+
+// exitedBy reports whether err is the end that Spark.exit makes.
+func (r *run) exitedBy(err error) bool {
+	_, interrupted := err.(*goja.InterruptedError)
+	return interrupted && r.exited
+}
+
+// A rejection is a promise that was rejected, and where.
+type rejection struct {
+	promise *goja.Promise
+	stack   []goja.StackFrame
+}
+
+// trackRejection keeps the rejected promises that have no handler.
+func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation) {
+	if op == goja.PromiseRejectionReject {
+		r.rejected = append(r.rejected, rejection{p, r.vm.CaptureCallStack(maxStackLines, nil)})
+		return
+	}
+	for i := range r.rejected {
+		if r.rejected[i].promise == p {
+			r.rejected = append(r.rejected[:i], r.rejected[i+1:]...)
+			return
+		}
+	}
+}
+
+// explain makes a Go error of the engine's. The engine's errors are never printed,
+// wrapped or compared: that can run script code, without end and without a way to
+// recover. What is read of them is read here, in the runtime.
+func (r *run) explain(err error) error {
+	e := &ScriptError{Script: r.script}
+	switch x := err.(type) {
+	case *goja.InterruptedError:
+		e.setStack(x.Stack())
+		if e.Line == 0 {
+			e.setStack(r.haltedAt)
+		}
+		e.Err = r.ctx.Err()
+		e.Message = "interrupted"
+		if errors.Is(e.Err, context.DeadlineExceeded) {
+			e.Message = "ran past its deadline"
+		}
+	case *goja.StackOverflowError:
+		e.setStack(x.Stack())
+		e.Message = "RangeError: Maximum call stack size exceeded"
+	case *goja.Exception:
+		e.setStack(x.Stack())
+		e.Message = r.describe(x.Value())
+	default:
+		e.Message = fmt.Sprintf("failed with a %T", err)
+	}
+	return e
+}
+
+// explainRejection makes an error of a promise's rejection.
+func (r *run) explainRejection(rejected rejection) error {
+	e := &ScriptError{Script: r.script}
+	reason := rejected.promise.Result()
+	if ex := r.vm.Try(func() { panic(reason) }); ex != nil {
+		e.setStack(ex.Stack()) // where an Error was made
+	}
+	if e.Line == 0 {
+		e.setStack(rejected.stack)
+	}
+	e.Message = r.describe(reason)
+	return e
+}
+
+// describe is the text of a thrown value. To read it may run script code, which
+// has half of runGrace to end.
+func (r *run) describe(v goja.Value) string {
+	object, ok := v.(*goja.Object)
+	if !ok {
+		return "Uncaught " + limit.Text(v.String(), maxMessage)
+	}
+	text := "Uncaught exception"
+	if r.stopped() {
+		return text
+	}
+	var interrupts sync.WaitGroup
+	done := make(chan struct{})
+	interrupts.Go(func() { // each ends only the call it meets
+		for delay := runGrace / 2; ; delay = runGrace / 16 {
+			select {
+			case <-done:
+				return
+			case <-time.After(delay):
+				r.vm.Interrupt(nil)
+			}
+		}
+	})
+	defer interrupts.Wait()
+	defer close(done)
+	func() {
+		defer func() { _ = recover() }() // an interrupt, or worse
+		r.vm.Try(func() {
+			name, message := object.Get("name"), object.Get("message")
+			if message != nil && !goja.IsUndefined(message) {
+				text = limit.Text(message.String(), maxMessage)
+				if name != nil && !goja.IsUndefined(name) {
+					text = limit.Text(name.String(), 100) + ": " + text
+				}
+				return
+			}
+			if json, ok := jsjson.Append(nil, r.vm, object, jsjson.Limits{MaxBytes: maxMessage, Ctx: r.ctx}); ok {
+				text = "Uncaught " + string(json)
+			}
+		})
+	}()
+	return text
+}
+
+// setStack sets the position to the innermost frame of a script.
+func (e *ScriptError) setStack(frames []goja.StackFrame) {
+	var text strings.Builder
+	for i := range frames {
+		f := &frames[i]
+		at := f.Position()
+		if at.Line == 0 || at.Filename == jsjson.OwnProgram {
+			continue // native
+		}
+		if e.Line == 0 {
+			e.Script, e.Line, e.Column = cmp.Or(at.Filename, e.Script), at.Line, at.Column
+		}
+		if i < maxStackLines {
+			fmt.Fprintf(&text, "at %s (%s:%d:%d)\n", limit.Text(f.FuncName(), maxFuncName), cmp.Or(at.Filename, "eval"), at.Line, at.Column)
+		}
+	}
+	e.Stack = strings.TrimSuffix(text.String(), "\n")
+}

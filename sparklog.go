@@ -1,0 +1,92 @@
+package callback
+
+import (
+	"log/slog"
+
+	"github.com/dop251/goja"
+
+	"example.com/callback/internal/lazy"
+	"example.com/callback/internal/limit"
+)
+
+// Limits of what one run may log. A line over them is cut or dropped.
+const (
+	maxLogLines = 1000
+	maxLogBytes = 16 << 10 // a line
+)
+
+// logging is what a run has logged and may log.
+type logging struct {
+	level slog.Level // lines below it are dropped
+	lines int
+}
+
+var logClass = lazy.Class[*run]{
+	Name: "SparkLog",
+	Members: []lazy.Member[*run]{
+		lazy.Func("debug", logAt(slog.LevelDebug)),
+		lazy.Func("info", logAt(slog.LevelInfo)),
+		lazy.Func("warn", logAt(slog.LevelWarn)),
+		lazy.Func("error", logAt(slog.LevelError)),
+		lazy.Func("getLevel", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.logging.level.String()) }),
+		lazy.Func("setLevel", (*run).setLogLevel),
+	},
+}
+
+// logAt logs any value.
+func logAt(level slog.Level) func(*run, lazy.Call) goja.Value {
+	return func(r *run, call lazy.Call) goja.Value {
+		if level >= r.logging.level && r.log.Enabled(r.ctx, level) {
+			r.logLine(level, limit.Text(r.logText(call.Argument(0)), maxLogBytes))
+		}
+		return goja.Undefined()
+	}
+}
+
+func (r *run) setLogLevel(call lazy.Call) goja.Value {
+	switch call.Text(0, "level") {
+	case "DEBUG":
+		r.logging.level = slog.LevelDebug
+	case "INFO":
+		r.logging.level = slog.LevelInfo
+	case "WARN":
+		r.logging.level = slog.LevelWarn
+	case "ERROR":
+		r.logging.level = slog.LevelError
+	default:
+		call.Throw("level", "must be DEBUG, INFO, WARN or ERROR")
+	}
+	return goja.Undefined()
+}
+
+// logLine logs a line of the script's, or of the library's about the script.
+func (r *run) logLine(level slog.Level, message string, attrs ...any) {
+	if r.logging.lines++; r.logging.lines < maxLogLines {
+		r.log.Log(r.ctx, level, message, append([]any{"script", r.script}, attrs...)...)
+	} else if r.logging.lines == maxLogLines {
+		r.log.WarnContext(r.ctx, "callback: script logs too much, the rest is dropped", "script", r.script)
+	}
+}
+
+// logError logs what is wrong with the host's code.
+func (r *run) logError(message string, attrs ...any) {
+	r.logLine(slog.LevelError, message, attrs...)
+}
+
+// logText is how a value looks in the log: a string as it is, else JSON.
+func (r *run) logText(v goja.Value) (text string) {
+	object, ok := v.(*goja.Object)
+	if !ok {
+		return v.String()
+	}
+	text = "[object]" // a cycle, a getter that throws, a proxy that is revoked
+	r.vm.Try(func() {
+		text = "[" + object.ClassName() + "]" // a function
+		if stack := object.Get("stack"); object.ClassName() == "Error" && stack != nil {
+			text = stack.String()
+		} else if json, ok := r.toJSON(object); ok {
+			text = string(json)
+		}
+	})
+	return text
+}
