@@ -1,29 +1,105 @@
 package callback
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
+	"slices"
+	"strings"
 
 	"example.com/callback/internal/check"
 )
 
-// A Problem is what [Check] finds in a script.
+// CheckOptions are what [Check] checks scripts against.
+type CheckOptions struct {
+	// Members are the names that the host adds to Spark, as in
+	// [Handler].Members.
+	Members []string
+
+	// Globals are the global names that the host adds.
+	Globals []string
+
+	// All also checks the folders of an export whose scripts no callback runs,
+	// such as event and request.
+	All bool
+}
+
+// A CheckReport is what [Check] finds. Its JSON is made for other programs.
+type CheckReport struct {
+	// Scripts are those that were checked, sorted by name.
+	Scripts []CheckedScript `json:"scripts"`
+
+	// Skipped are the folders whose scripts were not.
+	Skipped []SkippedScripts `json:"skipped"`
+
+	// Problems are all places at which something is wrong, sorted by script and
+	// position.
+	Problems []Problem `json:"problems"`
+
+	// Causes are what the problems come from, except members that the host must
+	// supply: those first that keep the most scripts from running.
+	Causes []ProblemCause `json:"causes"`
+
+	// Missing are the members that the host must supply: those first that are
+	// used most.
+	Missing []MissingMember `json:"missing"`
+}
+
+// A CheckedScript is a script that was checked.
+type CheckedScript struct {
+	Name string `json:"name"` // "callbacks/hello.js"
+	Runs bool   `json:"runs"` // it has no [Problem] that is Fatal
+}
+
+// SkippedScripts are the scripts of a folder that were not checked, because no
+// callback runs them.
+type SkippedScripts struct {
+	Folder  string `json:"folder"`
+	Scripts int    `json:"scripts"`
+}
+
+// A ProblemKind says what a [Problem] is about.
+type ProblemKind string
+
+// The kinds of problems.
+const (
+	ProblemSyntax  ProblemKind = "syntax"  // the script does not compile
+	ProblemName    ProblemKind = "name"    // no URL and no require can name the file
+	ProblemSize    ProblemKind = "size"    // the script is over DefaultMaxScriptSize
+	ProblemModule  ProblemKind = "module"  // a module is missing, or cannot run
+	ProblemMember  ProblemKind = "member"  // the host must supply a member
+	ProblemUnknown ProblemKind = "unknown" // neither the library nor the original has the member
+	ProblemClash   ProblemKind = "clash"   // a script and a module declare the same name
+	ProblemOld     ProblemKind = "old"     // only the original's engine, Rhino, had it
+	ProblemForeign ProblemKind = "foreign" // only other engines, such as Node.js, have it
+	ProblemDepth   ProblemKind = "depth"   // a part is nested too deeply to be checked
+)
+
+// A Problem is a place in a script at which something is wrong.
 type Problem struct {
 	// Script is the file's name, such as "callbacks/hello.js".
-	Script string
+	Script string `json:"script"`
 
 	// Line and Column count from 1, columns in bytes; zero means the script as
 	// a whole.
-	Line   int
-	Column int
+	Line   int `json:"line"`
+	Column int `json:"column"`
+
+	Kind ProblemKind `json:"kind"`
+
+	// Name is the module, the member ("Spark.getRedis") or the other name that
+	// the problem is about; empty if it is about none.
+	Name string `json:"name,omitempty"`
 
 	// Message says what is wrong.
-	Message string
+	Message string `json:"message"`
 
 	// Fatal reports that the script cannot run: it does not compile, or no run
 	// of it gets past this place. Other problems are met, if ever, on some path
 	// only.
-	Fatal bool
+	Fatal bool `json:"fatal"`
 }
 
 // String returns the position and the message, like a compiler.
@@ -34,30 +110,72 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.Script, p.Line, p.Column, p.Message)
 }
 
+// A ProblemCause is what one or many Problems come from: a module that is
+// missing, and not each line that requires it.
+type ProblemCause struct {
+	Problem          // the first of them
+	Places  int      `json:"places"` // at which it is met
+	Blocks  []string `json:"blocks"` // scripts that cannot run for it
+}
+
+// A MissingMember is one that the host must supply.
+type MissingMember struct {
+	ProblemCause
+	Scripts int `json:"scripts"` // that use it
+
+	// Uses counts the members that the scripts call on what the member returns,
+	// as far as that is plain: what the host's object needs.
+	Uses map[string]int `json:"uses,omitempty"`
+}
+
 // Check reads the scripts that a [GojaRunner] would run from fsys, without
-// running any, and returns what is wrong with them, sorted by script and
-// position: syntax errors; members of Spark that neither the library carries
-// nor the host supplies; misspelt ones; modules that do not exist; and what
-// the original's engine, Rhino, had beside JavaScript. A script without a
-// Problem that is Fatal can run.
+// running any, and reports what is wrong with them: syntax errors; members of
+// Spark that neither the library carries nor the host supplies; misspelt ones;
+// modules that do not exist; names that a script and a module both declare; and
+// what other engines had beside JavaScript, the original's among them. A script
+// without a Problem that is Fatal can run.
 //
-// The scripts are those in callbacks and modules, and system/GS_CALLBACK_URL.js.
-// members are the names that the host adds to Spark, as in [Handler].Members.
+// The scripts are those in callbacks and modules, and system/GS_CALLBACK_URL.js;
+// other folders of an export are counted.
 //
-// Check follows names, not values: it does not see Spark under another name, a
-// computed member, or a module code put together at run time. The error is one of
-// fsys.
-func Check(fsys fs.FS, members ...string) ([]Problem, error) {
-	found, err := check.Scripts(fsys, check.Options{
-		Members:       members,
+// Check follows names: Spark, variables that hold what its members return, and
+// calls on that. Spark under another name, a computed member or a module code
+// put together at run time escape it. The error is one of fsys, or says that
+// there are no scripts.
+func Check(fsys fs.FS, options CheckOptions) (*CheckReport, error) {
+	found, err := check.Check(fsys, check.Options{
+		Members:       options.Members,
+		Globals:       options.Globals,
+		All:           options.All,
 		Carried:       carriedBy,
 		MaxScriptSize: DefaultMaxScriptSize,
 	})
-	var problems []Problem
-	for _, p := range found {
-		problems = append(problems, Problem(p))
+	if err != nil {
+		return nil, err
 	}
-	return problems, err
+	problem := func(p check.Problem) Problem {
+		return Problem{p.Script, p.Line, p.Column, ProblemKind(p.Kind), p.Name, p.Message, p.Fatal}
+	}
+	cause := func(c check.Cause) ProblemCause {
+		return ProblemCause{problem(c.Problem), c.Places, slices.Concat([]string{}, c.Blocks)}
+	}
+	return &CheckReport{
+		Scripts:  each(found.Scripts, func(s check.Script) CheckedScript { return CheckedScript(s) }),
+		Skipped:  each(found.Skipped, func(f check.Folder) SkippedScripts { return SkippedScripts{f.Name, f.Scripts} }),
+		Problems: each(found.Problems, problem),
+		Causes:   each(found.Causes, cause),
+		Missing: each(found.Missing, func(m check.Missing) MissingMember {
+			return MissingMember{cause(m.Cause), m.Scripts, m.Uses}
+		}),
+	}, nil
+}
+
+func each[T, U any](list []T, f func(T) U) []U {
+	all := make([]U, len(list))
+	for i, v := range list {
+		all[i] = f(v)
+	}
+	return all
 }
 
 // carriedBy lists the members of a class that the library carries.
@@ -77,4 +195,87 @@ func carriedBy(class string) []string {
 		return playerClass.Names()
 	}
 	return nil
+}
+
+// Run reports whether all scripts can run.
+func (r *CheckReport) Run() bool {
+	return !slices.ContainsFunc(r.Scripts, func(s CheckedScript) bool { return !s.Runs })
+}
+
+// WriteText writes a summary for people: the causes, the members that the host
+// must supply, the scripts that cannot run. With all, each problem comes before
+// that in a line of its own, as a compiler writes it.
+func (r *CheckReport) WriteText(w io.Writer, all bool) error {
+	var b strings.Builder
+	if all {
+		for _, p := range r.Problems {
+			fmt.Fprintln(&b, p)
+		}
+		b.WriteString("\n")
+	}
+	for _, c := range r.Causes {
+		fmt.Fprintf(&b, "%s%s\n", c.Problem, c.extent())
+	}
+	if len(r.Missing) > 0 {
+		fmt.Fprintln(&b, "Members that you must supply:")
+	}
+	for _, m := range r.Missing {
+		fmt.Fprintf(&b, "  %s%s, in %s; first at %s:%d:%d\n", m.Name, m.uses(), count(m.Places, "place"), m.Script, m.Line, m.Column)
+		if len(m.Blocks) > 0 {
+			fmt.Fprintf(&b, "    %s cannot run without it\n", count(len(m.Blocks), "script"))
+		}
+	}
+	r.writeScripts(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// extent says how far a cause reaches beyond its first place.
+func (c ProblemCause) extent() string {
+	var parts []string
+	if c.Places > 1 {
+		parts = append(parts, "and "+count(c.Places-1, "more place"))
+	}
+	if others := len(c.Blocks); others > 1 || others == 1 && c.Blocks[0] != c.Script {
+		parts = append(parts, count(others, "script")+" cannot run")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, "; ") + ")"
+}
+
+// uses lists the members of Uses, those first that are called most.
+func (m MissingMember) uses() string {
+	if len(m.Uses) == 0 {
+		return ""
+	}
+	names := slices.SortedFunc(maps.Keys(m.Uses), func(a, b string) int {
+		return cmp.Or(-cmp.Compare(m.Uses[a], m.Uses[b]), cmp.Compare(a, b))
+	})
+	return " with " + strings.Join(names, ", ")
+}
+
+func (r *CheckReport) writeScripts(b *strings.Builder) {
+	var broken []string
+	for _, s := range r.Scripts {
+		if !s.Runs {
+			broken = append(broken, s.Name)
+		}
+	}
+	fmt.Fprintf(b, "%s checked: %d can run, %d cannot\n", count(len(r.Scripts), "script"), len(r.Scripts)-len(broken), len(broken))
+	for _, name := range broken {
+		fmt.Fprintf(b, "  %s: cannot run\n", name)
+	}
+	for _, f := range r.Skipped {
+		fmt.Fprintf(b, "%s/: %s not checked, for no callback runs them\n", f.Folder, count(f.Scripts, "script"))
+	}
+}
+
+// count is "1 script", "2 scripts".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
