@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 )
 
 // TestReplacedValuesAreFreed: a script that updates one key in a loop keeps one
@@ -147,11 +148,10 @@ func TestHangingScriptFileHoldsUpNobodyElse(t *testing.T) {
 	}
 	runner := &callback.GojaRunner{Scripts: files, MaxRunning: 2, MaxStuck: 2}
 	ended := make(chan error, 20)
+	deadline := testkit.NewDeadline(t.Context())
 	for range cap(ended) {
 		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-			defer cancel()
-			_, err := runner.RunScript(ctx, &callback.Call{Credential: "slow"})
+			_, err := runner.RunScript(deadline, &callback.Call{Credential: "slow"})
 			ended <- err
 		}()
 	}
@@ -160,6 +160,7 @@ func TestHangingScriptFileHoldsUpNobodyElse(t *testing.T) {
 		require.NoError(t, err)
 	}
 	hello() // while they wait
+	deadline.Pass()
 	for range cap(ended) {
 		require.Error(t, <-ended)
 	}
@@ -169,16 +170,24 @@ func TestHangingScriptFileHoldsUpNobodyElse(t *testing.T) {
 
 // TestStoppedInTime: a run that can be interrupted says where it was.
 func TestStoppedInTime(t *testing.T) {
-	members := callback.Members{"hang": {Func: func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
-		<-ctx.Done()
-		return nil, nil
-	}}}
 	for name, script := range map[string]string{
-		"a loop":                     `for (;;) ;`,
-		"a loop in finally":          `try { for (;;) ; } finally { for (;;) ; }`,
+		"a loop":                     `Spark.begun(); for (;;) ;`,
+		"a loop in finally":          `Spark.begun(); try { for (;;) ; } finally { for (;;) ; }`,
 		"a host function that waits": `Spark.hang()`,
 	} {
-		_, err := runFor(t, 50*time.Millisecond, members, script)
+		deadline := testkit.NewDeadline(t.Context())
+		members := callback.Members{
+			"begun": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+				deadline.Pass()
+				return nil, nil
+			}},
+			"hang": {Func: func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
+				deadline.Pass()
+				<-ctx.Done()
+				return nil, nil
+			}},
+		}
+		_, err := runUnder(deadline, members, script)
 		require.ErrorIs(t, err, context.DeadlineExceeded, name)
 		require.ErrorContains(t, err, "callbacks/hello.js:1:", name)
 		require.ErrorContains(t, err, "ran past its deadline", name)
@@ -199,14 +208,14 @@ func TestCallersGoroutineSurvives(t *testing.T) {
 			return nil, nil
 		}},
 	}
-	_, err := runFor(t, time.Minute, members, `Spark.end()`)
+	_, err := runUnder(t.Context(), members, `Spark.end()`)
 	require.ErrorContains(t, err, "goroutine")
-	_, err = runFor(t, time.Minute, members, `Spark.lock()`)
+	_, err = runUnder(t.Context(), members, `Spark.lock()`)
 	require.NoError(t, err)
 
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	_, err = runFor(t, time.Minute, members, `Spark.lock()`)
+	_, err = runUnder(t.Context(), members, `Spark.lock()`)
 	require.NoError(t, err)
 }
 
@@ -214,10 +223,12 @@ func TestCallersGoroutineSurvives(t *testing.T) {
 // script has ended.
 func TestNoneLeftBehind(t *testing.T) {
 	ended := false
+	deadline := testkit.NewDeadline(t.Context())
 	call := &callback.Call{Credential: "hello", Members: callback.Members{
 		"hang": {Func: func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
+			deadline.Pass()
 			<-ctx.Done()
-			time.Sleep(200 * time.Millisecond) // longer than anybody waits for a run that is left behind
+			time.Sleep(200 * time.Millisecond) // longer than a caller waits for a run that it abandons
 			ended = true
 			return nil, nil
 		}},
@@ -226,9 +237,7 @@ func TestNoneLeftBehind(t *testing.T) {
 		Scripts:   fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.hang()`)}},
 		RunInline: true,
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := runner.RunScript(ctx, call)
+	_, err := runner.RunScript(deadline, call)
 	require.True(t, ended)
 	require.ErrorContains(t, err, "callbacks/hello.js:1:11: ran past its deadline")
 }
@@ -247,7 +256,7 @@ func TestGoexitOnCallersGoroutine(t *testing.T) {
 		MaxRunning: 1,
 		RunInline:  true,
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for range 2 { // the place is free again
 		returned := false
@@ -262,9 +271,8 @@ func TestGoexitOnCallersGoroutine(t *testing.T) {
 	}
 }
 
-func runFor(t *testing.T, limit time.Duration, members callback.Members, script string) (*callback.Result, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
+// runUnder runs a script under ctx.
+func runUnder(ctx context.Context, members callback.Members, script string) (*callback.Result, error) {
 	runner := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(script)}}}
 	return runner.RunScript(ctx, &callback.Call{Credential: "hello", Members: members})
 }

@@ -64,7 +64,7 @@ func dial(t *testing.T, server *httptest.Server, text string) *rawConn {
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	c := &rawConn{conn, bufio.NewReader(conn)}
 	c.send(t, text)
 	return c
@@ -128,10 +128,8 @@ func TestRefusalReadsNoBody(t *testing.T) {
 			t.Run(fmt.Sprint(test.line, " ", header), func(t *testing.T) {
 				t.Parallel()
 				c := dial(t, server, test.line+" HTTP/1.1\r\nHost: x\r\n"+header+"\r\n")
-				start := time.Now()
 				status, _ := c.answer(t)
 				require.Equal(t, test.status, status)
-				require.Less(t, time.Since(start), 5*time.Second)
 			})
 		}
 	}
@@ -204,32 +202,35 @@ func TestKeepAlive(t *testing.T) {
 		var data = Spark.getData()
 		Spark.setScriptData("RESPONSE_STATUS", Number(data.status || 200))
 		if (data.fail) throw new Error("boom")
-		if (data.loop) for (;;) {}
 	`)
-	h.Timeout = 500 * time.Millisecond
-	server := serve(t, h)
+	hasty, _ := httpHandler(`for (;;) {}`)
+	hasty.Prefix, hasty.Timeout = "/hasty/", time.Second
+	mux := http.NewServeMux()
+	mux.Handle("/callback/", h)
+	mux.Handle("/hasty/", hasty)
+	server := serve(t, mux)
 	client := server.Client()
 	reused := true
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
 	ctx := httptrace.WithClientTrace(t.Context(), trace)
 	for i, step := range []struct {
-		method, query, body string
-		status              int
+		method, target, body string
+		status               int
 	}{
-		{"GET", "", "", 200},
-		{"POST", "", "abc", 200},
-		{"HEAD", "", "", 200},
-		{"POST", "?fail=1", "abc", 500},
-		{"POST", "?status=404", "abc", 404},
-		{"POST", "?status=204", "abc", 204},
-		{"POST", "?status=304", "abc", 304},
-		{"POST", "?status=205", "abc", 205},
-		{"POST", "?loop=1", "abc", 504},
-		{"GET", "?contentType=nonsense", "", 400},
-		{"POST", "?characterEncoding=nonsense", "abc", 400},
-		{"POST", "", "abc", 200},
+		{method: "GET", target: helloURL, status: 200},
+		{method: "POST", target: helloURL, body: "abc", status: 200},
+		{method: "HEAD", target: helloURL, status: 200},
+		{method: "POST", target: helloURL + "?fail=1", body: "abc", status: 500},
+		{method: "POST", target: helloURL + "?status=404", body: "abc", status: 404},
+		{method: "POST", target: helloURL + "?status=204", body: "abc", status: 204},
+		{method: "POST", target: helloURL + "?status=304", body: "abc", status: 304},
+		{method: "POST", target: helloURL + "?status=205", body: "abc", status: 205},
+		{method: "POST", target: "/hasty/E3/hello/s3cret", body: "abc", status: 504},
+		{method: "GET", target: helloURL + "?contentType=nonsense", status: 400},
+		{method: "POST", target: helloURL + "?characterEncoding=nonsense", body: "abc", status: 400},
+		{method: "POST", target: helloURL, body: "abc", status: 200},
 	} {
-		req, err := http.NewRequestWithContext(ctx, step.method, server.URL+helloURL+step.query, strings.NewReader(step.body))
+		req, err := http.NewRequestWithContext(ctx, step.method, server.URL+step.target, strings.NewReader(step.body))
 		require.NoError(t, err)
 		resp, body := do(t, client, req)
 		require.Equal(t, step.status, resp.StatusCode, step)
@@ -263,7 +264,7 @@ func TestClientGone(t *testing.T) {
 			select {
 			case err := <-ended:
 				require.ErrorIs(t, err, context.Canceled)
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the run goes on")
 			}
 		})
@@ -292,7 +293,7 @@ func TestClientGoneStopsScript(t *testing.T) {
 	select {
 	case err := <-ended:
 		require.Error(t, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the script goes on")
 	}
 }

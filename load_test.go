@@ -206,7 +206,7 @@ func TestLoadTenfold(t *testing.T) {
 				drain(served)
 				select {
 				case <-served:
-				case <-time.After(10 * time.Second):
+				case <-time.After(time.Minute):
 					assert.Fail(t, "nobody is served")
 				}
 				if i == 0 {
@@ -630,7 +630,7 @@ func TestLoadStuckRuns(t *testing.T) {
 			}
 			assert.Contains(t, s.log.String(), "3 runs are stuck past their deadline")
 			close(release)
-			require.Eventually(t, func() bool { return s.get(t, "quick", "").status == 200 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return s.get(t, "quick", "").status == 200 }, time.Minute, time.Millisecond)
 		})
 	}
 }
@@ -688,7 +688,7 @@ func TestLoadStuckRunsRecover(t *testing.T) {
 		assert.Positive(t, counts[status].Load(), status)
 	}
 	h.Timeout = time.Hour
-	require.Eventually(t, func() bool { return s.get(t, "quick", "").status == 200 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.get(t, "quick", "").status == 200 }, time.Minute, time.Millisecond)
 	// As many as ever run at once: no place is lost.
 	stuck, release := make(chan struct{}), make(chan struct{})
 	h.Logger = slog.New(stuckLog{slog.NewTextHandler(io.Discard, nil), stuck, release})
@@ -699,7 +699,7 @@ func TestLoadStuckRunsRecover(t *testing.T) {
 	for range 2 {
 		select {
 		case <-stuck:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			assert.Fail(t, "a place is lost")
 		}
 	}

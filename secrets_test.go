@@ -381,23 +381,25 @@ func TestSecretsAreNotSeenWhenOverloaded(t *testing.T) {
 				<-release
 				return nil, nil
 			}}}
-			call := func(credential string) *httptest.ResponseRecorder {
+			call := func(ctx context.Context, credential string) *httptest.ResponseRecorder {
 				rec := httptest.NewRecorder()
-				h.ServeHTTP(rec, httptest.NewRequest("GET", "/callback/E3/"+credential+"/"+credentialSecret+"?a="+queryToken, nil))
+				h.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/callback/E3/"+credential+"/"+credentialSecret+"?a="+queryToken, nil))
 				return rec
 			}
 			var first sync.WaitGroup
 			if limit == "MaxInFlight" {
 				h.MaxInFlight = 1
-				first.Go(func() { call("uncaught") })
+				first.Go(func() { call(t.Context(), "uncaught") })
 				<-entered
 			} else {
 				h.Runner.(*callback.GojaRunner).MaxStuck = 1
-				h.Timeout = 10 * time.Millisecond
-				assert.Equal(t, 504, call("uncaught").Code)
-				h.Timeout = 0
+				deadline := testkit.NewDeadline(t.Context())
+				first.Go(func() { assert.Equal(t, 504, call(deadline, "uncaught").Code) })
+				<-entered
+				deadline.Pass()
+				first.Wait()
 			}
-			rec := call("hello")
+			rec := call(t.Context(), "hello")
 			assert.Equal(t, 503, rec.Code)
 			assert.JSONEq(t, `{"error":"overloaded"}`, rec.Body.String())
 			assert.NotEmpty(t, rec.Header().Get("Retry-After"))

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,3 +52,31 @@ func NewClock() (c *Clock, stop func()) {
 // Now is the time since the Clock was started. It is never ahead of the time of
 // day.
 func (c *Clock) Now() time.Duration { return time.Duration(c.ticks.Load()) * tick }
+
+// A Deadline is a context whose deadline passes when the test says so, and not
+// before what the test waits for has happened.
+type Deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+// NewDeadline returns a Deadline with the values of parent.
+func NewDeadline(parent context.Context) *Deadline {
+	return &Deadline{context.WithoutCancel(parent), make(chan struct{})}
+}
+
+// Pass lets the deadline pass. It is called once.
+func (d *Deadline) Pass() { close(d.passed) }
+
+// Done implements context.Context.
+func (d *Deadline) Done() <-chan struct{} { return d.passed }
+
+// Err implements context.Context.
+func (d *Deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
