@@ -47,7 +47,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"example.com/callback/internal/charset"
 	"example.com/callback/internal/deadline"
 )
 
@@ -371,13 +370,13 @@ func (h *Handler) serve(x *exchange, r *http.Request) *failure {
 	if !ok {
 		return &failure{status: http.StatusForbidden, message: "forbidden"}
 	}
+	call.Method = r.Method
+	call.RunID = h.runID(r)
+	call.ClientIP = h.clientIP(r)
 	h.equip(&x.equipment, call, x.start)
 	if h.RunIDHeader != "" || h.VersionHeader != "" {
 		x.identify = func(header http.Header) { h.identify(call, header) }
 	}
-	call.Method = r.Method
-	call.RunID = h.runID(r)
-	call.ClientIP = h.clientIP(r)
 	err = h.whileAdmitted(ctx, call, func() error { return h.answer(ctx, x, r) })
 	if err != nil {
 		return h.explain(ctx, call, err)
@@ -404,7 +403,7 @@ func (h *Handler) answer(ctx context.Context, x *exchange, r *http.Request) erro
 
 // identify sets the headers that tell which run it was.
 func (h *Handler) identify(call *Call, header http.Header) {
-	if h.RunIDHeader != "" && call.RunID != "" {
+	if h.RunIDHeader != "" {
 		header.Set(h.RunIDHeader, call.RunID)
 	}
 	if h.VersionHeader != "" && call.Usage.Version != "" {
@@ -576,7 +575,7 @@ func (h *Handler) httpDoer() HTTPDoer {
 
 func (h *Handler) clientIP(r *http.Request) string {
 	if h.ClientIP != nil {
-		return charset.ValidUTF8(h.ClientIP(r))
+		return h.ClientIP(r)
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -1,7 +1,6 @@
 package callback
 
 import (
-	"io"
 	"io/fs"
 	"strings"
 	"testing"
@@ -14,10 +13,10 @@ import (
 // checked gives the problems as text, those that are fatal with a star.
 func checked(t *testing.T, files map[string]string, members ...string) []string {
 	t.Helper()
-	report, err := Check(testkit.Tree(files), CheckOptions{Members: members})
+	problems, err := Check(testkit.Tree(files), members...)
 	require.NoError(t, err)
 	lines := []string{}
-	for _, p := range report.Problems {
+	for _, p := range problems {
 		line := p.String()
 		if p.Fatal {
 			line = "*" + line
@@ -65,17 +64,12 @@ func TestCheckTree(t *testing.T) {
 
 func TestCheckErrors(t *testing.T) {
 	t.Parallel()
-	_, err := Check(testkit.Tree(map[string]string{"hello.js": "1"}), CheckOptions{})
+	_, err := Check(testkit.Tree(map[string]string{"hello.js": "1"}))
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.EqualError(t, err, "callback: no folder with scripts to check: file does not exist")
 
-	_, err = Check(testkit.Tree(map[string]string{"E300018ZDdAx/callbacks/hello.js": "1"}), CheckOptions{})
-	require.EqualError(t, err, "callback: no scripts here, but in E300018ZDdAx: file does not exist")
-
-	report, err := Check(testkit.Tree(map[string]string{"modules/A.js": ""}), CheckOptions{})
+	problems, err := Check(testkit.Tree(map[string]string{"modules/A.js": ""}))
 	require.NoError(t, err)
-	require.True(t, report.Run())
-	require.Empty(t, report.Problems)
+	require.Empty(t, problems)
 }
 
 func TestCheckScript(t *testing.T) {
@@ -185,9 +179,9 @@ func TestCheckAgreesWithRuns(t *testing.T) {
 		"importPackage(java.io)", "try { Spark.getCache() } finally { }", "SparkRequests.x",
 	} {
 		fsys := testkit.Tree(map[string]string{"callbacks/x.js": source, "modules/BROKEN.js": "("})
-		report, err := Check(fsys, CheckOptions{})
+		problems, err := Check(fsys)
 		require.NoError(t, err)
-		require.True(t, len(report.Problems) > 0 && report.Problems[0].Fatal, source)
+		require.True(t, len(problems) > 0 && problems[0].Fatal, source)
 
 		_, err = (&GojaRunner{Scripts: fsys}).RunScript(t.Context(), &Call{Credential: "x"})
 		require.Error(t, err, source)
@@ -202,10 +196,9 @@ func FuzzCheck(f *testing.F) {
 		f.Add(source)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
-		report, err := Check(testkit.Tree(map[string]string{"callbacks/x.js": source}), CheckOptions{})
+		problems, err := Check(testkit.Tree(map[string]string{"callbacks/x.js": source}))
 		require.NoError(t, err)
-		require.NoError(t, report.WriteText(io.Discard, true))
-		for _, p := range report.Problems {
+		for _, p := range problems {
 			require.NotEmpty(t, p.Message)
 		}
 	})

@@ -23,6 +23,7 @@ import (
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/web"
 )
 
 // Limits of a run that no host needs to change.
@@ -51,6 +52,7 @@ type run struct {
 	installed  traits // so far
 	logging    logging
 	modules    modules
+	web        *web.Globals      // once a standard global has been read
 	converting int32             // calls of toJSON under way inside each other
 	exited     bool              // by Spark.exit
 	rejected   []rejection       // promises without a handler so far
@@ -262,6 +264,9 @@ func (r *run) execute(program *program) (*Result, error) {
 
 	// Promise jobs are run before RunProgram returns.
 	_, err := r.vm.RunProgram(r.prepare(program))
+	if r.web != nil {
+		err = r.runLoop(err)
+	}
 	if err != nil && !r.exitedBy(err) {
 		return nil, r.explain(err)
 	}
@@ -302,6 +307,9 @@ func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation)
 // wrapped or compared: that can run script code, without end and without a way to
 // recover. What is read of them is read here, in the runtime.
 func (r *run) explain(err error) error {
+	if err == errWaited {
+		return r.explainWait()
+	}
 	e := &ScriptError{Script: r.script}
 	switch x := err.(type) {
 	case *goja.InterruptedError:

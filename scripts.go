@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/guard"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/web"
 )
 
 // mainProgram loads the script of the run's credential.
@@ -201,12 +203,26 @@ type traits struct {
 	stringify bool      // likewise
 	guards    guard.Set // builtins that are held to a limit
 	own       bool      // our names as properties of the global object itself
+	declared  []string  // those of the standard globals that it declares, likewise
 }
 
 // declaresOurs matches where it matters to a program that our names are only
 // inherited by the global object: a var of the same name would hide them, and
 // strict code could not assign to them.
 var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce)\b`)
+
+// declaresVar matches the declaration of a variable.
+var declaresVar = regexp.MustCompile(`\bvar\s+(\w+)\b`)
+
+// declaredGlobals are the standard globals that a source declares as variables.
+func declaredGlobals(source string) (names []string) {
+	for _, match := range declaresVar.FindAllStringSubmatch(source, -1) {
+		if name := match[1]; web.Has(name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 func traitsOf(source string) traits {
 	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")
@@ -218,5 +234,6 @@ func traitsOf(source string) traits {
 		stringify: json && (stringify || !parse),
 		guards:    guard.For(source),
 		own:       declaresOurs.MatchString(source),
+		declared:  declaredGlobals(source),
 	}
 }

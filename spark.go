@@ -37,6 +37,7 @@ var worldClass = lazy.Class[*run]{
 		lazy.Func("require", func(r *run, call lazy.Call) goja.Value { return r.require(call, false) }),
 		lazy.Func("requireOnce", func(r *run, call lazy.Call) goja.Value { return r.require(call, true) }),
 	},
+	Fallback: (*run).standardGlobal,
 }
 
 func (r *run) makeSpark() goja.Value {
@@ -58,13 +59,19 @@ func (r *run) prepare(p *program) *goja.Program {
 	}
 	if p.traits.own && !r.installed.own {
 		r.installed.own = true
-		global := r.vm.GlobalObject()
-		for _, name := range r.world.Keys() {
-			_ = global.DefineDataProperty(name, global.Get(name), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
-		}
+		r.own(r.world.Keys())
 	}
+	r.own(p.traits.declared)
 	r.guards.Place(r.vm, p.traits.guards)
 	return p.compiled
+}
+
+// own makes global names properties of the global object itself.
+func (r *run) own(names []string) {
+	global := r.vm.GlobalObject()
+	for _, name := range names {
+		_ = global.DefineDataProperty(name, global.Get(name), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
 }
 
 func (r *run) replaceJSON(name string, f func(goja.FunctionCall) goja.Value) {

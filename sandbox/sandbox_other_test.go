@@ -4,4 +4,6 @@ package sandbox_test
 
 func children() []string { return nil }
 
-func beginTestProcess() {}
+const orphanEnv = "CALLBACK_SANDBOX_ORPHANS"
+
+func becomeOrphans() {}

@@ -33,10 +33,6 @@ type session struct {
 	killed   bool        // by the watch
 
 	trial *trial // the version that the child is compiling
-
-	// The messages of every call are here to save allocations.
-	began callMessage
-	ended resultMessage
 }
 
 // A protocolError is a message that the library's own code in a child never
@@ -143,7 +139,7 @@ func (s *session) callMessage(files []fileState) *callMessage {
 	if end, ok := s.ctx.Deadline(); ok {
 		remaining = max(time.Until(end), 1)
 	}
-	s.began = callMessage{
+	return &callMessage{
 		Call:      s.call,
 		HasHTTP:   s.call.HTTP != nil,
 		Remaining: remaining,
@@ -151,7 +147,6 @@ func (s *session) callMessage(files []fileState) *callMessage {
 		Files:     files,
 		Members:   s.encodeMembers(),
 	}
-	return &s.began
 }
 
 // serve does what the child asks for in the midst of its call. The error is
@@ -189,7 +184,7 @@ func receive[M any, P interface {
 
 // result decodes the end of the call and checks what the Handler relies on.
 func (s *session) result(d *decoder) (*callback.Result, ending, error) {
-	m := &s.ended
+	var m resultMessage
 	m.decode(d)
 	if d.done() != nil {
 		return nil, childDied, errFrame

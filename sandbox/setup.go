@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -47,38 +48,16 @@ const (
 	childGCPercent = 400
 )
 
-// A readyMessage tells how a setup went.
-type readyMessage struct {
-	Fault       string // why the child cannot serve calls; or empty
-	SystemCalls string // why its system calls are not restricted; or empty
-}
-
-func (m *readyMessage) kind() kind { return kindReady }
-
-func (m *readyMessage) encode(e *encoder) {
-	e.string(m.Fault)
-	e.string(m.SystemCalls)
-}
-
-func (m *readyMessage) decode(d *decoder) {
-	m.Fault = d.string()
-	m.SystemCalls = d.string()
-}
-
-// apply confines the process, for good.
-func (s *setup) apply() *readyMessage {
+// apply makes the process a child that can no longer open files.
+func (s *setup) apply() error {
 	s.setZone()
 	runtime.GOMAXPROCS(childProcs)
 	debug.SetGCPercent(childGCPercent)
 	debug.SetMemoryLimit(s.MaxMemory / 4 * 3)
-	m := new(readyMessage)
-	if err := confine(s.MaxMemory); err != nil {
-		m.Fault = err.Error()
+	if err := limitMemory(s.MaxMemory); err != nil {
+		return fmt.Errorf("cannot set limits: %w", err)
 	}
-	if err := restrictSystemCalls(); err != nil {
-		m.SystemCalls = err.Error()
-	}
-	return m
+	return nil
 }
 
 // setZone sets local time to the parent's. It needs the files of the system.

@@ -1,5 +1,6 @@
-// Package compiler compiles scripts, and tells their authors why one does not
-// compile. Both runners use it, so that both accept the same scripts.
+// Package compiler turns the source of a script into a program, or says in words
+// for its author why not. The sandbox needs it as GojaRunner does: both must
+// judge a script alike.
 package compiler
 
 import (
@@ -18,10 +19,10 @@ import (
 // means unknown.
 type Fault struct {
 	Line, Column int
-	Message      string // at most 4 KiB; begins with "SyntaxError: " if the source is at fault
+	Message      string // at most 4 KiB
 }
 
-// maxMessage bounds messages: they quote names, and a name can be long.
+// maxMessage is for names that a script has made up.
 const maxMessage = 4 << 10
 
 // TooLong is the fault of a script that is longer than limit bytes.
@@ -67,8 +68,8 @@ func Compile(name, source string, module bool) (p *goja.Program, fault *Fault) {
 // compiler recurse, and a stack that overflows takes the process down.
 const maxNesting = 1000
 
-// nesting is how deep brackets are nested in a source. It counts without a parser,
-// so those in strings and comments count too.
+// nesting is how deep brackets are nested in a source, told without a parser:
+// those in strings and comments count too.
 func nesting(source string) (deepest int) {
 	depth := 0
 	for i := 0; i < len(source); i++ {
@@ -83,7 +84,8 @@ func nesting(source string) (deepest int) {
 	return deepest
 }
 
-// explain makes a Fault of an error of the parser or the compiler.
+// explain makes a Fault of what the parser or the compiler says. Both are plain
+// Go: nothing of a script has run.
 func explain(source string, err error) *Fault {
 	f := &Fault{Message: "SyntaxError: " + err.Error()}
 	var at file.Position
@@ -109,8 +111,8 @@ func explain(source string, err error) *Fault {
 	return f
 }
 
-// hoistLexical turns the top-level let, const and class of a module into var: the
-// engine refuses to declare them again when a module runs again.
+// hoistLexical makes var of the top-level let, const and class of a module:
+// the engine would refuse to declare them again when a module runs again.
 func hoistLexical(tree *ast.Program) {
 	for i, statement := range tree.Body {
 		var list []*ast.Binding

@@ -9,7 +9,7 @@ import (
 	"github.com/dop251/goja"
 )
 
-// ProxyType is the type that a proxy is exported as.
+// ProxyType is what a proxy exports as.
 var ProxyType = reflect.TypeFor[goja.Proxy]()
 
 // IsArray is IsArray of ECMA-262, which looks through proxies.
@@ -42,8 +42,7 @@ func ToString(vm *goja.Runtime, v goja.Value) goja.String {
 	return vm.ToValue(v.String()).(goja.String)
 }
 
-// OrUndefined returns v, or undefined for the nil that goja has for a missing
-// property.
+// OrUndefined makes undefined of the nil that goja has for what is not there.
 func OrUndefined(v goja.Value) goja.Value {
 	if v == nil {
 		return goja.Undefined()
@@ -56,8 +55,8 @@ func IsUndefined(v goja.Value) bool { return v == nil || goja.IsUndefined(v) }
 // IsNothing reports whether v is null or undefined.
 func IsNothing(v goja.Value) bool { return goja.IsUndefined(v) || goja.IsNull(v) }
 
-// Scalar is the text of a string, number or boolean. ok is false for other values,
-// also for a String, Number or Boolean object.
+// Scalar is the text of a string, number or boolean. Objects that stand for one
+// are none.
 func Scalar(v goja.Value) (text string, ok bool) {
 	if _, object := v.(*goja.Object); object {
 		return "", false

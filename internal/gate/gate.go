@@ -1,4 +1,3 @@
-// Package gate bounds how many runs compute at once.
 package gate
 
 import (
@@ -10,16 +9,15 @@ import (
 	"sync/atomic"
 )
 
-// A Gate has places, each for one run that computes. To take a free place and to
-// give one back takes no lock.
+// A Gate bounds how many runs compute at once. Taking a free place and giving
+// one back touch no lock.
 type Gate struct {
 	once sync.Once
-	free atomic.Int64  // free places; below zero, how many wait
-	wake chan struct{} // hands a place to one that waits
+	free atomic.Int64  // places, less those who wait
+	wake chan struct{} // a place, for one who waits
 }
 
-// Open sets the number of places: GOMAXPROCS if places is not above zero. Only the
-// first call counts.
+// Open sets the number of places; GOMAXPROCS if it is not above zero.
 func (g *Gate) Open(places int) {
 	g.once.Do(func() {
 		if places <= 0 {
@@ -30,11 +28,10 @@ func (g *Gate) Open(places int) {
 	})
 }
 
-// Full reports whether there is no free place.
 func (g *Gate) Full() bool { return g.free.Load() <= 0 }
 
-// Enter takes a place. If none is free it waits until ctx is done, unless queue
-// others wait already.
+// Enter takes a place. If there is none it waits until ctx is done, unless
+// queue others do already.
 func (g *Gate) Enter(ctx context.Context, queue int) error {
 	for {
 		free := g.free.Load()
@@ -53,8 +50,8 @@ func (g *Gate) Enter(ctx context.Context, queue int) error {
 		return nil
 	case <-ctx.Done():
 	}
-	// Stop waiting. If a Leave has already counted on this one, take the place
-	// that it hands over and pass it on.
+	// Wait no more, unless somebody has counted on it: then take the place that
+	// is on its way and pass it on.
 	for {
 		free := g.free.Load()
 		if free >= 0 {
