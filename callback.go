@@ -164,15 +164,21 @@ type Handler struct {
 
 	// Observe, if not nil, gets a Run for each authorised call, once, after its
 	// answer is written: also for a refusal such as a 413, and for a run that
-	// the runner has abandoned. It is called on a goroutine of its own, so that
-	// it delays nobody, and must be safe for concurrent use. ctx has the values
-	// of the request's context and is never done. If observers fall behind by
-	// 16384 runs, or by 64 MiB of bodies, further Runs are dropped and logged.
+	// the runner has abandoned. ServeHTTP returns when Observe has returned, or
+	// 50 ms later: a slow one goes on by itself and delays nobody. It must be
+	// safe for concurrent use. ctx has the values of the request's context and
+	// is never done. If observers fall behind by 16384 runs, or by 64 MiB of
+	// bodies, further Runs are dropped and logged.
 	Observe func(ctx context.Context, run *Run)
 
 	// KeepLog is how many bytes of a call's log records Run.Log keeps. Zero
 	// means none.
 	KeepLog int
+
+	// KeepBodies is how many bytes of bodies the Exchanges of a Run keep, those
+	// of its request, its answer and its outbound requests together. Zero means
+	// that there are no Exchanges. They hold what callers and others send.
+	KeepBodies int
 
 	inFlight        atomic.Int64
 	observing       atomic.Int64
@@ -186,7 +192,17 @@ type Handler struct {
 }
 
 // ServeHTTP answers one callback.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.respond(w, r, nil) }
+
+// ServeCall answers r as ServeHTTP does, for a caller that the host has
+// authorised in a way of its own: by a session, say, or a client certificate.
+// as names the API key, the credential and the player, and may set RunID,
+// Script, Now and Seed. It is not changed. The path of r, and Secrets, do not
+// count.
+func (h *Handler) ServeCall(w http.ResponseWriter, r *http.Request, as *Call) { h.respond(w, r, as) }
+
+// respond answers r, as a call that is authorised, or by its path if as is nil.
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 	x := &exchange{responseWriter: responseWriter{
 		w:      w,
 		head:   r.Method == http.MethodHead,
@@ -201,11 +217,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.logPanic(r.Context(), "callback: panic", v)
 			x.fail(panicked(v))
 		}
-		if x.recorder != nil {
+		if x.account != nil {
 			if !x.written && x.failure == nil { // http.ErrAbortHandler or runtime.Goexit
 				x.failure = panicked(v)
 			}
-			run := x.recorder.finish(&x.call, x.failure)
+			_ = http.NewResponseController(x.w).Flush() // the answer does not wait for the observer
+			if x.account.keeps {
+				x.account.run.Exchange = x.exchangeOf(r)
+			}
+			run := x.account.finish(&x.call, x.failure)
 			run.Status, run.BytesIn, run.BytesOut = x.status, x.body.n, x.bytes
 			h.observe(r.Context(), run)
 		}
@@ -214,7 +234,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(v)
 		}
 	}()
-	if f := h.serve(x, r); f != nil {
+	if f := h.serve(x, r, as); f != nil {
 		x.fail(f)
 	}
 }
@@ -229,14 +249,36 @@ type exchange struct {
 	body  countingReader
 }
 
+// exchangeOf makes the Exchange of the call's own request.
+func (x *exchange) exchangeOf(r *http.Request) *Exchange {
+	header := http.Header{}
+	for _, name := range []string{"Content-Type", "Content-Encoding"} {
+		if values := r.Header.Values(name); len(values) > 0 {
+			header[name] = values
+		}
+	}
+	for _, shown := range x.call.RequestHeaders {
+		header[http.CanonicalHeaderKey(shown.Name)] = shown.Values
+	}
+	query := ""
+	if r.URL.RawQuery != "" {
+		query = "?" + r.URL.RawQuery
+	}
+	var answer []byte
+	if !x.head {
+		answer = x.responseWriter.body
+	}
+	return x.account.exchange(query, header, x.body.kept, x.w.Header(), answer)
+}
+
 // An equipment is what a Handler adds to a call to run it.
 type equipment struct {
-	handler  *Handler
-	outer    *equipment // of the Handler whose Runner this one is, or nil
-	recorder *recorder  // nil if nobody observes
-	log      callLog
-	logger   slog.Logger
-	http     limitedDoer
+	handler *Handler
+	outer   *equipment // of the Handler whose Runner this one is, or nil
+	account *account   // nil if nobody observes
+	log     callLog
+	logger  slog.Logger
+	http    limitedDoer
 }
 
 // equip gives call what does not come with its request.
@@ -246,8 +288,8 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 	call.Usage = nil
 	call.Members = h.Members
 	if h.Observe != nil {
-		e.recorder = &recorder{run: Run{Start: start}, logs: h.KeepLog}
-		call.Usage = &e.recorder.usage
+		e.account = &account{run: Run{Start: start}, logs: h.KeepLog, keep: h.KeepBodies, keeps: h.KeepBodies > 0}
+		call.Usage = &e.account.usage
 		h.observedOnce.Do(func() { h.observedMembers = h.Members.observed() })
 		call.Members = h.observedMembers
 	} else if h.VersionHeader != "" {
@@ -257,7 +299,7 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 	e.logger = *slog.New(&e.log) // a copy needs no allocation of its own
 	call.Logger = &e.logger
 	call.HTTPTimeout = cmp.Or(h.HTTPTimeout, DefaultHTTPTimeout)
-	e.http.recorder = e.recorder
+	e.http.account = e.account
 	e.http.doer = h.httpDoer()
 	e.http.maxBody = cmp.Or(h.MaxHTTPBody, defaultMaxHTTPBody)
 	e.http.maxCalls = int64(cmp.Or(h.MaxHTTPCalls, defaultMaxHTTPCalls))
@@ -283,13 +325,13 @@ func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	call.RunID = cmp.Or(call.RunID, rand.Text())
 	h.equip(e, call, time.Now())
 	var failed *failure
-	if e.recorder != nil {
+	if e.account != nil {
 		defer func() {
 			v := recover()
 			if v != nil {
 				failed = panicked(v)
 			}
-			h.observe(ctx, e.recorder.finish(call, failed))
+			h.observe(ctx, e.account.finish(call, failed))
 			if v != nil {
 				panic(v)
 			}
@@ -343,43 +385,53 @@ func (h *Handler) logPanic(ctx context.Context, message string, v any) {
 }
 
 // serve answers r, or returns why it is refused.
-func (h *Handler) serve(x *exchange, r *http.Request) *failure {
+func (h *Handler) serve(x *exchange, r *http.Request, as *Call) *failure {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		x.w.Header().Set("Allow", "GET, HEAD, POST")
 		return &failure{status: http.StatusMethodNotAllowed, message: "method not allowed"}
 	}
-	target, ok := parseTarget(escapedPath(r.URL), cmp.Or(h.Prefix, DefaultPrefix))
-	if !ok {
-		return &failure{status: http.StatusNotFound, message: "not found"}
-	}
 	ctx := deadline.New(r.Context(), cmp.Or(h.Timeout, DefaultTimeout))
 	defer ctx.Cancel()
-
 	call := &x.call
-	ok, err := h.authorize(ctx, target, call)
-	if err != nil && r.Context().Err() != nil {
-		return &failure{status: http.StatusServiceUnavailable, message: "cancelled"} // the caller went away
-	}
-	if err != nil {
-		h.logger().ErrorContext(ctx, "callback: secret store failed", "error", err)
-		if !errors.Is(err, ErrTooMany) {
-			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		return failureOf(ctx, err)
-	}
-	if !ok {
-		return &failure{status: http.StatusForbidden, message: "forbidden"}
+	if as != nil {
+		call.APIKey, call.Credential, call.PlayerID = as.APIKey, as.Credential, as.PlayerID
+		call.Script, call.RunID, call.Now, call.Seed = as.Script, as.RunID, as.Now, as.Seed
+	} else if f := h.authenticate(ctx, call, r); f != nil {
+		return f
 	}
 	call.Method = r.Method
-	call.RunID = h.runID(r)
+	call.RunID = cmp.Or(call.RunID, h.runID(r))
 	call.ClientIP = h.clientIP(r)
 	h.equip(&x.equipment, call, x.start)
 	if h.RunIDHeader != "" || h.VersionHeader != "" {
 		x.identify = func(header http.Header) { h.identify(call, header) }
 	}
-	err = h.whileAdmitted(ctx, call, func() error { return h.answer(ctx, x, r) })
+	err := h.whileAdmitted(ctx, call, func() error { return h.answer(ctx, x, r) })
 	if err != nil {
 		return h.explain(ctx, call, err)
+	}
+	return nil
+}
+
+// authenticate fills in whose call it is, by the secret in the path of r, or
+// returns why the call is refused.
+func (h *Handler) authenticate(ctx context.Context, call *Call, r *http.Request) *failure {
+	target, ok := parseTarget(escapedPath(r.URL), cmp.Or(h.Prefix, DefaultPrefix))
+	if !ok {
+		return &failure{status: http.StatusNotFound, message: "not found"}
+	}
+	ok, err := h.authorize(ctx, target, call)
+	switch {
+	case err != nil && r.Context().Err() != nil:
+		return &failure{status: http.StatusServiceUnavailable, message: "cancelled"} // the caller went away
+	case err != nil:
+		h.logger().ErrorContext(ctx, "callback: secret store failed", "error", err)
+		if !errors.Is(err, ErrTooMany) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return failureOf(ctx, err)
+	case !ok:
+		return &failure{status: http.StatusForbidden, message: "forbidden"}
 	}
 	return nil
 }
@@ -520,13 +572,13 @@ type callLog struct {
 
 // Enabled implements [slog.Handler]. An observer counts every level.
 func (l *callLog) Enabled(ctx context.Context, level slog.Level) bool {
-	return l.call.equipped.recorder != nil || l.base.Enabled(ctx, level)
+	return l.call.equipped.account != nil || l.base.Enabled(ctx, level)
 }
 
 // Handle implements [slog.Handler].
 func (l *callLog) Handle(ctx context.Context, r slog.Record) error {
-	if recorder := l.call.equipped.recorder; recorder != nil {
-		recorder.log(r, l.attrs)
+	if account := l.call.equipped.account; account != nil {
+		account.log(r, l.attrs)
 		if !l.base.Enabled(ctx, r.Level) {
 			return nil
 		}

@@ -248,39 +248,56 @@ type limitedDoer struct {
 	maxBody  int64
 	maxCalls int64
 	calls    atomic.Int64
-	recorder *recorder // nil if nobody observes
+	account  *account // nil if nobody observes
 }
 
 // Do implements [HTTPDoer].
 func (d *limitedDoer) Do(req *http.Request) (*http.Response, error) {
-	if d.recorder == nil {
+	if d.account == nil {
 		resp, _, err := d.do(req)
 		return resp, err
 	}
 	o := Outbound{Method: req.Method, Host: req.URL.Host, Start: time.Now(), Err: outboundError(host.ErrPanic)}
 	defer func() {
 		o.Duration = time.Since(o.Start)
-		d.recorder.outbound(o)
+		d.account.outbound(o)
 	}()
-	resp, size, err := d.do(req)
+	resp, body, err := d.do(req)
 	o.Err = outboundError(err)
+	var header http.Header
 	if err == nil {
-		o.Status, o.Bytes = resp.StatusCode, size
+		o.Status, o.Bytes, header = resp.StatusCode, int64(len(body)), resp.Header
+	}
+	if d.account.keeps {
+		o.Exchange = d.account.exchange(req.URL.String(), req.Header, sentBody(req), header, body)
 	}
 	return resp, err
 }
 
-// do sends the request. It returns the answer and the length of its body.
-func (d *limitedDoer) do(req *http.Request) (*http.Response, int64, error) {
+// sentBody is the body of a request that the library has made.
+func sentBody(req *http.Request) []byte {
+	if req.GetBody == nil {
+		return nil
+	}
+	reader, err := req.GetBody()
+	if err != nil {
+		return nil
+	}
+	body, _ := io.ReadAll(reader) // from memory
+	return body
+}
+
+// do sends the request. It returns the answer and its body.
+func (d *limitedDoer) do(req *http.Request) (*http.Response, []byte, error) {
 	if d.calls.Add(1) > d.maxCalls {
-		return nil, 0, errHTTPCalls
+		return nil, nil, errHTTPCalls
 	}
 	resp, err := d.doer.Do(req)
 	if err != nil {
-		return nil, 0, doerFailure(req, err)
+		return nil, nil, doerFailure(req, err)
 	}
 	if resp == nil {
-		return nil, 0, errNoAnswer
+		return nil, nil, errNoAnswer
 	}
 	if resp.Body == nil {
 		resp.Body = http.NoBody
@@ -293,17 +310,17 @@ func (d *limitedDoer) do(req *http.Request) (*http.Response, int64, error) {
 		}
 	}
 	if size > maxHTTPHeaderBytes {
-		return nil, 0, host.ErrTooLarge
+		return nil, nil, host.ErrTooLarge
 	}
 	body, ok, err := limit.ReadAll(resp.Body, d.maxBody)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	if !ok {
-		return nil, 0, host.ErrTooLarge
+		return nil, nil, host.ErrTooLarge
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, int64(len(body)), nil
+	return resp, body, nil
 }
 
 // doerFailure returns the error of a host's HTTPDoer in a form that may be logged:

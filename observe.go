@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -46,6 +48,25 @@ type Run struct {
 	// Handler.KeepLog bytes.
 	LogLines int
 	Log      []LogLine
+
+	// Exchange is the request and its answer, or nil unless Handler.KeepBodies
+	// is set. It holds what the caller sent: that may be personal or secret.
+	Exchange *Exchange
+}
+
+// An Exchange is a request and its answer, as far as Handler.KeepBodies allows.
+type Exchange struct {
+	// URL is that of an outbound request. Of the call's own request it is the
+	// query alone, with its "?", since the path holds the secret.
+	URL    string
+	Header http.Header // of the call's own request: what scripts see, and what describes the body
+	Body   []byte
+
+	AnswerHeader http.Header
+	Answer       []byte
+
+	// Cut tells that Body or Answer was longer than the bytes that were left.
+	Cut bool
 }
 
 // An Outcome is a class of results of a call.
@@ -76,6 +97,10 @@ type Outbound struct {
 	Status   int   // 0 without an answer
 	Bytes    int64 // of the answer's body
 	Err      error // why there is no answer; its text holds no URL
+
+	// Exchange is nil unless Handler.KeepBodies is set. It holds the URL, which
+	// may hold a secret.
+	Exchange *Exchange
 }
 
 // A FunctionCall is a call of a host function by a script.
@@ -97,10 +122,10 @@ type LogLine struct {
 // maxRecorded bounds each list of a Run.
 const maxRecorded = 1000
 
-// A recorder collects a Run while its call is under way. A run that its runner
-// has abandoned may still write to the recorder: once the Run is handed over,
-// the recorder drops what comes.
-type recorder struct {
+// An account collects a Run while its call is under way. A run that its runner
+// has abandoned may still write to the account: once the Run is handed over,
+// the account drops what comes.
+type account struct {
 	usage Usage // the runner's to write
 
 	mu   sync.Mutex
@@ -108,10 +133,13 @@ type recorder struct {
 	run  Run
 	call Call // of run
 	logs int  // bytes that Log may still take
+	keep int  // bytes that the Exchanges may still take
+
+	keeps bool // Exchanges
 }
 
 // record lets f change the Run unless it has been handed over.
-func (r *recorder) record(f func(*Run)) {
+func (r *account) record(f func(*Run)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.over {
@@ -119,7 +147,7 @@ func (r *recorder) record(f func(*Run)) {
 	}
 }
 
-func (r *recorder) outbound(o Outbound) {
+func (r *account) outbound(o Outbound) {
 	r.record(func(run *Run) {
 		if len(run.Outbound) < maxRecorded {
 			run.Outbound = append(run.Outbound, o)
@@ -127,7 +155,7 @@ func (r *recorder) outbound(o Outbound) {
 	})
 }
 
-func (r *recorder) function(c FunctionCall) {
+func (r *account) function(c FunctionCall) {
 	r.record(func(run *Run) {
 		if len(run.Functions) < maxRecorded {
 			run.Functions = append(run.Functions, c)
@@ -135,7 +163,7 @@ func (r *recorder) function(c FunctionCall) {
 	})
 }
 
-func (r *recorder) log(record slog.Record, attrs []slog.Attr) {
+func (r *account) log(record slog.Record, attrs []slog.Attr) {
 	r.record(func(run *Run) {
 		run.LogLines++
 		if r.logs <= 0 {
@@ -156,9 +184,29 @@ func (r *recorder) log(record slog.Record, attrs []slog.Attr) {
 	})
 }
 
+// kept returns a copy of body as far as there are bytes left for it, and whether
+// that is all of it.
+func (r *account) kept(body []byte) (copied []byte, whole bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(len(body), r.keep)
+	r.keep -= n
+	return slices.Clone(body[:n]), n == len(body)
+}
+
+// exchange makes an Exchange of copies.
+func (r *account) exchange(url string, header http.Header, body []byte, answerHeader http.Header, answer []byte) *Exchange {
+	e := &Exchange{URL: url, Header: header.Clone(), AnswerHeader: answerHeader.Clone()}
+	var wholeBody, wholeAnswer bool
+	e.Body, wholeBody = r.kept(body)
+	e.Answer, wholeAnswer = r.kept(answer)
+	e.Cut = !wholeBody || !wholeAnswer
+	return e
+}
+
 // finish completes the Run of a call that ended with a failure, or with none,
 // and hands it over.
-func (r *recorder) finish(call *Call, f *failure) *Run {
+func (r *account) finish(call *Call, f *failure) *Run {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.over = true
@@ -181,15 +229,20 @@ const (
 	maxObservingBytes = 64 << 20
 )
 
-// observe has h.Observe called on a goroutine of its own, so that a slow one
-// delays neither the answer nor the next request of the connection. A host whose
-// observer hangs gets a log line instead of an endless number of goroutines.
+// observerPatience is how long an answered request waits for its observer.
+const observerPatience = 50 * time.Millisecond
+
+// observe calls h.Observe on a goroutine of its own and waits until it has
+// returned, so that the account of a call is complete when the call is, or for
+// observerPatience: a slow one must not delay the connection's next request.
 func (h *Handler) observe(ctx context.Context, run *Run) {
-	size := run.BytesIn + int64(h.KeepLog)
+	size := run.BytesIn + int64(h.KeepLog) + int64(h.KeepBodies)
 	count, bytes := h.observing.Add(1), h.observingBytes.Add(size)
+	returned := make(chan struct{})
 	done := func() {
 		h.observing.Add(-1)
 		h.observingBytes.Add(-size)
+		close(returned)
 	}
 	ctx = context.WithoutCancel(ctx)
 	if count > maxObserving || bytes > maxObservingBytes && count > 1 {
@@ -206,6 +259,12 @@ func (h *Handler) observe(ctx context.Context, run *Run) {
 		}()
 		h.Observe(ctx, run)
 	}()
+	patience := time.NewTimer(observerPatience)
+	defer patience.Stop()
+	select {
+	case <-returned:
+	case <-patience.C:
+	}
 }
 
 // observed returns Members whose functions record their calls.
@@ -230,13 +289,13 @@ func (f HostFunc) observed(name string) HostFunc {
 		return nil
 	}
 	return func(ctx context.Context, call *Call, args Args) (result any, err error) {
-		if call.equipped == nil || call.equipped.recorder == nil {
+		if call.equipped == nil || call.equipped.account == nil {
 			return f(ctx, call, args)
 		}
 		c := FunctionCall{Name: name, Start: time.Now(), Err: errHostPanic}
 		defer func() {
 			c.Duration = time.Since(c.Start)
-			call.equipped.recorder.function(c)
+			call.equipped.account.function(c)
 		}()
 		result, err = f(ctx, call, args)
 		c.Err = err

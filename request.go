@@ -71,7 +71,7 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 				defer control.SetReadDeadline(time.Time{}) // it would end the connection during the run
 			}
 		}
-		x.body.Reader = http.NoBody
+		x.body.Reader, x.body.keep = http.NoBody, x.account != nil && x.account.keeps
 		if r.Body != nil {
 			x.body.Reader = http.MaxBytesReader(x.w, r.Body, limit)
 		}
@@ -85,15 +85,20 @@ func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) er
 	return nil
 }
 
-// A countingReader counts the bytes that it reads.
+// A countingReader counts the bytes that it reads, and keeps them if asked to.
 type countingReader struct {
 	io.Reader
-	n int64
+	n    int64
+	keep bool
+	kept []byte // what was read, if keep is set
 }
 
 func (r *countingReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.n += int64(n)
+	if r.keep {
+		r.kept = append(r.kept, p[:n]...)
+	}
 	return n, err
 }
 

@@ -112,6 +112,7 @@ type responseWriter struct {
 	status  int      // that was written
 	failure *failure // that was written
 	bytes   int64    // of the body, written
+	body    []byte   // that was to be written
 
 	identify func(http.Header) // adds the headers that tell which run it was; or nil
 
@@ -215,7 +216,7 @@ func errTooLong(limit int64) error {
 // send writes the answer. It adds the headers that every answer has, unless the
 // script has set them.
 func (w *responseWriter) send(status int, body []byte) {
-	w.written, w.status = true, status
+	w.written, w.status, w.body = true, status, body
 	header := w.w.Header()
 	for i, h := range [...][2]string{
 		{"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"}, {"Cache-Control", "no-store"},
