@@ -21,7 +21,16 @@
 //
 // The URL of a callback is a password. The Handler never logs it, never
 // repeats it and never redirects. Make sure that access logs, proxies and
-// traces in front of it do the same, and serve it over TLS.
+// traces in front of it do the same, and serve it over TLS. SECURITY.md has the
+// lines for nginx.
+//
+// Serve callbacks on an origin of their own, such as hooks.example.com: what a
+// script answers is trusted by a browser as a page of its origin. A type that the
+// caller asks for comes with a policy under which it runs nothing.
+//
+// Whoever has a URL can make its script run, and can be slow: a body is read by
+// the call's deadline, and an answer is written by WriteTimeout. Give the
+// [http.Server] a ReadHeaderTimeout and an IdleTimeout for the rest.
 //
 // [GojaRunner] runs scripts inside the process. It bounds their time and
 // answers for them when they overrun. A hostile script can still end the
@@ -62,6 +71,9 @@ const (
 	defaultMaxHTTPBody  = 4 << 20
 	defaultMaxHTTPCalls = 20
 	defaultMaxInFlight  = 16384
+	defaultMaxLookups   = 1024
+
+	defaultWriteTimeout = 10 * time.Second
 )
 
 // A Handler serves callback URLs. It is an [http.Handler] for any mux, used by
@@ -131,6 +143,23 @@ type Handler struct {
 	// their authorisation. Zero means 16384. More are a 503.
 	MaxInFlight int
 
+	// MaxLookups is how many calls may wait for Secrets at once. Zero means
+	// 1024. More are a 503, whatever their secret.
+	MaxLookups int
+
+	// WriteTimeout bounds the writing of an answer to a caller that is slow to
+	// read it. Zero means 10 seconds, below zero there is no bound. A shorter
+	// WriteTimeout of the [http.Server] is left as it is. Past it the connection
+	// is closed, under HTTP/2 the stream. It needs a [http.ResponseWriter] that
+	// knows deadlines, as a server's does, and one that wraps it by Unwrap.
+	WriteTimeout time.Duration
+
+	// AllowHeaders names response headers that scripts may set although they act
+	// beyond the answer: on a proxy in front, such as X-Accel-Redirect, or on
+	// all of the origin, such as Set-Cookie or Strict-Transport-Security. Others
+	// of that kind are dropped and logged. Empty means none.
+	AllowHeaders []string
+
 	// RequestHeaders names the request headers that scripts see, as
 	// Spark.getData().REQUEST_HEADERS with lower-case names. Empty means none,
 	// and no REQUEST_HEADERS. The original never showed any.
@@ -181,6 +210,7 @@ type Handler struct {
 	KeepBodies int
 
 	inFlight        atomic.Int64
+	lookups         atomic.Int64
 	observing       atomic.Int64
 	observingBytes  atomic.Int64
 	clientOnce      sync.Once
@@ -207,6 +237,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 		w:      w,
 		head:   r.Method == http.MethodHead,
 		unread: r.ContentLength != 0 && r.Body != nil,
+		http1:  r.ProtoMajor == 1,
+
+		timeout:      h.writeTimeout(r),
+		allowHeaders: h.AllowHeaders,
 	}}
 	if h.Observe != nil {
 		x.start = time.Now()
@@ -420,10 +454,12 @@ func (h *Handler) authenticate(ctx context.Context, call *Call, r *http.Request)
 	if !ok {
 		return &failure{status: http.StatusNotFound, message: "not found"}
 	}
-	ok, err := h.authorize(ctx, target, call)
+	ok, err := h.authorizeBounded(ctx, target, call)
 	switch {
 	case err != nil && r.Context().Err() != nil:
 		return &failure{status: http.StatusServiceUnavailable, message: "cancelled"} // the caller went away
+	case errors.Is(err, errMaxLookups):
+		return failureOf(ctx, err)
 	case err != nil:
 		h.logger().ErrorContext(ctx, "callback: secret store failed", "error", err)
 		if !errors.Is(err, ErrTooMany) {
@@ -451,6 +487,15 @@ func (h *Handler) answer(ctx context.Context, x *exchange, r *http.Request) erro
 		return err
 	}
 	return x.write(ctx, result, format, cmp.Or(h.MaxResponse, defaultMaxResponse), x.call.Logger)
+}
+
+// writeTimeout is how long the answer to r may take to be written; zero: any time.
+func (h *Handler) writeTimeout(r *http.Request) time.Duration {
+	limit := cmp.Or(h.WriteTimeout, defaultWriteTimeout)
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.WriteTimeout > 0 && server.WriteTimeout <= limit {
+		return 0
+	}
+	return max(0, limit)
 }
 
 // identify sets the headers that tell which run it was.

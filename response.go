@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,11 +104,23 @@ func (f format) contentType(byDefault string) string {
 	return mediaType + "; charset=" + label
 }
 
+// isActive reports whether the caller asks for a type that a browser may do more
+// with than to show it.
+func (f format) isActive() bool {
+	mediaType, _ := headers.ParseMediaType(f.mediaType)
+	return mediaType != "" && mediaType != "application/json" && mediaType != "text/plain"
+}
+
 // A responseWriter writes at most one answer, in one write.
 type responseWriter struct {
-	w       http.ResponseWriter
-	head    bool // answer without the body
-	unread  bool // the request has a body that was not read
+	w      http.ResponseWriter
+	head   bool // answer without the body
+	unread bool // the request has a body that was not read
+	http1  bool // and not HTTP/2
+
+	timeout      time.Duration // of writing; zero: none
+	allowHeaders []string      // Handler.AllowHeaders
+
 	written bool
 	status  int      // that was written
 	failure *failure // that was written
@@ -195,10 +208,15 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 		w.setHeader(0, "Content-Type", f.contentType(byDefault))
 	}
 	enc := f.charset
+	typed := false
 	if headers != nil {
-		s := scriptHeaders{ctx: ctx, header: header, charset: enc, log: log}
+		s := scriptHeaders{ctx: ctx, header: header, charset: enc, allowed: w.allowHeaders, log: log}
 		s.set(headers)
-		enc = s.charset
+		enc, typed = s.charset, s.typed
+	}
+	if !bodyless && !typed && f.isActive() && header["Content-Security-Policy"] == nil {
+		// Who has the URL must not run pages on the host's origin.
+		header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	}
 	if bodyless {
 		body = nil
@@ -235,10 +253,16 @@ func (w *responseWriter) send(status int, body []byte) {
 		// Otherwise net/http reads more of the body before it answers.
 		_ = http.NewResponseController(w.w).SetReadDeadline(time.Unix(1, 0))
 	}
+	control := http.NewResponseController(w.w)
+	limited := w.timeout > 0 && control.SetWriteDeadline(time.Now().Add(w.timeout)) == nil
 	w.w.WriteHeader(status)
 	if !w.head && len(body) > 0 {
-		n, _ := w.w.Write(body) // fails only if the caller is gone
+		n, _ := w.w.Write(body) // fails only if the caller is gone, or does not read
 		w.bytes = int64(n)
+	}
+	if limited && w.http1 && control.Flush() == nil {
+		// The deadline is the connection's: it must not meet the next answer.
+		_ = control.SetWriteDeadline(time.Time{})
 	}
 }
 
@@ -310,6 +334,7 @@ type scriptHeaders struct {
 	ctx     context.Context // of the log
 	header  http.Header
 	charset encoding.Encoding // of the body
+	allowed []string          // of those that act beyond the answer
 	log     *slog.Logger
 
 	count, bytes int
@@ -341,6 +366,9 @@ func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
 		return
 	case headers.IsFraming(name):
 		s.drop(name, "not a script's to set")
+		return
+	case headers.ActsBeyond(name) && !slices.ContainsFunc(s.allowed, func(allowed string) bool { return strings.EqualFold(allowed, name) }):
+		s.drop(name, "acts beyond the answer, and the host does not allow it")
 		return
 	}
 	if value[0] != '[' {

@@ -1,9 +1,11 @@
 package callback
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -54,6 +56,18 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 // use and must return when ctx is done.
 type SecretStore interface {
 	Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error)
+}
+
+// An APIKeyStore is a [SecretStore] that can return all secrets of an API key at
+// once. The Handler then makes one look-up for each call instead of two, by
+// APIKeySecrets alone, and hands the store no credential.
+type APIKeyStore interface {
+	SecretStore
+
+	// APIKeySecrets returns what Secrets returns for each credential of apiKey,
+	// by the credential's name. The server secrets are those of the empty name.
+	// What holds for Secrets holds for it. The Handler does not change the map.
+	APIKeySecrets(ctx context.Context, apiKey string) (map[string][]Secret, error)
 }
 
 // SecretMap is a [SecretStore] of one secret per credential. The keys are
@@ -110,13 +124,33 @@ func parseTarget(escapedPath, prefix string) (t target, ok bool) {
 	return t, t.n >= 2
 }
 
+// errMaxLookups means that Handler.MaxLookups calls wait for the SecretStore.
+var errMaxLookups = fmt.Errorf("%w: MaxLookups calls wait for their secrets", ErrOverloaded)
+
+// authorizeBounded is authorize for at most MaxLookups calls at once.
+func (h *Handler) authorizeBounded(ctx context.Context, t target, call *Call) (bool, error) {
+	defer h.lookups.Add(-1)
+	if h.lookups.Add(1) > int64(cmp.Or(h.MaxLookups, defaultMaxLookups)) {
+		return false, errMaxLookups
+	}
+	return h.authorize(ctx, t, call)
+}
+
 // authorize reports whether the secret in t is right, and fills in the
 // identity of call if it is. The error is the store's.
 func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, error) {
 	apiKey, rest := t.segments[0], t.segments[1:t.n]
+	store := h.Secrets
+	if bulk, ok := store.(APIKeyStore); ok {
+		all, err := bulk.APIKeySecrets(ctx, apiKey)
+		if err != nil {
+			return false, err
+		}
+		store = apiKeySecrets(all)
+	}
 	// The server secret is looked up first, so that the store never gets a
 	// valid one as the name of a credential.
-	ok, err := h.checkSecret(ctx, apiKey, "", rest[0])
+	ok, err := h.checkSecret(ctx, store, apiKey, "", rest[0])
 	switch {
 	case err != nil:
 		return false, err
@@ -135,7 +169,7 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 		// timing does not tell the two apart.
 		credential, secret = "-", ""
 	}
-	ok, err = h.checkSecret(ctx, apiKey, credential, secret)
+	ok, err = h.checkSecret(ctx, store, apiKey, credential, secret)
 	if err != nil || !ok {
 		return false, err
 	}
@@ -148,11 +182,11 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 
 // checkSecret reports whether given is one of the credential's secrets. Its
 // time depends on neither.
-func (h *Handler) checkSecret(ctx context.Context, apiKey, credential, given string) (bool, error) {
+func (h *Handler) checkSecret(ctx context.Context, store SecretStore, apiKey, credential, given string) (bool, error) {
 	var secrets []Secret
-	if h.Secrets != nil {
+	if store != nil {
 		var err error
-		if secrets, err = h.Secrets.Secrets(ctx, apiKey, credential); err != nil {
+		if secrets, err = store.Secrets(ctx, apiKey, credential); err != nil {
 			return false, err
 		}
 	}
@@ -169,6 +203,14 @@ func (h *Handler) checkSecret(ctx context.Context, apiKey, credential, given str
 		match |= equal(sum, secrets[i])
 	}
 	return match == 1 && given != "", nil
+}
+
+// apiKeySecrets are the secrets of one API key, by credential.
+type apiKeySecrets map[string][]Secret
+
+// Secrets implements [SecretStore] for that API key.
+func (s apiKeySecrets) Secrets(_ context.Context, _, credential string) ([]Secret, error) {
+	return s[credential], nil
 }
 
 // constantTimeEqual returns 1 if a and b are equal, else 0.

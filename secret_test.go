@@ -3,8 +3,11 @@ package callback_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -74,6 +77,122 @@ func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	require.NoError(t, err)
 	const whole = "func constantTimeEqual(a, b Secret) int { return subtle.ConstantTimeCompare(a[:], b[:]) }"
 	require.Contains(t, string(source), whole)
+}
+
+// TestMaxLookups bounds the calls that wait for the store, whatever they know.
+func TestMaxLookups(t *testing.T) {
+	t.Parallel()
+	const maxLookups = 3
+	var asked, calls sync.WaitGroup
+	asked.Add(maxLookups)
+	answer := make(chan struct{})
+	h, log := httpHandler(``)
+	h.MaxLookups = maxLookups
+	h.Secrets = storeFunc(func(ctx context.Context, apiKey, credential string) ([]callback.Secret, error) {
+		if credential == "" {
+			asked.Done()
+			<-answer
+		}
+		return callback.SecretMap{"E3/hello": "s3cret"}.Secrets(ctx, apiKey, credential)
+	})
+	statuses := make(chan int, maxLookups)
+	for _, target := range []string{helloURL, "/callback/E3/hello/wrong", helloURL} {
+		calls.Go(func() {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+			statuses <- w.Code
+		})
+	}
+	asked.Wait()
+	for _, target := range []string{helloURL, "/callback/E3/hello/wrong", "/callback/zz/hello/s3cret"} {
+		w := get(t, h, target)
+		require.Equal(t, 503, w.Code)
+		require.Equal(t, `{"error":"overloaded"}`, w.Body.String())
+		require.Equal(t, "1", w.Header().Get("Retry-After"))
+	}
+	require.Equal(t, 404, get(t, h, "/callback/E3").Code, "no look-up is needed")
+	require.Empty(t, log.String())
+	close(answer)
+	calls.Wait()
+	close(statuses)
+	count := map[int]int{}
+	for status := range statuses {
+		count[status]++
+	}
+	require.Equal(t, map[int]int{200: 2, 403: 1}, count)
+	asked.Add(1)
+	require.Equal(t, 200, get(t, h, helloURL).Code)
+
+	h.MaxLookups = -1
+	require.Equal(t, 503, get(t, h, helloURL).Code)
+}
+
+// bulkStore is a SecretStore that returns all secrets of an API key at once.
+type bulkStore struct {
+	asked []string
+	err   error
+}
+
+func (s *bulkStore) Secrets(context.Context, string, string) ([]callback.Secret, error) {
+	panic("one look-up is enough")
+}
+
+func (s *bulkStore) APIKeySecrets(ctx context.Context, apiKey string) (map[string][]callback.Secret, error) {
+	s.asked = append(s.asked, apiKey)
+	if apiKey != "E3" {
+		return nil, s.err
+	}
+	all := map[string][]callback.Secret{}
+	for credential, secret := range map[string]string{"": serverSecret, "hello": credentialSecret, "other": otherSecret, "open": "", "-": "x"} {
+		all[credential] = []callback.Secret{callback.NewSecret(secret)}
+	}
+	all["rotated"] = []callback.Secret{callback.NewSecret("zq9-new"), callback.NewSecret("zq9-newer")}
+	return all, s.err
+}
+
+// TestAPIKeyStore makes one look-up for each call, by the API key alone, and
+// refuses with the same work as ever.
+func TestAPIKeyStore(t *testing.T) {
+	t.Parallel()
+	store := new(bulkStore)
+	h, log := httpHandler(``)
+	h.Secrets = store
+	h.Runner = callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
+		result := new(callback.Result)
+		return result, result.Set("who", call.APIKey+" "+call.Credential+" "+call.PlayerID)
+	})
+	compared := 0
+	h.CountCompares(func() { compared++ })
+	for path, who := range map[string]string{
+		"E3/" + serverSecret:                  "E3  ",
+		"E3/" + serverSecret + "/p":           "E3  p",
+		"E3/hello/" + credentialSecret:        "E3 hello ",
+		"E3/hello/" + credentialSecret + "/p": "E3 hello p",
+		"E3/rotated/zq9-new":                  "E3 rotated ",
+		"E3/rotated/zq9-newer":                "E3 rotated ",
+	} {
+		store.asked = nil
+		require.Equal(t, `{"who":"`+who+`"}`, get(t, h, "/callback/"+path).Body.String())
+		require.Equal(t, []string{"E3"}, store.asked)
+	}
+	for segments, kinds := range refusals {
+		for kind, path := range kinds {
+			store.asked, compared = nil, 0
+			w := get(t, h, "/callback/"+path)
+			require.Equal(t, 403, w.Code, kind)
+			require.Equal(t, `{"error":"forbidden"}`, w.Body.String(), kind)
+			require.Len(t, store.asked, 1, kind)
+			compares := min(segments, 2)
+			if kind == "retired" {
+				compares++ // there are two
+			}
+			require.Equal(t, compares, compared, kind)
+		}
+	}
+	require.Empty(t, log.String())
+	store.err = errors.New("connection lost")
+	require.Equal(t, 503, get(t, h, helloURL).Code)
+	require.Contains(t, log.String(), "connection lost")
 }
 
 // TestPlayerIDIsText: what is not UTF-8 in the URL is not in a Call.

@@ -178,6 +178,7 @@ type handlerFields struct {
 	MaxHTTPCalls   int
 	MaxInFlight    int
 	RequestHeaders []string
+	AllowHeaders   []string
 	Secrets        callback.SecretMap
 }
 
@@ -213,6 +214,9 @@ func (f *handlerFields) apply(h *callback.Handler) {
 	set(&h.MaxInFlight, f.MaxInFlight)
 	if f.RequestHeaders != nil {
 		h.RequestHeaders = f.RequestHeaders
+	}
+	if f.AllowHeaders != nil {
+		h.AllowHeaders = f.AllowHeaders
 	}
 	if f.Secrets != nil {
 		h.Secrets = f.Secrets

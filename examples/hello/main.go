@@ -5,6 +5,7 @@ import (
 	"embed"
 	"log"
 	"net/http"
+	"time"
 
 	"example.com/callback"
 )
@@ -17,4 +18,12 @@ var handler = &callback.Handler{
 	Secrets: callback.SecretMap{"E300018ZDdAx/hello": "s3cret"},
 }
 
-func main() { log.Fatal(http.ListenAndServe("127.0.0.1:8080", handler)) }
+func main() {
+	server := &http.Server{
+		Addr:              "127.0.0.1:8080",
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+	}
+	log.Fatal(server.ListenAndServe())
+}

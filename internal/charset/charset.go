@@ -3,11 +3,13 @@
 package charset
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/japanese"
 )
 
 // Lookup finds an encoding by one of its labels. Labels of the standard's
@@ -43,8 +45,17 @@ func ValidUTF8(s string) string {
 }
 
 // Encode encodes UTF-8 in charset, which is not nil; a character that charset
-// lacks becomes "?".
+// lacks becomes "?". So does one that would switch the state of charset's reader
+// and make other characters of what follows.
 func Encode(text []byte, charset encoding.Encoding) []byte {
+	if charset == japanese.ISO2022JP { // the one with a state that there is
+		text = bytes.Map(func(r rune) rune {
+			if r == '\x1b' || r == '\x0e' || r == '\x0f' {
+				return '?'
+			}
+			return r
+		}, text)
+	}
 	if encoded, err := charset.NewEncoder().Bytes(text); err == nil {
 		return encoded
 	}

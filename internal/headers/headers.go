@@ -20,6 +20,29 @@ func IsFraming(name string) bool {
 	return false
 }
 
+// ActsBeyond reports whether a response header does something beyond its answer:
+// on a proxy or web server in front, or on all of the origin and longer than the
+// answer lasts.
+func ActsBeyond(name string) bool {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Alt-Svc", "Clear-Site-Data", "Nel", "Public-Key-Pins", "Public-Key-Pins-Report-Only",
+		"Report-To", "Service-Worker-Allowed", "Set-Cookie", "Set-Cookie2", "Strict-Transport-Security":
+		return true
+	}
+	for _, server := range [...]string{
+		"X-Accel-",     // nginx: internal redirects, rates, caching
+		"X-Lighttpd-",  // lighttpd: files of the server
+		"X-Litespeed-", // LiteSpeed: internal redirects, purges of its cache
+		"X-Reproxy-",   // Perlbal, and nginx modules: other URLs
+		"X-Sendfile",   // Apache, and others: files of the server
+	} {
+		if strings.HasPrefix(name, server) {
+			return true
+		}
+	}
+	return false
+}
+
 // IsClients reports whether a header of an outbound request is the client's to
 // set: as in a browser those of the connection and the host are, and with
 // Accept-Encoding it would hand on answers that it has not inflated.

@@ -1,0 +1,282 @@
+package callback_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"example.com/callback"
+)
+
+// A deadlineWriter is a ResponseWriter that notes what is done to it, as a
+// server's would do it.
+type deadlineWriter struct {
+	*httptest.ResponseRecorder
+	did []string
+	end time.Time // the first deadline
+}
+
+func (w *deadlineWriter) SetWriteDeadline(end time.Time) error {
+	if end.IsZero() {
+		w.did = append(w.did, "clear")
+		return nil
+	}
+	w.did = append(w.did, "deadline")
+	w.end = end
+	return nil
+}
+
+func (w *deadlineWriter) WriteHeader(status int) {
+	w.did = append(w.did, "header")
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+func (w *deadlineWriter) Write(p []byte) (int, error) {
+	w.did = append(w.did, "body")
+	return w.ResponseRecorder.Write(p)
+}
+
+func (w *deadlineWriter) Flush() { w.did = append(w.did, "flush") }
+
+// TestWriteTimeout shows which deadline an answer is written under.
+func TestWriteTimeout(t *testing.T) {
+	t.Parallel()
+	limited := []string{"deadline", "header", "body", "flush", "clear"} // or the next answer would meet it
+	for _, test := range []struct {
+		name   string
+		field  time.Duration // Handler.WriteTimeout
+		server time.Duration // http.Server.WriteTimeout
+		proto  int
+		target string
+		want   time.Duration
+		did    []string
+	}{
+		{"by default", 0, 0, 1, helloURL, 10 * time.Second, limited},
+		{"as set", time.Minute, 0, 1, helloURL, time.Minute, limited},
+		{"a refusal", time.Minute, 0, 1, "/callback/E3/hello/wrong", time.Minute, limited},
+		{"none", -1, 0, 1, helloURL, 0, []string{"header", "body"}},
+		{"the server's is shorter", time.Minute, time.Second, 1, helloURL, 0, []string{"header", "body"}},
+		{"the server's is as long", time.Minute, time.Minute, 1, helloURL, 0, []string{"header", "body"}},
+		{"the server's is longer", time.Minute, time.Hour, 1, helloURL, time.Minute, limited},
+		{"HTTP/2 has one for each stream", time.Minute, 0, 2, helloURL, time.Minute, []string{"deadline", "header", "body"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h, _ := httpHandler(``)
+			h.WriteTimeout = test.field
+			ctx := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{WriteTimeout: test.server})
+			r := httptest.NewRequest("GET", test.target, nil).WithContext(ctx)
+			r.ProtoMajor = test.proto
+			w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+			begin := time.Now()
+			h.ServeHTTP(w, r)
+			require.Equal(t, test.did, w.did)
+			if test.want > 0 {
+				require.WithinRange(t, w.end, begin.Add(test.want), time.Now().Add(test.want))
+			}
+		})
+	}
+}
+
+// smallBuffers is a listener whose connections take little that nobody reads.
+type smallBuffers struct{ net.Listener }
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		_ = conn.(*net.TCPConn).SetWriteBuffer(4 << 10)
+	}
+	return conn, err
+}
+
+// longAnswers is a server with one place, whose answers are longer than what the
+// buffers of a connection take.
+func longAnswers(t *testing.T, timeout time.Duration) (server *httptest.Server, ended chan struct{}) {
+	t.Helper()
+	h, _ := httpHandler(``)
+	h.MaxInFlight = 1
+	h.WriteTimeout = timeout
+	long := strings.Repeat("x", 4<<20-10)
+	h.Runner = callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
+		result := new(callback.Result)
+		if call.PlayerID == "short" {
+			return result, nil
+		}
+		return result, result.Set("RESPONSE_RAW", long)
+	})
+	ended = make(chan struct{}, 10)
+	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { ended <- struct{}{} }()
+		h.ServeHTTP(w, r)
+	}))
+	server.Listener = smallBuffers{server.Listener}
+	return server, ended
+}
+
+// placeIsFree waits for the end of the call before, and makes another.
+func placeIsFree(t *testing.T, server *httptest.Server, ended chan struct{}) {
+	t.Helper()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the caller that does not read keeps its place")
+	}
+	resp, err := server.Client().Get(server.URL + helloURL + "/short")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, 200, resp.StatusCode)
+}
+
+// dialSmall connects with a small buffer for what comes in.
+func dialSmall(t *testing.T, server *httptest.Server) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4<<10))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	return conn
+}
+
+// TestCallerThatDoesNotRead gives its place back, and its connection is closed.
+func TestCallerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	server, ended := longAnswers(t, 100*time.Millisecond)
+	server.Start()
+	t.Cleanup(server.Close)
+	for range 2 {
+		conn := dialSmall(t, server)
+		_, err := io.WriteString(conn, "GET "+helloURL+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		placeIsFree(t, server, ended)
+		<-ended
+		got, _ := io.Copy(io.Discard, conn)
+		require.Less(t, got, int64(4<<20), "and the rest is not sent")
+	}
+}
+
+// TestCallerThatReads has all of the answer.
+func TestCallerThatReads(t *testing.T) {
+	t.Parallel()
+	server, _ := longAnswers(t, time.Minute)
+	server.Start()
+	t.Cleanup(server.Close)
+	resp, err := server.Client().Get(server.URL + helloURL)
+	require.NoError(t, err)
+	got, err := io.Copy(io.Discard, resp.Body)
+	require.NoError(t, errors.Join(err, resp.Body.Close()))
+	require.EqualValues(t, 4<<20-10, got)
+}
+
+// TestHTTP2CallerThatDoesNotRead opens no window for the answer. Its stream is
+// reset, and the connection's others go on.
+func TestHTTP2CallerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	server, ended := longAnswers(t, 100*time.Millisecond)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	c := dialHTTP2(t, server)
+	c.get(t, 1, helloURL)
+	placeIsFree(t, server, ended)
+	<-ended
+	c.get(t, 3, helloURL+"/short")
+	reset := false
+	for {
+		frame, err := c.ReadFrame()
+		require.NoError(t, err)
+		switch f := frame.(type) {
+		case *http2.RSTStreamFrame:
+			require.EqualValues(t, 1, f.StreamID)
+			reset = true
+		case *http2.DataFrame:
+			if f.StreamID == 3 && f.StreamEnded() {
+				require.True(t, reset)
+				return
+			}
+		}
+	}
+}
+
+// A http2Conn is an HTTP/2 connection of which a test writes every frame.
+type http2Conn struct {
+	*http2.Framer
+	conn net.Conn
+}
+
+func dialHTTP2(t *testing.T, server *httptest.Server) *http2Conn {
+	t.Helper()
+	config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.NextProtos, config.ServerName = []string{"h2"}, "example.com"
+	conn := tls.Client(dialSmall(t, server), config)
+	require.NoError(t, conn.Handshake())
+	_, err := io.WriteString(conn, http2.ClientPreface)
+	require.NoError(t, err)
+	c := &http2Conn{http2.NewFramer(conn, conn), conn}
+	require.NoError(t, c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 10}))
+	require.NoError(t, c.WriteSettingsAck())
+	return c
+}
+
+// get sends the request of a stream.
+func (c *http2Conn) get(t *testing.T, stream uint32, path string) {
+	t.Helper()
+	require.NoError(t, c.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: stream, BlockFragment: http2Fields(http.MethodGet, path), EndHeaders: true, EndStream: true,
+	}))
+}
+
+func http2Fields(method, path string) []byte {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{{":method", method}, {":scheme", "https"}, {":authority", "x"}, {":path", path}} {
+		_ = encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
+	}
+	return block.Bytes()
+}
+
+// TestWriteTimeoutIsOfOneAnswer: on a connection that is kept, another handler's
+// answer may come as late as it likes.
+func TestWriteTimeoutIsOfOneAnswer(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler(``)
+	h.WriteTimeout = 20 * time.Millisecond
+	var connections atomic.Int64
+	mux := http.NewServeMux()
+	mux.Handle("/callback/", h)
+	mux.HandleFunc("/late", func(w http.ResponseWriter, r *http.Request) {
+		<-time.After(2 * h.WriteTimeout)
+		_, _ = io.WriteString(w, "late")
+	})
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	for range 3 {
+		for path, want := range map[string]string{helloURL: "{}", "/late": "late"} {
+			resp, err := server.Client().Get(server.URL + path)
+			require.NoError(t, err)
+			body, err := io.ReadAll(resp.Body)
+			require.NoError(t, errors.Join(err, resp.Body.Close()))
+			require.Equal(t, want, string(body))
+		}
+	}
+	require.EqualValues(t, 1, connections.Load())
+}
