@@ -56,6 +56,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/callback/internal/charset"
 	"example.com/callback/internal/deadline"
 )
 
@@ -433,13 +434,13 @@ func (h *Handler) serve(x *exchange, r *http.Request, as *Call) *failure {
 	} else if f := h.authenticate(ctx, call, r); f != nil {
 		return f
 	}
-	call.Method = r.Method
-	call.RunID = cmp.Or(call.RunID, h.runID(r))
-	call.ClientIP = h.clientIP(r)
 	h.equip(&x.equipment, call, x.start)
 	if h.RunIDHeader != "" || h.VersionHeader != "" {
 		x.identify = func(header http.Header) { h.identify(call, header) }
 	}
+	call.Method = r.Method
+	call.RunID = cmp.Or(call.RunID, h.runID(r))
+	call.ClientIP = h.clientIP(r)
 	err := h.whileAdmitted(ctx, call, func() error { return h.answer(ctx, x, r) })
 	if err != nil {
 		return h.explain(ctx, call, err)
@@ -500,7 +501,7 @@ func (h *Handler) writeTimeout(r *http.Request) time.Duration {
 
 // identify sets the headers that tell which run it was.
 func (h *Handler) identify(call *Call, header http.Header) {
-	if h.RunIDHeader != "" {
+	if h.RunIDHeader != "" && call.RunID != "" {
 		header.Set(h.RunIDHeader, call.RunID)
 	}
 	if h.VersionHeader != "" && call.Usage.Version != "" {
@@ -672,7 +673,7 @@ func (h *Handler) httpDoer() HTTPDoer {
 
 func (h *Handler) clientIP(r *http.Request) string {
 	if h.ClientIP != nil {
-		return h.ClientIP(r)
+		return charset.ValidUTF8(h.ClientIP(r))
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"io"
 	"io/fs"
 	"strings"
 	"testing"
@@ -13,10 +14,10 @@ import (
 // checked gives the problems as text, those that are fatal with a star.
 func checked(t *testing.T, files map[string]string, members ...string) []string {
 	t.Helper()
-	problems, err := Check(testkit.Tree(files), members...)
+	report, err := Check(testkit.Tree(files), CheckOptions{Members: members})
 	require.NoError(t, err)
 	lines := []string{}
-	for _, p := range problems {
+	for _, p := range report.Problems {
 		line := p.String()
 		if p.Fatal {
 			line = "*" + line
@@ -64,12 +65,17 @@ func TestCheckTree(t *testing.T) {
 
 func TestCheckErrors(t *testing.T) {
 	t.Parallel()
-	_, err := Check(testkit.Tree(map[string]string{"hello.js": "1"}))
+	_, err := Check(testkit.Tree(map[string]string{"hello.js": "1"}), CheckOptions{})
 	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.EqualError(t, err, "callback: no folder with scripts to check: file does not exist")
 
-	problems, err := Check(testkit.Tree(map[string]string{"modules/A.js": ""}))
+	_, err = Check(testkit.Tree(map[string]string{"E300018ZDdAx/callbacks/hello.js": "1"}), CheckOptions{})
+	require.EqualError(t, err, "callback: no scripts here, but in E300018ZDdAx: file does not exist")
+
+	report, err := Check(testkit.Tree(map[string]string{"modules/A.js": ""}), CheckOptions{})
 	require.NoError(t, err)
-	require.Empty(t, problems)
+	require.True(t, report.Run())
+	require.Empty(t, report.Problems)
 }
 
 func TestCheckScript(t *testing.T) {
@@ -179,9 +185,9 @@ func TestCheckAgreesWithRuns(t *testing.T) {
 		"importPackage(java.io)", "try { Spark.getCache() } finally { }", "SparkRequests.x",
 	} {
 		fsys := testkit.Tree(map[string]string{"callbacks/x.js": source, "modules/BROKEN.js": "("})
-		problems, err := Check(fsys)
+		report, err := Check(fsys, CheckOptions{})
 		require.NoError(t, err)
-		require.True(t, len(problems) > 0 && problems[0].Fatal, source)
+		require.True(t, len(report.Problems) > 0 && report.Problems[0].Fatal, source)
 
 		_, err = (&GojaRunner{Scripts: fsys}).RunScript(t.Context(), &Call{Credential: "x"})
 		require.Error(t, err, source)
@@ -196,9 +202,10 @@ func FuzzCheck(f *testing.F) {
 		f.Add(source)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
-		problems, err := Check(testkit.Tree(map[string]string{"callbacks/x.js": source}))
+		report, err := Check(testkit.Tree(map[string]string{"callbacks/x.js": source}), CheckOptions{})
 		require.NoError(t, err)
-		for _, p := range problems {
+		require.NoError(t, report.WriteText(io.Discard, true))
+		for _, p := range report.Problems {
 			require.NotEmpty(t, p.Message)
 		}
 	})

@@ -321,9 +321,9 @@ func TestSampleScripts(t *testing.T) {
 	require.NotEmpty(t, trees)
 	for root := range trees {
 		members := addedMembers(t, root)
-		problems, err := Check(os.DirFS(root), members...)
+		report, err := Check(os.DirFS(root), CheckOptions{Members: members})
 		require.NoError(t, err)
-		require.Empty(t, problems, root)
+		require.Empty(t, report.Problems, root)
 
 		added := filepath.Join(t.TempDir(), "host.d.ts")
 		declaration := "interface Spark {\n"

@@ -295,6 +295,8 @@ func TestSecretsAreNeverSeen(t *testing.T) {
 			if c.change != nil {
 				c.change(h)
 			}
+			h.RunIDHeader, h.KeepLog = "Run-Id", 1<<20
+			runs := observe(h)
 			server := httptest.NewUnstartedServer(h)
 			server.Config.ErrorLog = log.New(&errorLog, "", 0)
 			server.Start()
@@ -313,6 +315,15 @@ func TestSecretsAreNeverSeen(t *testing.T) {
 			}
 			seen[c.status] = true
 			server.Close() // ends what is under way
+			// Whoever was authorised has the header, and a Run.
+			if authorised := strings.Contains(answer, "\r\nRun-Id: "); authorised || c.status == 0 {
+				run := runs.next(t)
+				run.Call.Data, run.Call.RequestHeaders = nil, nil // they hold what the caller sent
+				text, err := json.Marshal(run.Call)
+				assert.NoError(t, err)
+				assert.Empty(t, leaks(fmt.Sprintf("%s %+v", text, run)), "Run: %s %+v", text, run)
+			}
+			assert.Empty(t, runs.all)
 			for where, text := range map[string]string{
 				"answer": answer, "text log": text.String(), "JSON log": jsonText.String(), "ErrorLog": errorLog.String(),
 			} {

@@ -114,14 +114,14 @@ func (db *DB) Publish(ctx context.Context, apiKey string, fsys fs.FS, change Cha
 	if err != nil {
 		return nil, fmt.Errorf("callback: publish: %w", err)
 	}
-	problems, err := callback.Check(files, change.Members...)
+	checked, err := callback.Check(files, callback.CheckOptions{Members: change.Members})
 	if err != nil {
 		return nil, fmt.Errorf("callback: publish: %w", err)
 	}
-	if slices.ContainsFunc(problems, func(p callback.Problem) bool { return p.Fatal }) {
-		return nil, &RefusedError{problems}
+	if !checked.Run() {
+		return nil, &RefusedError{checked.Problems}
 	}
-	report, err := json.Marshal(problems)
+	report, err := json.Marshal(checked.Problems)
 	if err != nil {
 		return nil, fmt.Errorf("callback: publish: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"os"
@@ -35,21 +34,30 @@ func childMain() int {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, hangup)
 	debug.SetTraceback("none") // the parent logs the first line of a fatal error only
 	quietStderr()
+	w, err := newWorker()
+	if err != nil {
+		return 1
+	}
+	return w.serve()
+}
+
+// newWorker confines the process as the parent's setup says.
+func newWorker() (*worker, error) {
 	in, out := os.Stdin, os.Stdout
 	os.Stdout = os.Stderr // other packages must not print among the frames
 	if _, err := out.Write(greeting); err != nil {
-		return 1
+		return nil, err
 	}
 	from := bufio.NewReaderSize(in, 16<<10)
 	k, payload, err := readFrame(from, maxToChild)
 	if err != nil || k != kindSetup {
-		return 1
+		return nil, errFrame
 	}
 	var s setup
 	s.decode(&decoder{b: payload})
-	if err := s.apply(); err != nil {
-		fmt.Fprintln(os.Stderr, "fatal error:", err)
-		return 1
+	var e encoder
+	if err := e.send(out, s.apply(), maxToParent); err != nil {
+		return nil, err
 	}
 	w := &worker{
 		from:          from,
@@ -65,7 +73,7 @@ func childMain() int {
 		MaxRunning:    1,
 		RunInline:     true, // the parent kills what does not stop
 	}
-	return w.serve()
+	return w, nil
 }
 
 // A worker is a child's side of the conversation. It is the fs.FS of its runner.

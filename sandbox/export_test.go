@@ -1,8 +1,11 @@
 package sandbox
 
 import (
+	"os"
 	"os/exec"
 	"time"
+
+	"example.com/callback"
 )
 
 // SetCommands has the Runner start these in turn as its children, and then this
@@ -46,4 +49,31 @@ func (r *Runner) GreetTimeout() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.greetTimeout
+}
+
+// ServeProbe is the main of a child that is confined as any, but answers its calls
+// with what f makes of their data.
+func ServeProbe(f func(data string) map[string]string) {
+	w, err := newWorker()
+	if err != nil {
+		os.Exit(1)
+	}
+	for {
+		_, payload, err := readFrame(w.from, maxToChild)
+		if err != nil {
+			os.Exit(0)
+		}
+		var call callMessage
+		call.decode(&decoder{b: payload})
+		result := new(callback.Result)
+		for name, value := range f(call.Call.Data[0].Values[0]) {
+			if err := result.Set(name, value); err != nil {
+				os.Exit(1)
+			}
+		}
+		var e encoder
+		if err := e.send(w.out, &resultMessage{Result: result}, maxToParent); err != nil {
+			os.Exit(1)
+		}
+	}
 }

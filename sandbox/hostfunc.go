@@ -132,6 +132,9 @@ func (w *worker) hostFunc(number uint64) callback.HostFunc {
 // encodeMembers returns the encoded list of the call's Members, or nil if it is
 // the one of the child's last call.
 func (s *session) encodeMembers() []byte {
+	if len(s.call.Members) == 0 && len(s.child.members) == 1 {
+		return nil // the encoded list is the number of its entries: zero
+	}
 	list, functions := listMembers(s.call.Members)
 	s.functions = functions
 	var e encoder

@@ -17,6 +17,9 @@ const (
 	kindReply  kind = 'a' // the reply to the child's last question
 	kindCancel kind = 'x' // cancelMessage; in place of a reply
 
+	// To the parent: the reply to setup.
+	kindReady kind = 'y' // readyMessage
+
 	// To the parent: the end of a call.
 	kindResult kind = 'r' // resultMessage
 

@@ -96,9 +96,12 @@ func (r *Runner) greet(c *child) error {
 	r.mu.Lock()
 	timeout := r.greetTimeout
 	r.mu.Unlock()
-	err := c.greet(r.setup(), timeout)
+	ready, err := c.greet(r.setup(), timeout)
 	if err == nil {
-		return nil
+		if err = r.judge(&ready); err != nil {
+			c.end()
+		}
+		return err
 	}
 	lastWords := c.end()
 	switch {
@@ -115,6 +118,22 @@ func (r *Runner) greet(c *child) error {
 	}
 	// A signal: any process can get one.
 	return fmt.Errorf("callback/sandbox: child process died as it started: %w (%s)", err, lastWords)
+}
+
+// judge decides whether a child that is as confined as it says may serve calls.
+func (r *Runner) judge(ready *readyMessage) error {
+	switch {
+	case ready.Fault != "":
+		return fmt.Errorf("callback/sandbox: child process cannot be confined: %s", ready.Fault)
+	case ready.SystemCalls == "":
+		return nil
+	case r.RequireSeccomp:
+		return fmt.Errorf("%w: %s", ErrNoSeccomp, ready.SystemCalls)
+	}
+	r.warnOnce.Do(func() {
+		r.logger().Warn("callback/sandbox: system calls of child processes are not restricted: " + ready.SystemCalls)
+	})
+	return nil
 }
 
 // start starts a process, unless the Runner is closing.
@@ -170,8 +189,8 @@ func (r *Runner) arrived(c *child, err error) {
 	}
 	if r.proved {
 		r.logger().Error(err.Error())
-	} else if errors.Is(err, ErrNoMain) {
-		r.failed = err // for good: the program does something else in the child
+	} else if errors.Is(err, ErrNoMain) || errors.Is(err, ErrNoSeccomp) {
+		r.failed = err // for good: it will be the same the next time
 	}
 	if r.live+r.ordered == 0 {
 		fail := len(r.waiting)

@@ -26,8 +26,10 @@ func inChild() bool { return len(os.Args) > 0 && os.Args[0] == childName }
 // before main, so anything may precede it.
 var greeting = []byte("\x00callback-sandbox\x01\n")
 
-// maxBeforeGreeting is how many bytes may precede the greeting.
-const maxBeforeGreeting = 64 << 10
+const (
+	maxBeforeGreeting = 64 << 10 // bytes that may precede the greeting
+	maxReady          = 4 << 10  // bytes of a readyMessage
+)
 
 // Reasons why a process does not turn into a child.
 var (
@@ -104,28 +106,42 @@ func thisProgram() *exec.Cmd {
 	return &exec.Cmd{Path: executable(), Args: []string{childName}}
 }
 
-// greet waits for the greeting and sends the setup.
-func (c *child) greet(s *setup, timeout time.Duration) error {
+// greet waits for the greeting, sends the setup and waits until the child is ready.
+func (c *child) greet(s *setup, timeout time.Duration) (ready readyMessage, err error) {
 	timer := time.AfterFunc(timeout, c.kill) // some systems have no read deadlines for pipes
 	defer timer.Stop()
 	for skipped := 0; ; skipped++ {
 		start, err := c.from.Peek(len(greeting))
 		if err != nil && !timer.Stop() {
-			return errSlow
+			return ready, errSlow
 		}
 		if err != nil {
-			return errEnded
+			return ready, errEnded
 		}
 		if bytes.Equal(start, greeting) {
 			break
 		}
 		if skipped > maxBeforeGreeting {
-			return errPrints
+			return ready, errPrints
 		}
 		_, _ = c.from.Discard(1)
 	}
 	_, _ = c.from.Discard(len(greeting))
-	return c.out.send(c.in, s, maxToChild)
+	if err := c.out.send(c.in, s, maxToChild); err != nil {
+		return ready, err
+	}
+	k, payload, err := readFrame(c.from, maxReady)
+	if err != nil && !timer.Stop() {
+		return ready, errSlow
+	}
+	if err != nil {
+		return ready, err
+	}
+	d := &decoder{b: payload}
+	if ready.decode(d); k != kindReady || d.done() != nil {
+		return ready, errFrame
+	}
+	return ready, nil
 }
 
 // kill kills the process. It may be called at any time, more than once.

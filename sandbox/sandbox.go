@@ -25,22 +25,35 @@
 //
 // # Security considerations
 //
-// A script can make its child slow, large or dead, and with it its own call;
-// neither the host nor another call. On Linux a child has an empty environment,
-// no file and no socket but the pipes to its parent and no way to open one, a
-// limit on its memory, and ends when its parent does. It has the parent's user
-// and sees the parent's system calls: against an attacker who gets past the
-// engine and runs machine code in a child, use what the system offers besides
-// (seccomp, another user, a container); such an attacker can also read the
-// scripts, have an edit of one judged broken, and disturb later calls of the
-// same child, unless MaxCalls is 1. The parent takes what comes
-// from a child for hostile.
+// A script can make its child slow, large or dead, and its own call with it. It
+// harms neither the host nor another call. On Linux a child
 //
-// On other systems children end at the deadline all the same, but the rest is
-// not enforced; the log says so when the first child starts.
+//   - has an empty environment, and no file or socket but the pipes to its parent,
+//   - has a limit on its memory,
+//   - can call what it needs of the kernel to compute and to use the pipes, and
+//     nothing else (on amd64 and arm64, see RequireSeccomp),
+//   - ends when its parent ends.
 //
-// The packages of the program are initialised in a child too, before main:
-// what they do there is done once per child.
+// The parent takes everything from a child for hostile. So an attacker who finds
+// a way past the JavaScript engine and runs machine code in a child cannot open
+// a file or a socket, start a process, signal or read another process, or get
+// more memory. Such an attacker can still
+//
+//   - use the processors, with as many threads as the system allows its user, for
+//     as long as the child lives: until it misses a deadline or MaxCalls replaces it,
+//   - read the scripts, and have an edit of one judged broken,
+//   - see and falsify later calls of the same child, unless MaxCalls is 1,
+//   - ask the parent for what any script may ask: outbound requests, the host's
+//     functions, log lines, all within the limits of the call,
+//   - read the clock, and learn of the machine's load from it.
+//
+// Another user or a container for the whole program adds to this.
+//
+// On other systems children end at the deadline all the same, and nothing else is
+// enforced; the log says so when the first child starts.
+//
+// The packages of the program are initialised in a child too, before main: what
+// they do there happens once for each child.
 package sandbox
 
 import (
@@ -100,6 +113,12 @@ type Runner struct {
 	// compile.
 	MaxScriptSize int64
 
+	// RequireSeccomp refuses to run scripts where the kernel does not restrict
+	// the system calls of children: RunScript and Start then return
+	// [ErrNoSeccomp]. Without it the log says so, once, and calls are served. It
+	// takes Linux on amd64 or arm64, with seccomp filters.
+	RequireSeccomp bool
+
 	// Logger takes what goes wrong with children. nil means [slog.Default].
 	Logger *slog.Logger
 
@@ -121,6 +140,7 @@ type Runner struct {
 	busy         int                 // calls under way
 	drained      chan struct{}       // closed when closing and no call is under way
 	ended        chan struct{}       // closed when the Runner has ended
+	warnOnce     sync.Once           // that system calls are not restricted
 	children     sync.WaitGroup      // goroutines that start up or end a child
 }
 
@@ -128,6 +148,10 @@ var (
 	// ErrNoMain means that a process started as a child did not turn into
 	// one: the program's main, or a test's TestMain, does not begin with Main.
 	ErrNoMain = errors.New("callback/sandbox: child process did not reach sandbox.Main: call it first in main, or in TestMain")
+
+	// ErrNoSeccomp means that the system calls of children cannot be restricted
+	// and that the Runner requires it.
+	ErrNoSeccomp = errors.New("callback/sandbox: system calls of child processes cannot be restricted")
 
 	// ErrClosed is returned by a [Runner] that is closed.
 	ErrClosed = errors.New("callback/sandbox: Runner is closed")

@@ -8,33 +8,32 @@ import (
 	"syscall"
 )
 
-// unenforced is what this system does not hold children to.
+// unenforced lists what this system does not enforce on children.
 const unenforced = ""
 
-// executable is the file of this very program, even if another has taken its
-// place since.
+// executable is the file of this program, even if it has been replaced since.
 func executable() string { return "/proc/self/exe" }
 
-// isolate has the process die with the thread that starts it, and live in a
-// process group of its own.
+// isolate makes the kernel kill the process when the thread that starts it ends,
+// and puts the process in a group of its own.
 func isolate(cmd *exec.Cmd) {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// killProcess kills the process and all of its group.
+// killProcess kills the process and its group.
 func killProcess(p *os.Process) {
 	_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
 	_ = p.Kill()
 }
 
-// quietStderr has prints to standard error get lost rather than wait for room:
-// nobody reads them while the child lives.
+// quietStderr drops what does not fit into the pipe of standard error: nothing
+// reads it while the child lives.
 func quietStderr() { _ = syscall.SetNonblock(2, true) }
 
-// limitMemory holds the child to its limits, from now on. No file and no socket can
-// be opened any more: the limit on their number is below that of those open.
-func limitMemory(maxMemory int64) error {
+// confine limits what the child can use, for good. It can open no more files and
+// sockets, because the limit on their number is below the number of open ones.
+func confine(maxMemory int64) error {
 	if err := closeInherited(); err != nil {
 		return err
 	}
@@ -48,12 +47,17 @@ func limitMemory(maxMemory int64) error {
 			return err
 		}
 	}
+	// Other processes of this user may not trace it nor read its memory.
+	const setDumpable = 4
+	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, setDumpable, 0, 0, 0, 0, 0); errno != 0 {
+		return errno
+	}
 	return nil
 }
 
 // closeInherited closes the files that came with the process: those that the
 // parent itself was started with, say by a shell or for socket activation. They
-// lack the flag that everything opened in Go has, or they would not be here.
+// lack the close-on-exec flag, which every file that Go opens has.
 func closeInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -72,8 +76,8 @@ func closeInherited() error {
 	return nil
 }
 
-// dataSize is what counts towards RLIMIT_DATA already. It is small, but for
-// programs built with the race detector or much in them that is not Go.
+// dataSize is how much counts towards RLIMIT_DATA already: little, unless the
+// program has the race detector or much C code.
 func dataSize() uint64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	fields := bytes.Fields(text)

@@ -4,6 +4,4 @@ package sandbox_test
 
 func children() []string { return nil }
 
-const orphanEnv = "CALLBACK_SANDBOX_ORPHANS"
-
-func becomeOrphans() {}
+func beginTestProcess() {}

@@ -27,10 +27,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	beginTestProcess()
 	sandbox.Main()
-	if os.Getenv(orphanEnv) != "" {
-		becomeOrphans()
-	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if left := children(); len(left) > 0 {
 			fmt.Println("processes left behind:", left)

@@ -33,6 +33,10 @@ type session struct {
 	killed   bool        // by the watch
 
 	trial *trial // the version that the child is compiling
+
+	// The messages of every call are here to save allocations.
+	began callMessage
+	ended resultMessage
 }
 
 // A protocolError is a message that the library's own code in a child never
@@ -139,7 +143,7 @@ func (s *session) callMessage(files []fileState) *callMessage {
 	if end, ok := s.ctx.Deadline(); ok {
 		remaining = max(time.Until(end), 1)
 	}
-	return &callMessage{
+	s.began = callMessage{
 		Call:      s.call,
 		HasHTTP:   s.call.HTTP != nil,
 		Remaining: remaining,
@@ -147,6 +151,7 @@ func (s *session) callMessage(files []fileState) *callMessage {
 		Files:     files,
 		Members:   s.encodeMembers(),
 	}
+	return &s.began
 }
 
 // serve does what the child asks for in the midst of its call. The error is
@@ -184,7 +189,7 @@ func receive[M any, P interface {
 
 // result decodes the end of the call and checks what the Handler relies on.
 func (s *session) result(d *decoder) (*callback.Result, ending, error) {
-	var m resultMessage
+	m := &s.ended
 	m.decode(d)
 	if d.done() != nil {
 		return nil, childDied, errFrame

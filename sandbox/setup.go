@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -48,16 +47,38 @@ const (
 	childGCPercent = 400
 )
 
-// apply makes the process a child that can no longer open files.
-func (s *setup) apply() error {
+// A readyMessage tells how a setup went.
+type readyMessage struct {
+	Fault       string // why the child cannot serve calls; or empty
+	SystemCalls string // why its system calls are not restricted; or empty
+}
+
+func (m *readyMessage) kind() kind { return kindReady }
+
+func (m *readyMessage) encode(e *encoder) {
+	e.string(m.Fault)
+	e.string(m.SystemCalls)
+}
+
+func (m *readyMessage) decode(d *decoder) {
+	m.Fault = d.string()
+	m.SystemCalls = d.string()
+}
+
+// apply confines the process, for good.
+func (s *setup) apply() *readyMessage {
 	s.setZone()
 	runtime.GOMAXPROCS(childProcs)
 	debug.SetGCPercent(childGCPercent)
 	debug.SetMemoryLimit(s.MaxMemory / 4 * 3)
-	if err := limitMemory(s.MaxMemory); err != nil {
-		return fmt.Errorf("cannot set limits: %w", err)
+	m := new(readyMessage)
+	if err := confine(s.MaxMemory); err != nil {
+		m.Fault = err.Error()
 	}
-	return nil
+	if err := restrictSystemCalls(); err != nil {
+		m.SystemCalls = err.Error()
+	}
+	return m
 }
 
 // setZone sets local time to the parent's. It needs the files of the system.

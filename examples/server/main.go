@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -56,7 +58,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		tree, err = openScripts(opts.scripts, logger)
 	}
 	if err == nil && opts.check {
-		return check(tree, stdout, stderr)
+		return check(opts, tree, stdout, stderr)
+	}
+	if err == nil && len(tree.credentials) == 0 {
+		err = fmt.Errorf("-scripts %s: holds neither callbacks/*.js nor system/GS_CALLBACK_URL.js", opts.scripts)
 	}
 	var secrets *secrets
 	if err == nil {
@@ -118,7 +123,10 @@ type options struct {
 	addr, scripts, secrets string
 	timeout, httpTimeout   time.Duration
 	allowPrivate           bool
-	sandbox, check         bool
+	sandbox                bool
+
+	check, all, verbose, json bool
+	members                   string
 }
 
 // parseOptions reads the flags. For -h it prints them and returns flag.ErrHelp.
@@ -133,6 +141,10 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&opts.allowPrivate, "allow-private", false, "let scripts connect to private addresses, this machine's own included")
 	flags.BoolVar(&opts.sandbox, "sandbox", false, "run each script in a child process, for scripts nobody has to trust")
 	flags.BoolVar(&opts.check, "check", false, "report what is wrong with the scripts, serve nothing, and exit with 1 if one cannot run")
+	flags.BoolVar(&opts.all, "all", false, "with -check: also the folders whose scripts no callback runs, such as event and request")
+	flags.BoolVar(&opts.verbose, "v", false, "with -check: also a line for each place")
+	flags.BoolVar(&opts.json, "json", false, "with -check: all of it as JSON")
+	flags.StringVar(&opts.members, "members", "", "with -check: `names`, with commas between, of the members that your server adds to Spark")
 	flags.SetOutput(io.Discard) // its errors are returned, and one line long
 	err := flags.Parse(args)
 	switch {
@@ -146,6 +158,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return opts, fmt.Errorf("unexpected argument %q: everything is said by flags, see -h", flags.Arg(0))
 	case emptyFlag(flags) != "":
 		return opts, fmt.Errorf("-%s: must not be empty", emptyFlag(flags))
+	case !opts.check && (opts.all || opts.verbose || opts.json || opts.members != ""):
+		return opts, errors.New("-all, -v, -json and -members are for -check")
 	case opts.timeout <= 0:
 		return opts, fmt.Errorf("-timeout %v: must be more than zero", opts.timeout)
 	case opts.httpTimeout <= 0:
@@ -222,26 +236,30 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, grac
 	return err
 }
 
-// check prints what is wrong with the scripts, a problem a line, and then which
-// of them can run.
-func check(tree *scriptTree, stdout, stderr io.Writer) int {
-	problems, err := callback.Check(tree.fs)
+// check reports what is wrong with the scripts: as a summary, or for programs as
+// JSON.
+func check(opts options, tree *scriptTree, stdout, stderr io.Writer) int {
+	report, err := callback.Check(tree.fs, callback.CheckOptions{
+		Members: strings.FieldsFunc(opts.members, func(r rune) bool { return r == ',' }),
+		All:     opts.all,
+	})
+	if err != nil {
+		fmt.Fprintln(stderr, "server: -check:", err)
+		return exitUsage
+	}
+	if opts.json {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(report)
+	} else {
+		err = report.WriteText(stdout, opts.verbose)
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "server: -check:", err)
 		return exitFailed
 	}
-	broken := map[string]bool{}
-	for _, p := range problems {
-		fmt.Fprintln(stdout, p)
-		broken[p.Script] = broken[p.Script] || p.Fatal
+	if !report.Run() {
+		return exitFailed
 	}
-	code := exitOK
-	for _, name := range tree.files() {
-		verdict := "can run"
-		if broken[name] {
-			verdict, code = "cannot run", exitFailed
-		}
-		fmt.Fprintf(stdout, "%s: %s\n", name, verdict)
-	}
-	return code
+	return exitOK
 }

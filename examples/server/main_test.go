@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/callback"
 	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
@@ -466,29 +468,72 @@ func TestSandbox(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	check := func(files map[string]string) (int, string) {
+	check := func(files map[string]string, flags ...string) (int, string) {
 		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), []string{"-check", "-scripts", testkit.Folder(t, files)}, &stdout, &stderr)
+		code := run(t.Context(), append(flags, "-check", "-scripts", testkit.Folder(t, files)), &stdout, &stderr)
 		require.Empty(t, stderr.String())
 		return code, stdout.String()
 	}
-	code, out := check(map[string]string{
-		"callbacks/good.js": `require("LIB"); if (Spark.getData().id) Spark.loadPlayer("x")`,
+	good := map[string]string{
+		"callbacks/good.js": `require("LIB"); if (Spark.getData().id) Spark.loadPlayer("x").getUserName()`,
 		"modules/LIB.js":    `var lib = 1`,
-	})
+		"event/SCORE.js":    `Spark.getCache()`,
+	}
+	code, out := check(good)
 	require.Equal(t, exitOK, code)
-	require.Equal(t, `callbacks/good.js:1:47: Spark.loadPlayer is not supplied: the host of these scripts can supply it
-callbacks/good.js: can run
-modules/LIB.js: can run
+	require.Equal(t, `Members that you must supply:
+  Spark.loadPlayer with getUserName, in 1 place; first at callbacks/good.js:1:47
+2 scripts checked: 2 can run, 0 cannot
+event/: 1 script not checked, for no callback runs them
+`, out)
+
+	code, out = check(good, "-members", "loadPlayer,other")
+	require.Equal(t, exitOK, code)
+	require.Equal(t, `2 scripts checked: 2 can run, 0 cannot
+event/: 1 script not checked, for no callback runs them
+`, out)
+
+	code, out = check(good, "-all", "-v", "-members", "loadPlayer")
+	require.Equal(t, exitFailed, code)
+	require.Equal(t, `event/SCORE.js:1:7: Spark.getCache is not supplied: the host of these scripts can supply it
+
+Members that you must supply:
+  Spark.getCache, in 1 place; first at event/SCORE.js:1:7
+    1 script cannot run without it
+3 scripts checked: 2 can run, 1 cannot
+  event/SCORE.js: cannot run
 `, out)
 
 	code, out = check(map[string]string{
 		"callbacks/each.js": "var a = [1]\nfor each (var x in a) {}",
 		"callbacks/good.js": ``,
-		"callbacks/lost.js": "\n  requireOnce('NOPE')",
+		"callbacks/lost.js": "\n  requireOnce('NOPE'); require('NOPE')",
 	})
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "callbacks/each.js:2:1: SyntaxError: `for each")
-	require.Contains(t, out, `callbacks/lost.js:2:3: requireOnce: no module "NOPE"`)
-	require.Contains(t, out, "callbacks/each.js: cannot run\ncallbacks/good.js: can run\ncallbacks/lost.js: cannot run\n")
+	require.Contains(t, out, `callbacks/lost.js:2:3: requireOnce: no module "NOPE" (and 1 more place)`)
+	require.Contains(t, out, "3 scripts checked: 1 can run, 2 cannot\n  callbacks/each.js: cannot run\n  callbacks/lost.js: cannot run\n")
+
+	code, out = check(good, "-json")
+	require.Equal(t, exitOK, code)
+	var report callback.CheckReport
+	require.NoError(t, json.Unmarshal([]byte(out), &report))
+	require.Equal(t, callback.SkippedScripts{Folder: "event", Scripts: 1}, report.Skipped[0])
+	require.Equal(t, "Spark.loadPlayer", report.Missing[0].Name)
+
+	// A tree without callbacks, too.
+	code, _ = check(map[string]string{"modules/LIB.js": `var lib = 1`, "event/SCORE.js": ``})
+	require.Equal(t, exitOK, code)
+}
+
+func TestCheckUsage(t *testing.T) {
+	for want, args := range map[string][]string{
+		"server: -all, -v, -json and -members are for -check\n":                       {"-json"},
+		"server: -check: callback: no scripts here, but in E1: file does not exist\n": {"-check", "-scripts", testkit.Folder(t, map[string]string{"E1/event/X.js": ""})},
+	} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, exitUsage, run(t.Context(), args, &stdout, &stderr))
+		require.Equal(t, want, stderr.String())
+		require.Empty(t, stdout.String())
+	}
 }

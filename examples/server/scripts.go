@@ -63,9 +63,6 @@ func openScripts(dir string, logger *slog.Logger) (*scriptTree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-scripts %s: %w", dir, err)
 	}
-	if len(tree.credentials) == 0 {
-		return nil, fmt.Errorf("-scripts %s: holds neither callbacks/*.js nor system/GS_CALLBACK_URL.js", dir)
-	}
 	return tree, nil
 }
 
@@ -127,14 +124,4 @@ func curlLines(base string, tree *scriptTree, secrets *secrets) []string {
 		lines = append(lines, strings.Join(append(words, `"`+target+try.query+`"`), " "))
 	}
 	return lines
-}
-
-// files lists the scripts and modules of the tree.
-func (t *scriptTree) files() []string {
-	var files []string
-	for _, pattern := range []string{"callbacks/*.js", "modules/*.js", "system/GS_CALLBACK_URL.js"} {
-		names, _ := fs.Glob(t.fs, pattern) // the patterns are well formed
-		files = append(files, names...)
-	}
-	return files
 }

@@ -1,6 +1,5 @@
-// Package compiler turns the source of a script into a program, or says in words
-// for its author why not. The sandbox needs it as GojaRunner does: both must
-// judge a script alike.
+// Package compiler compiles scripts, and tells their authors why one does not
+// compile. Both runners use it, so that both accept the same scripts.
 package compiler
 
 import (
@@ -19,10 +18,10 @@ import (
 // means unknown.
 type Fault struct {
 	Line, Column int
-	Message      string // at most 4 KiB
+	Message      string // at most 4 KiB; begins with "SyntaxError: " if the source is at fault
 }
 
-// maxMessage is for names that a script has made up.
+// maxMessage bounds messages: they quote names, and a name can be long.
 const maxMessage = 4 << 10
 
 // TooLong is the fault of a script that is longer than limit bytes.
@@ -68,8 +67,8 @@ func Compile(name, source string, module bool) (p *goja.Program, fault *Fault) {
 // compiler recurse, and a stack that overflows takes the process down.
 const maxNesting = 1000
 
-// nesting is how deep brackets are nested in a source, told without a parser:
-// those in strings and comments count too.
+// nesting is how deep brackets are nested in a source. It counts without a parser,
+// so those in strings and comments count too.
 func nesting(source string) (deepest int) {
 	depth := 0
 	for i := 0; i < len(source); i++ {
@@ -84,8 +83,7 @@ func nesting(source string) (deepest int) {
 	return deepest
 }
 
-// explain makes a Fault of what the parser or the compiler says. Both are plain
-// Go: nothing of a script has run.
+// explain makes a Fault of an error of the parser or the compiler.
 func explain(source string, err error) *Fault {
 	f := &Fault{Message: "SyntaxError: " + err.Error()}
 	var at file.Position
@@ -111,8 +109,8 @@ func explain(source string, err error) *Fault {
 	return f
 }
 
-// hoistLexical makes var of the top-level let, const and class of a module:
-// the engine would refuse to declare them again when a module runs again.
+// hoistLexical turns the top-level let, const and class of a module into var: the
+// engine refuses to declare them again when a module runs again.
 func hoistLexical(tree *ast.Program) {
 	for i, statement := range tree.Body {
 		var list []*ast.Binding

@@ -2,9 +2,9 @@ package compiler
 
 import "strings"
 
-// explainRhino looks whether what the parser stumbled over is a form that the
-// original's engine, Rhino, had and JavaScript has not, and then says so in
-// f's message, at the place of the form. source is what was parsed.
+// explainRhino improves f if the syntax error is a form that Rhino, the original's
+// engine, had and JavaScript has not: the message then names the form, and the
+// position is that of the form. source is what was parsed.
 func explainRhino(source string, f *Fault) {
 	if !strings.HasPrefix(f.Message, "SyntaxError: Unexpected ") || f.Line == 0 {
 		return
@@ -21,7 +21,8 @@ func explainRhino(source string, f *Fault) {
 	f.Line, f.Column = positionOf(source, at)
 }
 
-// rhinoForm finds the form whose syntax the parser did not know at offset.
+// rhinoForm finds the form of Rhino that explains a syntax error at offset. The
+// message is empty if there is none.
 func rhinoForm(source string, offset int) (at int, message string) {
 	const e4x = "E4X is not JavaScript any more: "
 	rest := source[offset:]
@@ -97,7 +98,7 @@ func rhinoForm(source string, offset int) (at int, message string) {
 	return 0, ""
 }
 
-// isOperand reports whether after the token an operator can follow.
+// isOperand reports whether an operator can follow the token.
 func isOperand(text string) bool {
 	switch text {
 	case "", ";", "}", "{":
@@ -178,8 +179,8 @@ type sourceToken struct {
 // tokenize splits source up to the second token from offset on, and returns the
 // index of the first of those.
 //
-// It goes over text that the parser has understood, so that it can be simple:
-// where it takes a slash for the wrong thing, the damage ends with the line.
+// The parser has understood the text before offset, so that tokenize can be simple.
+// If it misreads a slash, it is right again in the next line.
 func tokenize(source string, offset int) (tokens []sourceToken, k int) {
 	k = -1
 	for i := 0; i < len(source); {
@@ -228,7 +229,8 @@ func tokenize(source string, offset int) (tokens []sourceToken, k int) {
 	return tokens, k
 }
 
-// isWordByte reports whether c is of a name or number; beyond ASCII all is.
+// isWordByte reports whether c may be part of a name or number, as every byte
+// beyond ASCII may.
 func isWordByte(c byte) bool {
 	return c == '_' || c == '$' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= 0x80
 }
@@ -313,7 +315,8 @@ func endOfTemplate(source string, i int) int {
 	return len(source)
 }
 
-// offsetOf finds a position of the parser's: its lines end as JavaScript's do.
+// offsetOf is the offset of a position of the parser, whose lines end as those of
+// JavaScript do. It is -1 if there is none.
 func offsetOf(source string, line, column int) int {
 	offset := 0
 	for range line - 1 {

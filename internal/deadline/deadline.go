@@ -1,6 +1,6 @@
-// Package deadline has contexts with a deadline, and a way to watch contexts, for
-// calls that are mostly over long before. A timer for each, and being told of its
-// end, would be a tenth of what a small call costs.
+// Package deadline has contexts with a deadline, and watches of contexts, for calls
+// that mostly end long before their deadline. For those it saves the timer and the
+// registration with the parent that each context of package context has.
 package deadline
 
 import (
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A Context is one of [context.WithTimeout], made only when somebody waits for
-// its end. If it has ended in several ways by the time that somebody first looks
-// then which one counts may differ: Cancel comes first, the parent second.
+// A Context is a [context.WithTimeout] that is made only when somebody waits for its
+// end. If it has ended in several ways before the first look at it, Err prefers
+// Cancel to the parent, and the parent to the deadline.
 type Context struct {
 	context.Context // the parent
 	deadline        time.Time
@@ -52,8 +52,8 @@ func (c *Context) wait() context.Context {
 	return c.waited
 }
 
-// String names what the context is made of, as those of package context do, and
-// reads nothing that others write.
+// String describes the context as those of package context do. It reads only fields
+// that do not change.
 func (c *Context) String() string {
 	parent, ok := c.Context.(fmt.Stringer)
 	if !ok {
@@ -87,8 +87,8 @@ func (c *Context) Err() error {
 	return c.wait().Err() // from now on the same
 }
 
-// Value implements [context.Context]. Contexts that are derived from c find by
-// it what they end with.
+// Value implements [context.Context]. By it, contexts derived from c find the one
+// they end with.
 func (c *Context) Value(key any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,14 +98,14 @@ func (c *Context) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// watchAfter is how long a Watch is on before it does anything. A processor that
-// sleeps is woken for it, so it must not be too short.
+// watchAfter is how long a Watch waits before it does anything. A timer may wake a
+// sleeping processor, so it must not be too short.
 const watchAfter = 10 * time.Millisecond
 
-// A Watch calls a function when a context is done. It is used again and again,
-// for one context at a time; the zero Watch is ready. One that is on for less
-// than ten milliseconds costs no more than a timer that does not fire, and that is
-// made once. Start and Stop come in turns, and not at the same time.
+// A Watch calls a function when a context is done. It can be used many times, for
+// one context at a time. The zero Watch is ready. Start and Stop alternate and are
+// not called concurrently. From Start to Stop within ten milliseconds it costs one
+// timer that does not fire, which is made once.
 type Watch struct {
 	timer *time.Timer
 
@@ -116,8 +116,8 @@ type Watch struct {
 	calls  sync.WaitGroup
 }
 
-// Start has f called on a goroutine of its own when ctx is done, or ten
-// milliseconds from now if that is later, unless Stop comes before.
+// Start arranges that f is called on a goroutine of its own when ctx is done, but not
+// in the first ten milliseconds, and not after Stop.
 func (w *Watch) Start(ctx context.Context, f func()) {
 	w.mu.Lock()
 	w.ctx, w.f = ctx, f
@@ -129,7 +129,8 @@ func (w *Watch) Start(ctx context.Context, f func()) {
 	}
 }
 
-// look may come late, and then sees the next context early, which does not hurt.
+// look registers the watch with its context. A late look may be that of the Start
+// before; then it registers early, which is harmless.
 func (w *Watch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -144,7 +145,7 @@ func (w *Watch) look() {
 	})
 }
 
-// Stop ends the watch. If f has been called, it waits until f has returned.
+// Stop ends the watch. If f has been called, Stop waits until it returns.
 func (w *Watch) Stop() {
 	w.timer.Stop()
 	w.mu.Lock()

@@ -1,3 +1,4 @@
+// Package digest has the methods of SparkDigest.
 package digest
 
 import (
@@ -30,9 +31,9 @@ func (m *Member) Sum(ctx context.Context, args []string) (string, error) {
 	return m.form.sum(ctx, m.newHash, args)
 }
 
-// argError says which argument of a Member is broken. It carries
-// no "callback: " because it is the tail of a script's TypeError, and never
-// the argument itself, which is a key.
+// argError says which argument of a Member is wrong. Its text is the end of a
+// script's TypeError, so it has no "callback: ". It does not hold the argument,
+// which is a key.
 type argError struct {
 	arg, msg string
 }
@@ -77,7 +78,7 @@ var members = [...]Member{
 	{"sha512Base64", sha512.New, &hashToBase64},
 }
 
-// form is what a method does around its hash.
+// form is how a method reads its arguments and writes its result.
 type form struct {
 	args   []string
 	key    func(string) (key []byte, problem string) // nil: no key, a plain hash
@@ -109,8 +110,8 @@ func (f *form) sum(ctx context.Context, newHash func() hash.Hash, args []string)
 	return f.encode(h.Sum(nil)), nil
 }
 
-// writeString writes s piece by piece until ctx is done: no hash has a
-// WriteString, so that io.WriteString would copy all of s to the heap.
+// writeString writes s in pieces until ctx is done. Not io.WriteString: no hash has
+// a WriteString, so it would copy all of s to the heap.
 func writeString(ctx context.Context, h hash.Hash, s string) {
 	buf := make([]byte, min(len(s), 1024))
 	for len(s) > 0 && ctx.Err() == nil {
@@ -146,7 +147,7 @@ func base64Key(s string) ([]byte, string) {
 	return key, ""
 }
 
-// md2 is the hash of RFC 1319, which the standard library never had.
+// md2 is the hash of RFC 1319, which the standard library does not have.
 type md2 struct {
 	state    [16]byte
 	checksum [16]byte

@@ -9,7 +9,7 @@ import (
 	"github.com/dop251/goja"
 )
 
-// ProxyType is what a proxy exports as.
+// ProxyType is the type that a proxy is exported as.
 var ProxyType = reflect.TypeFor[goja.Proxy]()
 
 // IsArray is IsArray of ECMA-262, which looks through proxies.
@@ -42,7 +42,8 @@ func ToString(vm *goja.Runtime, v goja.Value) goja.String {
 	return vm.ToValue(v.String()).(goja.String)
 }
 
-// OrUndefined makes undefined of the nil that goja has for what is not there.
+// OrUndefined returns v, or undefined for the nil that goja has for a missing
+// property.
 func OrUndefined(v goja.Value) goja.Value {
 	if v == nil {
 		return goja.Undefined()
@@ -55,8 +56,8 @@ func IsUndefined(v goja.Value) bool { return v == nil || goja.IsUndefined(v) }
 // IsNothing reports whether v is null or undefined.
 func IsNothing(v goja.Value) bool { return goja.IsUndefined(v) || goja.IsNull(v) }
 
-// Scalar is the text of a string, number or boolean. Objects that stand for one
-// are none.
+// Scalar is the text of a string, number or boolean. ok is false for other values,
+// also for a String, Number or Boolean object.
 func Scalar(v goja.Value) (text string, ok bool) {
 	if _, object := v.(*goja.Object); object {
 		return "", false

@@ -1,3 +1,4 @@
+// Package gate bounds how many runs compute at once.
 package gate
 
 import (
@@ -9,15 +10,16 @@ import (
 	"sync/atomic"
 )
 
-// A Gate bounds how many runs compute at once. Taking a free place and giving
-// one back touch no lock.
+// A Gate has places, each for one run that computes. To take a free place and to
+// give one back takes no lock.
 type Gate struct {
 	once sync.Once
-	free atomic.Int64  // places, less those who wait
-	wake chan struct{} // a place, for one who waits
+	free atomic.Int64  // free places; below zero, how many wait
+	wake chan struct{} // hands a place to one that waits
 }
 
-// Open sets the number of places; GOMAXPROCS if it is not above zero.
+// Open sets the number of places: GOMAXPROCS if places is not above zero. Only the
+// first call counts.
 func (g *Gate) Open(places int) {
 	g.once.Do(func() {
 		if places <= 0 {
@@ -28,10 +30,11 @@ func (g *Gate) Open(places int) {
 	})
 }
 
+// Full reports whether there is no free place.
 func (g *Gate) Full() bool { return g.free.Load() <= 0 }
 
-// Enter takes a place. If there is none it waits until ctx is done, unless
-// queue others do already.
+// Enter takes a place. If none is free it waits until ctx is done, unless queue
+// others wait already.
 func (g *Gate) Enter(ctx context.Context, queue int) error {
 	for {
 		free := g.free.Load()
@@ -50,8 +53,8 @@ func (g *Gate) Enter(ctx context.Context, queue int) error {
 		return nil
 	case <-ctx.Done():
 	}
-	// Wait no more, unless somebody has counted on it: then take the place that
-	// is on its way and pass it on.
+	// Stop waiting. If a Leave has already counted on this one, take the place
+	// that it hands over and pass it on.
 	for {
 		free := g.free.Load()
 		if free >= 0 {

@@ -1,3 +1,13 @@
+// Package guard bounds the builtins that can allocate without a limit in a single
+// call, and those that loop over a length which costs nothing to write down:
+// "x".repeat(2**40) ends the process before anything can act, and no interrupt
+// reaches Array(2**32-1).fill(0).
+//
+// A guard costs a runtime more than some scripts take to run. So it is placed only
+// if the text of the program names the builtin, whole, in escapes or in two pieces,
+// or has a way to names that the text does not show. This stops mistakes and the
+// plain attacks. It is not sound: a program can compute a name in other ways, and
+// concatenation is no builtin. Only a process of its own contains a script.
 package guard
 
 import (
@@ -9,17 +19,6 @@ import (
 
 	"example.com/callback/internal/ecma"
 )
-
-// This file holds to a limit the builtins that can allocate without one in a
-// single call, and those that loop over a length which costs nothing to write
-// down: "x".repeat(2**40) ends the process before anything can act, and no
-// interrupt reaches Array(2**32-1).fill(0).
-//
-// A guard costs a runtime more than some scripts take to run. So it is put in
-// place only where the text of the program says that it may be needed. This is
-// for the mistakes of authors; it is not sound. One who is set on harm can have
-// a name that the text does not show, and concatenation is no builtin: what
-// contains them is a process of their own.
 
 const (
 	// maxAlloc is how many characters, elements or bytes one call of a builtin
@@ -39,7 +38,7 @@ const (
 	maxReflection = 512
 )
 
-// Set is a set of builtins, by their index in guarded.
+// A Set is a set of builtins, by their index in guarded.
 type Set uint64
 
 // A guardKind is what is guarded about a builtin.
@@ -85,9 +84,10 @@ var guarded = []struct {
 	{guardTyped, "BigInt64Array"}, {guardTyped, "BigUint64Array"},
 }
 
+// All are all builtins with a guard.
 const All = ^Set(0)
 
-// For tells by the text of a program which Set it needs.
+// For returns the Set that a program needs, judged by its text.
 func For(source string) Set {
 	if IsDynamic(source) {
 		return All
@@ -98,7 +98,7 @@ func For(source string) Set {
 		need := false
 		switch g.kind {
 		case guardJoin:
-			need = huge // with or without its name: it is what turns arrays to text
+			need = huge // also without its name: an array is converted to a string by it
 		case guardLoop, guardConcat:
 			need = huge && strings.Contains(source, g.name)
 		case guardFrom:
@@ -114,7 +114,7 @@ func For(source string) Set {
 }
 
 // IsDynamic reports whether a program may use names that its text does not
-// say.
+// show.
 func IsDynamic(source string) bool {
 	for _, word := range []string{"getOwnProperty", "fromCharCode", "fromCodePoint", "ownKeys"} {
 		if strings.Contains(source, word) {
@@ -149,7 +149,7 @@ func IsDynamic(source string) bool {
 		}
 		before, after := strings.TrimRight(rest[:i], " \t\r\n"), strings.TrimLeft(rest[i+1:], " \t\r\n")
 		if isQuote(last(before)) && isQuote(first(after)) {
-			// Text for people has more than letters between its quotes.
+			// Only a string of letters alone can be a part of a name.
 			from, to := len(before)-1, 1
 			for from > 0 && isWord(before[from-1]) {
 				from--
@@ -165,11 +165,12 @@ func IsDynamic(source string) bool {
 	}
 }
 
-// setsLength reports whether a program may make an object of a length beyond
-// what it holds: it sets one, or an element far behind the others.
+// setsLength reports whether a program may make an object whose length is greater
+// than the number of its elements: it sets a length, or an element far behind the
+// others.
 func setsLength(source string) bool {
 	if strings.Contains(source, "Proxy") || hasWord(source, "Array", func(before, after string) bool {
-		// Array(n), but not Array.ecma.IsArray and instanceof Array.
+		// Array(n), but not Array.isArray and instanceof Array.
 		return hasPrefix(strings.TrimLeft(after, " "), "(", ";", ",", "{") && !strings.HasSuffix(before, ".is")
 	}) {
 		return true
@@ -210,7 +211,7 @@ func setsLength(source string) bool {
 	}
 }
 
-// isHuge reports whether the text of an index may be that of a great number.
+// isHuge reports whether the text of an index may stand for a great number.
 func isHuge(index string) bool {
 	digits := 0
 	for i := range len(index) {
@@ -225,8 +226,8 @@ func isHuge(index string) bool {
 	return strings.Contains(index, "**") || strings.Contains(index, "<<") || strings.Contains(index, ">>>")
 }
 
-// hasWord reports whether word is in source, not as a part of a longer one, and
-// between what context, if there is one, says is reason for a guard.
+// hasWord reports whether word is in source, not as a part of a longer word. If
+// context is not nil, it must accept what stands before and after the word.
 func hasWord(source, word string, context func(before, after string) bool) bool {
 	for from := 0; ; {
 		i := strings.Index(source[from:], word)
@@ -272,16 +273,16 @@ func hasPrefix(s string, prefixes ...string) bool {
 	return false
 }
 
-// A Guards has the Set of one runtime.
+// Guards are the guards of one runtime.
 type Guards struct {
 	vm         *goja.Runtime
 	placed     Set
-	typed      bool // those of all typed arrays have theirs
+	typed      bool // the one that all typed arrays share is placed
 	allocated  float64
 	reflecting int // functions of Reflect under way inside each other
 }
 
-// place puts those Set in place that are not yet. It is called before the
+// Place places the guards of a Set that are not placed yet. It is called before the
 // program runs that needs them.
 func (g *Guards) Place(vm *goja.Runtime, set Set) {
 	set &^= g.placed
@@ -334,8 +335,8 @@ func (g *Guards) Place(vm *goja.Runtime, set Set) {
 // builtin with: arguments it has converted are not converted again.
 type check func(this goja.Value, args []goja.Value) (goja.Value, []goja.Value)
 
-// guardMethod puts a check before a method. A proxy has everything else of the
-// method it stands for.
+// guardMethod replaces a method by a proxy that runs the check first. A proxy has
+// all other properties of the method.
 func (g *Guards) guardMethod(holder *goja.Object, name string, check check) {
 	method, ok := holder.Get(name).(*goja.Object)
 	if !ok {
@@ -350,7 +351,7 @@ func (g *Guards) guardMethod(holder *goja.Object, name string, check check) {
 			this, args = check(this, args)
 			value, err := call(this, args...)
 			if err != nil {
-				panic(err) // the engine's own, for the engine
+				panic(err) // an error of the engine, for the engine
 			}
 			return value
 		},
@@ -390,7 +391,7 @@ func (g *Guards) guardConstructor(name string, check func([]goja.Value, float64)
 	}
 }
 
-// hasInstance is what instanceof does if its right side says nothing else.
+// hasInstance is Function.prototype[Symbol.hasInstance].
 func (g *Guards) hasInstance(call goja.FunctionCall) goja.Value {
 	class, ok := call.This.(*goja.Object)
 	object, isObject := call.Argument(0).(*goja.Object)
@@ -409,7 +410,7 @@ func (g *Guards) hasInstance(call goja.FunctionCall) goja.Value {
 	return g.vm.ToValue(false)
 }
 
-// maxPrototypes is how far hasInstance looks: a proxy may be its own prototype.
+// maxPrototypes bounds hasInstance: a proxy may be its own prototype.
 const maxPrototypes = 1024
 
 // guardReflection bounds how deep the functions of Reflect call themselves.
@@ -449,7 +450,7 @@ func (g *Guards) guardReflection() {
 	}
 }
 
-// replaced is args with another value at i.
+// replaced returns a copy of args with another value at i.
 func replaced(args []goja.Value, i int, v goja.Value) []goja.Value {
 	args = append([]goja.Value(nil), args...)
 	args[i] = v
@@ -493,9 +494,9 @@ func (g *Guards) checkList(this goja.Value, args []goja.Value) (goja.Value, []go
 	return this, args
 }
 
-// checkListAt checks the argument that is a list of arguments. One that is
-// neither an array nor an arguments object is made an array, since its length
-// need not be the same when it is read again.
+// checkListAt checks the argument that is a list of arguments. A list that is
+// neither an array nor an arguments object is copied to an array: it could have
+// another length when it is read again.
 func (g *Guards) checkListAt(args []goja.Value, i int) []goja.Value {
 	list, ok := args[i].(*goja.Object)
 	if !ok {
@@ -587,7 +588,7 @@ func (g *Guards) checkBuffer(args []goja.Value, _ float64) []goja.Value {
 
 const allocationFailed = "Array buffer allocation failed"
 
-// spend throws if n elements are too many, by themselves or with all before.
+// spend counts n elements and throws if they are too many, alone or with all before.
 func (g *Guards) spend(n, size float64, message string) {
 	if n > maxAlloc || g.allocated+n*size > maxAllocs {
 		g.throwRange(message)
@@ -597,8 +598,8 @@ func (g *Guards) spend(n, size float64, message string) {
 	}
 }
 
-// throwRange throws a RangeError that scripts cannot have tampered with: what
-// the engine throws for an array of an impossible length.
+// throwRange throws a RangeError whose constructor no script can have replaced: the
+// one that the engine throws for an array of an impossible length.
 func (g *Guards) throwRange(message string) {
 	err := g.vm.NewArray().Set("length", -1)
 	ex, ok := err.(*goja.Exception)

@@ -1,3 +1,10 @@
+// Package jsjson has JSON.parse and JSON.stringify for goja.
+//
+// The engine's own parse is slow, and its recursion follows the input without a
+// bound: a text of ten million brackets overflows the Go stack, which kills the
+// process. Its own stringify cannot be stopped and has no limit on what it writes.
+//
+// This file has what both need: property names, and strings that are not UTF-8.
 package jsjson
 
 import (
@@ -11,14 +18,8 @@ import (
 	"example.com/callback/internal/ecma"
 )
 
-// JSON.parse (jsonparse.go) and JSON.stringify (jsonstringify.go) for goja, and
-// here what both need: property names, and strings that are not UTF-8. The engine's own parse
-// is slow, and its recursion follows the input without a bound: a text of ten
-// million brackets overflows the Go stack, which kills the process. Its own
-// stringify cannot be stopped and has no limit on what it writes.
-
-// OwnProgram is the file name of the library's own scripts: stacks leave them
-// out.
+// OwnProgram is the file name of the library's own scripts. Stacks leave out their
+// frames.
 const OwnProgram = "<native>"
 
 const (
@@ -30,12 +31,12 @@ const (
 	// more than their text.
 	maxNodes = 1 << 17
 
-	// maxReentry is how many calls of one builtin may be under way inside
-	// each other. Each of them may use maxDepth levels of the Go stack.
+	// maxReentry is how deep calls of one builtin may be nested. Each of them may
+	// use maxDepth levels of the Go stack.
 	maxReentry = 64
 
-	// stopSteps is how many values Append writes between two looks at
-	// Limits.stop. It is a power of two.
+	// stopSteps is how many values Append writes before it checks Limits.Ctx
+	// again. It is a power of two.
 	stopSteps = 1024
 )
 
@@ -65,7 +66,7 @@ func AppendString(dst []byte, s string) []byte {
 
 func appendEscaped(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
-	start := 0 // of what has not been appended yet
+	start := 0 // of the part that is not appended yet
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
@@ -113,8 +114,8 @@ type propertyKey struct {
 	exact goja.String // or nil
 }
 
-// exactProperties does by syntax, which a script cannot tamper with, what the
-// methods of goja do for other names.
+// exactProperties does for names with lone surrogates what goja's methods do for
+// others. It uses syntax alone, which no script can replace.
 var exactProperties = goja.MustCompile(OwnProgram, `({
 	get(o, k) { return o[k] },
 	set(o, k, v) { o[k] = v },
@@ -180,8 +181,8 @@ func (k propertyKey) delete(vm *goja.Runtime, o *goja.Object) {
 	ignoreRefusal(o, err)
 }
 
-// ignoreRefusal throws err unless it says that the object, being frozen say,
-// did not want to be changed. A proxy may have anything to say.
+// ignoreRefusal throws err unless err means that the object refused the change, as
+// a frozen one does. A proxy may throw anything.
 func ignoreRefusal(o *goja.Object, err error) {
 	if err == nil {
 		return
@@ -205,7 +206,7 @@ func keysOf(vm *goja.Runtime, o *goja.Object) []propertyKey {
 	return keys
 }
 
-// inexact reports whether name may stand for one that has lone surrogates.
+// inexact reports whether the real name may have lone surrogates.
 func inexact(name string) bool {
 	return strings.Contains(name, "\uFFFD")
 }
@@ -213,7 +214,7 @@ func inexact(name string) bool {
 // exactKeys is keysOf for an object that has, as Go strings, the given names.
 func exactKeys(vm *goja.Runtime, o *goja.Object, names []string) []propertyKey {
 	keys := make([]propertyKey, 0, len(names))
-	// A for-in loop has the own properties first. The others do not matter.
+	// A for-in loop gives the own properties first. The others do not matter.
 	each := func(call goja.FunctionCall) goja.Value {
 		if len(keys) == len(names) {
 			return vm.ToValue(false)
@@ -232,9 +233,9 @@ func exactKeys(vm *goja.Runtime, o *goja.Object, names []string) []propertyKey {
 	return keys
 }
 
-// toWTF8 returns s as UTF-8, but for its lone surrogates, which are encoded as
-// if they were runes. It reports whether s has any. A string that the host has
-// made of something else than UTF-8 is returned as it is.
+// toWTF8 returns s as UTF-8, except for its lone surrogates, which are encoded as if
+// they were runes. It reports whether s has any. A string of the host's that is not
+// UTF-8 is returned unchanged.
 func toWTF8(s goja.String) (text string, lone bool) {
 	text = s.String()
 	if !inexact(text) {

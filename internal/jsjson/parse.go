@@ -54,9 +54,9 @@ func ParseBuiltin(vm *goja.Runtime) func(goja.FunctionCall) goja.Value {
 // object, which no script can delete.
 var redeclareUndefined = goja.MustCompile(OwnProgram, "let undefined", true)
 
-// throwSyntaxError throws a SyntaxError of vm. The constructor in the global
-// SyntaxError may be the script's by now, and looking it up beforehand would
-// make every runtime pay for creating it, so the engine is made to throw one.
+// throwSyntaxError throws a SyntaxError of vm. It makes the engine throw one: the
+// script may have replaced the global SyntaxError, and to look it up beforehand
+// would create it in every runtime.
 func throwSyntaxError(vm *goja.Runtime, msg string) {
 	_, err := vm.RunProgram(redeclareUndefined)
 	ex, ok := err.(*goja.Exception)
@@ -70,8 +70,8 @@ func throwSyntaxError(vm *goja.Runtime, msg string) {
 	panic(o)
 }
 
-// parser is a recursive descent parser. Its methods start at text[pos] and
-// leave pos behind what they have read; after an error pos means nothing.
+// parser is a recursive descent parser. Its methods start at text[pos] and leave pos
+// after what they have read. After an error pos has no meaning.
 type parser struct {
 	vm    *goja.Runtime
 	text  string
@@ -151,7 +151,7 @@ func (p *parser) literal(word string, v any) (goja.Value, error) {
 	return p.vm.ToValue(v), nil
 }
 
-// enter goes past the bracket at pos and one level down.
+// enter skips the bracket at pos and goes one level down.
 func (p *parser) enter() error {
 	if p.depth >= maxDepth {
 		return &syntaxError{fmt.Sprintf("JSON is nested deeper than %d levels", maxDepth)}
@@ -277,14 +277,13 @@ func (p *parser) number() (goja.Value, error) {
 		}
 		return p.vm.ToValue(n), nil
 	}
-	// The only error left is a number out of range, and then f is an infinity,
-	// as JavaScript has it.
+	// The only possible error is a number out of range. Then f is an infinity, as
+	// in JavaScript.
 	f, _ := strconv.ParseFloat(p.text[start:p.pos], 64)
 	return p.vm.ToValue(f), nil
 }
 
-// digits reads a run of digits. Its result may have overflowed if there were
-// more than 18 of them.
+// digits reads digits. Its result may have overflowed if there are more than 18.
 func (p *parser) digits() int64 {
 	var n int64
 	for p.pos < len(p.text) && isDigit(p.text[p.pos]) {
@@ -400,8 +399,8 @@ func (p *parser) unescape(start int) (s string, lone bool, err error) {
 	return "", false, p.unexpected(len(p.text))
 }
 
-// hex4 returns the number of the four hexadecimal digits at text[i:]. If they
-// are not four, bad is where another was due; otherwise it is negative.
+// hex4 returns the number of the four hexadecimal digits at text[i:]. bad is the
+// index of the first byte that is no such digit, or negative.
 func (p *parser) hex4(i int) (r rune, bad int) {
 	for end := i + 4; i < end; i++ {
 		if i >= len(p.text) {

@@ -17,11 +17,11 @@ import (
 	"example.com/callback/internal/ecma"
 )
 
-// A Limits says how much Append may do.
+// Limits bound what Append does.
 type Limits struct {
 	MaxBytes int             // of JSON text; no limit if 0
 	MaxDepth int             // of arrays and objects; maxDepth if 0
-	Ctx      context.Context // polled now and then; once it is done the script is interrupted; may be nil
+	Ctx      context.Context // may be nil; the script is interrupted once it is done
 }
 
 // Append appends JSON.stringify(v) to dst. It reports false, and appends
@@ -136,8 +136,8 @@ func (e *encoder) append(v goja.Value) ([]byte, bool) {
 	return e.dst, ok
 }
 
-// step is called for every value. An array of a few bytes may have the length
-// 2⁵³, and a small graph may have any number of paths.
+// step is called for every value and stops the work when Ctx is done: a small array
+// may have the length 2⁵³, and a small graph may have any number of paths.
 func (e *encoder) step() {
 	e.steps++
 	if e.steps%stopSteps == 0 && e.lim.Ctx != nil && e.lim.Ctx.Err() != nil {
@@ -221,8 +221,8 @@ var (
 )
 
 func (e *encoder) object(o *goja.Object) bool {
-	// The types that objects are exported as tell apart what goja itself keeps
-	// apart by unexported types.
+	// goja distinguishes these objects by unexported types. The types that they
+	// are exported as distinguish them, too.
 	class := o.ClassName()
 	switch typ := o.ExportType(); typ {
 	case objectType, arrayType:

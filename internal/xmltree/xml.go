@@ -1,3 +1,4 @@
+// Package xmltree reads XML into trees for scripts, and writes it.
 package xmltree
 
 import (
@@ -9,10 +10,10 @@ import (
 	"strings"
 )
 
-// What Parse accepts at most. The answers of web services stay far below;
-// the depth bounds the recursion over a tree, here and in scripts.
+// Limits of what Parse accepts. Real documents stay far below them. The depth
+// bounds the recursion over a tree, here and in scripts.
 const (
-	maxDepth = 256     // elements inside each other, the root being the first
+	maxDepth = 256     // of nested elements; that of the root is 1
 	maxNodes = 100_000 // elements, attributes and texts together
 )
 
@@ -77,8 +78,8 @@ func Parse(text string) (*Node, error) {
 	}
 }
 
-// builder makes a tree of raw tokens, and sees to what RawToken leaves
-// unchecked: matching tags, a single root, attributes given twice.
+// builder makes a tree of raw tokens. It checks what RawToken does not: matching
+// tags, a single root, attributes given twice.
 type builder struct {
 	root    *Node
 	open    []*Node // from the root down to the element being read
@@ -173,8 +174,8 @@ func (b *builder) finish() error {
 	return nil
 }
 
-// endText gives the text since the last tag to the open element, or drops it
-// if it is white space beside an element.
+// endText adds the text since the last tag to the open element, or drops it if it
+// is white space beside an element.
 func (b *builder) endText(besideElement bool) error {
 	text := b.text
 	b.text = b.text[:0]
@@ -193,7 +194,7 @@ func (b *builder) count(n int) error {
 	return nil
 }
 
-// rawName undoes what RawToken does to a name.
+// rawName returns a name as the document has it: RawToken splits it.
 func rawName(name xml.Name) string {
 	if name.Space == "" {
 		return name.Local
@@ -212,7 +213,7 @@ func isSpace(text []byte) bool {
 	return true
 }
 
-// markup writes the element as compact XML: what a script's toXMLString gives.
+// Markup writes the element as compact XML: what a script's toXMLString gives.
 func (n *Node) Markup() string {
 	var s strings.Builder
 	n.writeMarkup(&s)
@@ -254,7 +255,7 @@ var (
 		"\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")
 )
 
-// text joins the texts of the element and of all elements in it: what a
+// Text joins the texts of the element and of all elements in it: what a
 // script's toString gives.
 func (n *Node) Text() string {
 	if len(n.children) == 1 && n.children[0].node == nil {
@@ -275,7 +276,7 @@ func (n *Node) writeText(s *strings.Builder) {
 	}
 }
 
-// groups gives the child elements by name, in the order in which the names
+// Groups returns the child elements by name, in the order in which the names
 // first appear.
 func (n *Node) Groups() []Group {
 	var groups []Group

@@ -1,0 +1,204 @@
+package check
+
+import (
+	"slices"
+
+	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/token"
+
+	"example.com/callback/internal/cloudcode"
+)
+
+// A class is what is known of a value.
+type class struct {
+	name string // of its members; empty if it may be anything
+	from string // the member, which the host may have to supply, that it came from
+}
+
+// nothing is the class of null and of what is not assigned yet.
+var nothing = class{name: "null"}
+
+// either is the class of a value that is one or the other.
+func either(a, b class) class {
+	switch {
+	case a == nothing:
+		return b
+	case b == nothing || a.name == b.name:
+		return a
+	}
+	return class{}
+}
+
+// maxChain is how many expressions, each on another's result, classOf follows.
+const maxChain = 32
+
+// classOf is the class of what an expression gives, as far as that is plain: of
+// Spark, of what its members return, and of variables that hold one of these and
+// nothing else.
+func (c *checker) classOf(e ast.Expression, sc *scope, depth int) class {
+	if depth > maxChain {
+		return class{}
+	}
+	of := func(e ast.Expression) class { return c.classOf(e, sc, depth+1) }
+	switch n := e.(type) {
+	case *ast.NullLiteral:
+		return nothing
+	case *ast.Identifier:
+		return c.classOfName(n.Name.String(), sc, depth+1)
+	case *ast.AssignExpression:
+		if n.Operator == token.ASSIGN {
+			return of(n.Right)
+		}
+	case *ast.ConditionalExpression:
+		return either(of(n.Consequent), of(n.Alternate))
+	case *ast.SequenceExpression:
+		return of(n.Sequence[len(n.Sequence)-1])
+	case *ast.BinaryExpression:
+		switch n.Operator {
+		case token.LOGICAL_OR, token.COALESCE:
+			return either(of(n.Left), of(n.Right))
+		}
+	case *ast.DotExpression:
+		if n.Identifier.Name == "player" && of(n.Left).name == "Spark" && !c.supplied["player"] {
+			return class{name: "SparkPlayer"}
+		}
+	case *ast.CallExpression:
+		object, name, _ := memberOf(n.Callee)
+		if object == nil || name == "" {
+			return class{}
+		}
+		on := of(object)
+		if on.name == "Spark" && c.supplied[name] {
+			return class{}
+		}
+		result := class{name: resultOf(on.name, name), from: on.from}
+		switch {
+		case slices.Contains(c.carried(on.name), name):
+		case !cloudcode.Has(on.name, name):
+			return class{}
+		case result.from == "":
+			result.from = on.name + "." + name
+		}
+		return result
+	}
+	return class{}
+}
+
+func (c *checker) classOfName(name string, sc *scope, depth int) class {
+	if name == "undefined" {
+		return nothing
+	}
+	if v := sc.local(name); v != nil {
+		return c.classOfVariable(v, depth)
+	}
+	if name == "Spark" && !c.declared["Spark"] {
+		return class{name: "Spark"}
+	}
+	// A global name: what this script and those that it requires assign to it.
+	result := nothing
+	for _, s := range sc.top().script.withRequired() {
+		if v := s.top.variables[name]; v != nil {
+			result = either(result, c.classOfVariable(v, depth))
+			if result.name == "" {
+				break
+			}
+		}
+	}
+	return result
+}
+
+func (c *checker) classOfVariable(v *variable, depth int) class {
+	if v.opaque || v.looking {
+		return class{}
+	}
+	v.looking = true
+	defer func() { v.looking = false }()
+	result := nothing
+	for _, w := range v.writes {
+		if result = either(result, c.classOf(w.value, w.in, depth)); result.name == "" {
+			break
+		}
+	}
+	return result
+}
+
+// carried lists the members of a class that the library has.
+func (c *checker) carried(class string) []string {
+	if c.Carried == nil {
+		return nil
+	}
+	return c.Carried(class)
+}
+
+// resultOf is the class of what a member returns, or empty.
+func resultOf(class, member string) string {
+	switch class + "." + member {
+	case "Spark.getPlayer", "Spark.loadPlayer", "Spark.loadPlayerByExternalId":
+		return "SparkPlayer"
+	case "Spark.getHttp", "SparkHttp.setHeaders", "SparkHttp.setBasicAuth":
+		return "SparkHttp"
+	case "Spark.getLog":
+		return "SparkLog"
+	case "Spark.getDigester":
+		return "SparkDigest"
+	case "Spark.runtimeCollection":
+		return "SparkMongoCollectionReadWrite"
+	case "Spark.metaCollection", "Spark.systemCollection":
+		return "SparkMongoCollectionReadOnly"
+	case "SparkMongoCollectionReadWrite.find", "SparkMongoCollectionReadOnly.find",
+		"SparkMongoCursor.sort", "SparkMongoCursor.skip", "SparkMongoCursor.limit":
+		return "SparkMongoCursor"
+	case "Spark.getRedis":
+		return "SparkRedis"
+	case "Spark.getCache":
+		return "SparkCache"
+	case "Spark.getGameDataService":
+		return "SparkGameDataService"
+	case "SparkGameDataService.createItem", "SparkDataGetResult.document", "SparkDataCursor.next":
+		return "SparkDataItem"
+	case "SparkGameDataService.getItem":
+		return "SparkDataGetResult"
+	case "SparkGameDataService.queryItems":
+		return "SparkDataQueryResult"
+	case "SparkDataQueryResult.cursor":
+		return "SparkDataCursor"
+	case "SparkDataItem.persistor":
+		return "SparkDataItemPersistor"
+	case "Spark.getLeaderboards":
+		return "SparkLeaderboards"
+	case "SparkLeaderboards.getLeaderboard":
+		return "SparkLeaderboard"
+	case "SparkLeaderboard.getEntries", "SparkLeaderboard.getEntriesFromPlayer":
+		return "SparkLeaderboardCursor"
+	case "SparkLeaderboardCursor.next":
+		return "SparkLeaderboardEntry"
+	case "Spark.getChallenge":
+		return "SparkChallenge"
+	case "Spark.getTeams":
+		return "SparkTeams"
+	case "SparkTeams.getTeam":
+		return "SparkTeam"
+	case "Spark.getMultiplayer":
+		return "SparkMultiplayer"
+	case "SparkMultiplayer.loadMatch", "SparkMultiplayer.createMatch":
+		return "SparkMatch"
+	case "Spark.getScheduler":
+		return "SparkScheduler"
+	case "Spark.getBulkScheduler":
+		return "SparkBulkScheduler"
+	case "Spark.getConfig":
+		return "SparkConfig"
+	case "Spark.getProperties":
+		return "SparkProperties"
+	case "Spark.getFiles":
+		return "SparkFiles"
+	case "Spark.message":
+		return "SparkMessage"
+	case "Spark.sendGrid":
+		return "SendGrid"
+	}
+	if class == "SparkHttp" {
+		return "SparkHttpResponse" // all others send
+	}
+	return ""
+}
