@@ -181,7 +181,7 @@ func TestCheckAgreesWithRuns(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{
 		"Spark.getCache()", "Spark.nonsense()", "require('NONE')", "require('BROKEN')", "for each (x in y) 1",
-		"Spark.getLog().warning(1)", "(function () { Spark.getCache() })()", "new XML('<a/>')", "'a'.quote()", "console.log(1)",
+		"Spark.getLog().warning(1)", "(function () { Spark.getCache() })()", "new XML('<a/>')", "'a'.quote()",
 		"importPackage(java.io)", "try { Spark.getCache() } finally { }", "SparkRequests.x",
 	} {
 		fsys := testkit.Tree(map[string]string{"callbacks/x.js": source, "modules/BROKEN.js": "("})
