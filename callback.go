@@ -21,8 +21,8 @@
 //
 // The URL of a callback is a password. The Handler never logs it, never
 // repeats it and never redirects. Make sure that access logs, proxies and
-// traces in front of it do the same, and serve it over TLS. SECURITY.md has the
-// lines for nginx.
+// traces in front of it do the same ([Conceal] helps), and serve it over TLS.
+// SECURITY.md has the lines for nginx.
 //
 // Serve callbacks on an origin of their own, such as hooks.example.com: what a
 // script answers is trusted by a browser as a page of its origin. A type that the
@@ -194,9 +194,9 @@ type Handler struct {
 
 	// Observe, if not nil, gets a Run for each authorised call, once, after its
 	// answer is written: also for a refusal such as a 413, and for a run that
-	// the runner has abandoned. ServeHTTP returns when Observe has returned, or
-	// 50 ms later: a slow one goes on by itself and delays nobody. It must be
-	// safe for concurrent use. ctx has the values of the request's context and
+	// the runner has abandoned. ServeHTTP waits for it, but not for a slow one:
+	// for 50 ms at most, and not at all while another call's takes longer than
+	// that. It must be safe for concurrent use. ctx has the values of the request's context and
 	// is never done. If observers fall behind by 16384 runs, or by 64 MiB of
 	// bodies, further Runs are dropped and logged.
 	Observe func(ctx context.Context, run *Run)
@@ -214,6 +214,7 @@ type Handler struct {
 	lookups         atomic.Int64
 	observing       atomic.Int64
 	observingBytes  atomic.Int64
+	overdue         atomic.Int64 // observers beyond observerPatience
 	clientOnce      sync.Once
 	client          *HTTPClient
 	observedOnce    sync.Once
@@ -234,7 +235,7 @@ func (h *Handler) ServeCall(w http.ResponseWriter, r *http.Request, as *Call) { 
 
 // respond answers r, as a call that is authorised, or by its path if as is nil.
 func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
-	x := &exchange{responseWriter: responseWriter{
+	x := &inbound{responseWriter: responseWriter{
 		w:      w,
 		head:   r.Method == http.MethodHead,
 		unread: r.ContentLength != 0 && r.Body != nil,
@@ -242,7 +243,7 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 
 		timeout:      h.writeTimeout(r),
 		allowHeaders: h.AllowHeaders,
-	}}
+	}, request: r}
 	if h.Observe != nil {
 		x.start = time.Now()
 	}
@@ -256,37 +257,40 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 			if !x.written && x.failure == nil { // http.ErrAbortHandler or runtime.Goexit
 				x.failure = panicked(v)
 			}
-			_ = http.NewResponseController(x.w).Flush() // the answer does not wait for the observer
+			if x.written {
+				_ = http.NewResponseController(x.w).Flush() // the answer does not wait for the observer
+			}
 			if x.account.keeps {
-				x.account.run.Exchange = x.exchangeOf(r)
+				x.account.run.Exchange = x.exchange()
 			}
 			run := x.account.finish(&x.call, x.failure)
 			run.Status, run.BytesIn, run.BytesOut = x.status, x.body.n, x.bytes
 			h.observe(r.Context(), run)
 		}
-		x.w = nil // a Call that is retained must not retain it
+		x.w, x.request = nil, nil // a Call that is retained must not retain them
 		if v == http.ErrAbortHandler {
 			panic(v)
 		}
 	}()
-	if f := h.serve(x, r, as); f != nil {
+	if f := h.serve(x, as); f != nil {
 		x.fail(f)
 	}
 }
 
-// An exchange holds the state of one request in one allocation.
-type exchange struct {
+// An inbound holds the state of one request in one allocation.
+type inbound struct {
 	responseWriter
 	equipment
-	call  Call
-	start time.Time // if somebody observes
-	data  paramBuffer
-	body  countingReader
+	request *http.Request // as sent, if Conceal has hidden its URL
+	call    Call
+	start   time.Time // if somebody observes
+	data    paramBuffer
+	body    countingReader
 }
 
-// exchangeOf makes the Exchange of the call's own request.
-func (x *exchange) exchangeOf(r *http.Request) *Exchange {
-	header := http.Header{}
+// exchange makes the Exchange of the call's own request.
+func (x *inbound) exchange() *Exchange {
+	r, header := x.request, http.Header{}
 	for _, name := range []string{"Content-Type", "Content-Encoding"} {
 		if values := r.Header.Values(name); len(values) > 0 {
 			header[name] = values
@@ -419,8 +423,9 @@ func (h *Handler) logPanic(ctx context.Context, message string, v any) {
 	h.logger().ErrorContext(ctx, message, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 }
 
-// serve answers r, or returns why it is refused.
-func (h *Handler) serve(x *exchange, r *http.Request, as *Call) *failure {
+// serve answers the request, or returns why it is refused.
+func (h *Handler) serve(x *inbound, as *Call) *failure {
+	r := x.request
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
 		x.w.Header().Set("Allow", "GET, HEAD, POST")
 		return &failure{status: http.StatusMethodNotAllowed, message: "method not allowed"}
@@ -431,9 +436,10 @@ func (h *Handler) serve(x *exchange, r *http.Request, as *Call) *failure {
 	if as != nil {
 		call.APIKey, call.Credential, call.PlayerID = as.APIKey, as.Credential, as.PlayerID
 		call.Script, call.RunID, call.Now, call.Seed = as.Script, as.RunID, as.Now, as.Seed
-	} else if f := h.authenticate(ctx, call, r); f != nil {
+	} else if f := h.authenticate(ctx, x); f != nil {
 		return f
 	}
+	r = x.request
 	h.equip(&x.equipment, call, x.start)
 	if h.RunIDHeader != "" || h.VersionHeader != "" {
 		x.identify = func(header http.Header) { h.identify(call, header) }
@@ -448,14 +454,18 @@ func (h *Handler) serve(x *exchange, r *http.Request, as *Call) *failure {
 	return nil
 }
 
-// authenticate fills in whose call it is, by the secret in the path of r, or
-// returns why the call is refused.
-func (h *Handler) authenticate(ctx context.Context, call *Call, r *http.Request) *failure {
+// authenticate fills in whose call it is, by the secret in the path of the
+// request, or returns why the call is refused.
+func (h *Handler) authenticate(ctx context.Context, x *inbound) *failure {
+	r := x.request
 	target, ok := parseTarget(escapedPath(r.URL), cmp.Or(h.Prefix, DefaultPrefix))
+	if !ok {
+		x.request, target, ok = revealed(r)
+	}
 	if !ok {
 		return &failure{status: http.StatusNotFound, message: "not found"}
 	}
-	ok, err := h.authorizeBounded(ctx, target, call)
+	ok, err := h.authorizeBounded(ctx, target, &x.call)
 	switch {
 	case err != nil && r.Context().Err() != nil:
 		return &failure{status: http.StatusServiceUnavailable, message: "cancelled"} // the caller went away
@@ -474,7 +484,7 @@ func (h *Handler) authenticate(ctx context.Context, call *Call, r *http.Request)
 }
 
 // answer reads the request, runs the script and writes its result.
-func (h *Handler) answer(ctx context.Context, x *exchange, r *http.Request) error {
+func (h *Handler) answer(ctx context.Context, x *inbound, r *http.Request) error {
 	if err := h.readData(ctx, x, r); err != nil {
 		return requestFault(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -233,37 +234,49 @@ const (
 const observerPatience = 50 * time.Millisecond
 
 // observe calls h.Observe on a goroutine of its own and waits until it has
-// returned, so that the account of a call is complete when the call is, or for
-// observerPatience: a slow one must not delay the connection's next request.
+// returned, so that the account of a call is complete when the call is. It does
+// not wait for slow observers, which would delay the connection's next request:
+// not beyond observerPatience, and not at all while another is overdue.
 func (h *Handler) observe(ctx context.Context, run *Run) {
 	size := run.BytesIn + int64(h.KeepLog) + int64(h.KeepBodies)
 	count, bytes := h.observing.Add(1), h.observingBytes.Add(size)
-	returned := make(chan struct{})
-	done := func() {
+	release := func() {
 		h.observing.Add(-1)
 		h.observingBytes.Add(-size)
-		close(returned)
 	}
 	ctx = context.WithoutCancel(ctx)
 	if count > maxObserving || bytes > maxObservingBytes && count > 1 {
-		done()
+		release()
 		h.logger().WarnContext(ctx, "callback: run not observed: Handler.Observe is too slow", "run", run.Call.RunID, "pending", count-1)
 		return
 	}
+	const running, returned, overdue = 0, 1, 2
+	var state atomic.Int32
+	done := make(chan struct{})
 	go func() {
-		defer done()
 		defer func() {
 			if v := recover(); v != nil {
 				h.logPanic(ctx, "callback: panic in Handler.Observe", v)
 			}
+			release()
+			if state.Swap(returned) == overdue {
+				h.overdue.Add(-1)
+			}
+			close(done)
 		}()
 		h.Observe(ctx, run)
 	}()
+	if h.overdue.Load() > 0 {
+		return
+	}
 	patience := time.NewTimer(observerPatience)
 	defer patience.Stop()
 	select {
-	case <-returned:
+	case <-done:
 	case <-patience.C:
+		if state.CompareAndSwap(running, overdue) {
+			h.overdue.Add(1)
+		}
 	}
 }
 

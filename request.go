@@ -45,7 +45,7 @@ const (
 
 // readData fills in the data of x.call from r. It reads the body, until the
 // deadline of ctx at most.
-func (h *Handler) readData(ctx context.Context, x *exchange, r *http.Request) error {
+func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) error {
 	data := dataReader{
 		params:       x.data.params[:0],
 		values:       x.data.values[:0],

@@ -1,3 +1,5 @@
+// Package compat tests that a [callback.Handler] works behind the routers and
+// the middleware of others. Its README says where they differ.
 package compat
 
 import (
@@ -233,12 +235,12 @@ var mounts = []mount{
 	{
 		name:   "gorilla/mux: `PathPrefix(\"/callback/\")`",
 		build:  func(h http.Handler) http.Handler { return gorilla(mux.NewRouter(), h) },
-		advice: "`NewRouter().SkipClean(true)`, or conceal.",
+		advice: "`NewRouter().SkipClean(true)`, or `Conceal`.",
 	},
 	{
 		name:   "gorilla/mux with `UseEncodedPath`",
 		build:  func(h http.Handler) http.Handler { return gorilla(mux.NewRouter().UseEncodedPath(), h) },
-		advice: "`SkipClean(true)` as well, or conceal.",
+		advice: "`SkipClean(true)` as well, or `Conceal`.",
 	},
 	{
 		name:   "gorilla/mux with `SkipClean(true)`",
@@ -280,20 +282,20 @@ var mounts = []mount{
 		advice: fine,
 	},
 	{
-		name:   "`ServeMux` behind conceal",
-		build:  func(h http.Handler) http.Handler { return conceal("/callback/", serveMux("/callback/", revealed(h))) },
+		name:   "`ServeMux` behind `Conceal`",
+		build:  func(h http.Handler) http.Handler { return callback.Conceal("/callback/", serveMux("/callback/", h)) },
 		advice: fine,
 	},
 	{
-		name: "gorilla/mux behind conceal",
+		name: "gorilla/mux behind `Conceal`",
 		build: func(h http.Handler) http.Handler {
-			return conceal("/callback/", gorilla(mux.NewRouter(), revealed(h)))
+			return callback.Conceal("/callback/", gorilla(mux.NewRouter(), h))
 		},
 		advice: fine,
 	},
 }
 
-const cleans = "Conceal, or don't mind: URLs of senders hold none of these."
+const cleans = "`Conceal`, or don't mind: URLs of senders hold none of these."
 
 func serveMux(pattern string, h http.Handler) http.Handler {
 	m := http.NewServeMux()

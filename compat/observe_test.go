@@ -17,6 +17,8 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"example.com/callback"
 )
 
 // observers are what hosts put in front of a Handler to watch it. Each writes
@@ -85,7 +87,7 @@ func TestObservers(t *testing.T) {
 				require.NotContains(t, text, secret)
 			}
 
-			text = watch(revealed(newHandler("")), func(h http.Handler) http.Handler { return conceal("/callback/", h) })
+			text = watch(newHandler(""), func(h http.Handler) http.Handler { return callback.Conceal("/callback/", h) })
 			require.Contains(t, text, "200")
 			require.NotContains(t, text, secret)
 			require.NotContains(t, text, "t0ken")
