@@ -154,12 +154,12 @@ func (l *life) settle(o outcome) bool {
 	return true
 }
 
-// stop interrupts a run past its deadline until it has ended, and abandons it if
-// that takes too long.
+// stop interrupts a run past its deadline, and abandons it if it takes too long to
+// end. One interrupt is enough: the engine clears it only when it has ended the
+// outermost call, after which no code of the script is run.
 func (l *life) stop(yield func(struct{}) bool) {
+	l.vm.Interrupt(nil)
 	for start := time.Now(); !l.ended.Load(); time.Sleep(runGrace / 16) {
-		// The engine clears an interrupt with the call that it ends.
-		l.vm.Interrupt(nil)
 		if time.Since(start) > runGrace && !l.runner.RunInline {
 			l.abandon(yield)
 		}
@@ -359,20 +359,8 @@ func (r *run) describe(v goja.Value) string {
 	if r.stopped() {
 		return text
 	}
-	var interrupts sync.WaitGroup
-	done := make(chan struct{})
-	interrupts.Go(func() { // each ends only the call it meets
-		for delay := runGrace / 2; ; delay = runGrace / 16 {
-			select {
-			case <-done:
-				return
-			case <-time.After(delay):
-				r.vm.Interrupt(nil)
-			}
-		}
-	})
-	defer interrupts.Wait()
-	defer close(done)
+	// Whatever it interrupts ends all of what follows.
+	defer time.AfterFunc(runGrace/2, func() { r.vm.Interrupt(nil) }).Stop()
 	func() {
 		defer func() { _ = recover() }() // an interrupt, or worse
 		r.vm.Try(func() {
