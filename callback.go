@@ -239,7 +239,6 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 		w:      w,
 		head:   r.Method == http.MethodHead,
 		unread: r.ContentLength != 0 && r.Body != nil,
-		http1:  r.ProtoMajor == 1,
 
 		timeout:      h.writeTimeout(r),
 		allowHeaders: h.AllowHeaders,

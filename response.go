@@ -253,16 +253,14 @@ func (w *responseWriter) send(status int, body []byte) {
 		// Otherwise net/http reads more of the body before it answers.
 		_ = http.NewResponseController(w.w).SetReadDeadline(time.Unix(1, 0))
 	}
-	control := http.NewResponseController(w.w)
-	limited := w.timeout > 0 && control.SetWriteDeadline(time.Now().Add(w.timeout)) == nil
+	if w.timeout > 0 {
+		// net/http ends it with the answer; HTTP/2 has one for each stream.
+		_ = http.NewResponseController(w.w).SetWriteDeadline(time.Now().Add(w.timeout))
+	}
 	w.w.WriteHeader(status)
 	if !w.head && len(body) > 0 {
 		n, _ := w.w.Write(body) // fails only if the caller is gone, or does not read
 		w.bytes = int64(n)
-	}
-	if limited && w.http1 && control.Flush() == nil {
-		// The deadline is the connection's: it must not meet the next answer.
-		_ = control.SetWriteDeadline(time.Time{})
 	}
 }
 
