@@ -218,6 +218,11 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 			req.Header["Content-Type"] = last.Header["Content-Type"]
 		}
 	}
+	if req.Method != last.Method { // the body is gone: net/http of Go 1.25 still sends its headers
+		for _, name := range []string{"Content-Encoding", "Content-Language", "Content-Location", "Content-Type"} {
+			req.Header.Del(name)
+		}
+	}
 	for _, earlier := range via {
 		if earlier.URL.Scheme != req.URL.Scheme || earlier.URL.Host != req.URL.Host {
 			contentType := req.Header.Get("Content-Type")
