@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
 
@@ -313,7 +314,7 @@ func TestNoSeccomp(t *testing.T) {
 	}
 	refused := []string{"/proc/self/exe", "refuse-seccomp"}
 
-	var log lockedBuffer
+	var log testkit.Log
 	r := newRunner(t, tree("callbacks/x.js", `Spark.setScriptData("say", 1)`))
 	r.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	r.MaxCalls, r.Processes = 1, 1

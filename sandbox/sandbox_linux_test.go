@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
 
@@ -223,19 +222,11 @@ func TestHostKilled(t *testing.T) {
 	require.Eventually(t, func() bool { return isGone(pid) }, 10*time.Second, time.Millisecond)
 }
 
-// raceDetector reports whether this program was built with it.
-func raceDetector() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
 // TestManyScripts: what their compiled scripts take makes a child give way to
 // another between two calls, not in the midst of one.
 func TestManyScripts(t *testing.T) {
 	t.Parallel()
-	if raceDetector() {
-		t.Skip("its own memory, which counts, is many times that of the scripts")
-	}
+	testkit.SkipUnderRace(t, "its own memory, which counts, is many times that of the scripts")
 	large := "if (Date.now() < 0) { var a; " + strings.Repeat("a+=[];", 500<<10/6) + "}\nSpark.setScriptData('v', 1)"
 	scripts := fstest.MapFS{}
 	for i := range 16 {

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
 
@@ -134,7 +135,7 @@ func TestSameAsInProcess(t *testing.T) {
 			try := func(r callback.ScriptRunner) (o outcome) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				var log lockedBuffer
+				var log testkit.Log
 				call := &callback.Call{
 					APIKey: "key", Credential: "x", PlayerID: "player", RunID: "run", ClientIP: "192.0.2.7",
 					Data: []callback.Param{
@@ -168,23 +169,6 @@ func plain(_ []string, a slog.Attr) slog.Attr {
 		return slog.Attr{}
 	}
 	return a
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
 }
 
 // upstream answers with what it was asked.
@@ -315,7 +299,7 @@ func TestBrokenEditIsLoggedOnce(t *testing.T) {
 	scripts := tree("callbacks/x.js", "var a")
 	r := newRunner(t, scripts)
 	r.MaxCalls = 1
-	var log lockedBuffer
+	var log testkit.Log
 	call := &callback.Call{Credential: "x", Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	_, err := r.RunScript(t.Context(), call)
 	require.NoError(t, err)
