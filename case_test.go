@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io/fs"
 	"testing"
+	"time"
 
 	"example.com/callback"
 	"example.com/callback/callbacktest"
@@ -36,6 +37,7 @@ func TestCasesInSandbox(t *testing.T) {
 // caseHandler is the host that the cases in testdata know.
 func caseHandler() *callback.Handler {
 	return &callback.Handler{
+		Timeout: time.Minute, // a busy machine is slow
 		Secrets: callback.SecretMap{
 			"E3/":        "srv",
 			"E3/hello":   "s3cret",

@@ -73,6 +73,9 @@ func report(in io.Reader, out io.Writer, maySkip *regexp.Regexp) (bool, error) {
 		case "build-output":
 			fmt.Fprint(out, e.Output)
 		case "output":
+			if strings.HasPrefix(e.Output, "=== ") { // RUN, PAUSE, CONT
+				continue
+			}
 			if output[key] == nil {
 				output[key] = new(strings.Builder)
 			}
