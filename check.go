@@ -118,7 +118,8 @@ type ProblemCause struct {
 	Blocks  []string `json:"blocks"` // scripts that cannot run for it
 }
 
-// A MissingMember is one that the host must supply.
+// A MissingMember is a member of Spark that the host must supply. That of
+// players is Spark.getPlayer: the library's player has an id and no more.
 type MissingMember struct {
 	ProblemCause
 	Scripts int `json:"scripts"` // that use it
@@ -220,9 +221,13 @@ func (r *CheckReport) WriteText(w io.Writer, all bool) error {
 		fmt.Fprintln(&b, "Members that you must supply:")
 	}
 	for _, m := range r.Missing {
-		fmt.Fprintf(&b, "  %s%s, in %s; first at %s:%d:%d\n", m.Name, m.uses(), count(m.Places, "place"), m.Script, m.Line, m.Column)
+		fmt.Fprintf(&b, "  %s: %s in %s, first at %s:%d:%d", m.Name, count(m.Places, "place"), count(m.Scripts, "script"), m.Script, m.Line, m.Column)
 		if len(m.Blocks) > 0 {
-			fmt.Fprintf(&b, "    %s cannot run without it\n", count(len(m.Blocks), "script"))
+			fmt.Fprintf(&b, "; %s cannot run without it", count(len(m.Blocks), "script"))
+		}
+		b.WriteString("\n")
+		if len(m.Uses) > 0 {
+			fmt.Fprintf(&b, "    with %s\n", m.uses())
 		}
 	}
 	r.writeScripts(&b)
@@ -245,15 +250,16 @@ func (c ProblemCause) extent() string {
 	return " (" + strings.Join(parts, "; ") + ")"
 }
 
-// uses lists the members of Uses, those first that are called most.
+// uses lists the members of Uses with their counts, those first that are called
+// most.
 func (m MissingMember) uses() string {
-	if len(m.Uses) == 0 {
-		return ""
-	}
 	names := slices.SortedFunc(maps.Keys(m.Uses), func(a, b string) int {
 		return cmp.Or(-cmp.Compare(m.Uses[a], m.Uses[b]), cmp.Compare(a, b))
 	})
-	return " with " + strings.Join(names, ", ")
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s (%d)", name, m.Uses[name])
+	}
+	return strings.Join(names, ", ")
 }
 
 func (r *CheckReport) writeScripts(b *strings.Builder) {

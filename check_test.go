@@ -183,8 +183,12 @@ func TestCheckAgreesWithRuns(t *testing.T) {
 		"Spark.getCache()", "Spark.nonsense()", "require('NONE')", "require('BROKEN')", "for each (x in y) 1",
 		"Spark.getLog().warning(1)", "(function () { Spark.getCache() })()", "new XML('<a/>')", "'a'.quote()",
 		"importPackage(java.io)", "try { Spark.getCache() } finally { }", "SparkRequests.x",
+		"module.exports = 1", "process.exit()", "await (5)", "var x = await 5", "import 'x'", "export default 1",
+		"const A = 1; require('A')", "require('A'); class A {}", "let A; require('B')",
+		"var p = Spark.getPlayer(); p.addAchievement('X')", "var http = Spark.getHttp('http://127.0.0.1:1/'); http.post()",
 	} {
-		fsys := testkit.Tree(map[string]string{"callbacks/x.js": source, "modules/BROKEN.js": "("})
+		fsys := testkit.Tree(map[string]string{"callbacks/x.js": source, "modules/BROKEN.js": "(",
+			"modules/A.js": "if (1) { var A = 2 }", "modules/B.js": "require('A')"})
 		report, err := Check(fsys, CheckOptions{})
 		require.NoError(t, err)
 		require.True(t, len(report.Problems) > 0 && report.Problems[0].Fatal, source)

@@ -482,7 +482,8 @@ func TestCheck(t *testing.T) {
 	code, out := check(good)
 	require.Equal(t, exitOK, code)
 	require.Equal(t, `Members that you must supply:
-  Spark.loadPlayer with getUserName, in 1 place; first at callbacks/good.js:1:47
+  Spark.loadPlayer: 1 place in 1 script, first at callbacks/good.js:1:47
+    with getUserName (1)
 2 scripts checked: 2 can run, 0 cannot
 event/: 1 script not checked, for no callback runs them
 `, out)
@@ -498,8 +499,7 @@ event/: 1 script not checked, for no callback runs them
 	require.Equal(t, `event/SCORE.js:1:7: Spark.getCache is not supplied: the host of these scripts can supply it
 
 Members that you must supply:
-  Spark.getCache, in 1 place; first at event/SCORE.js:1:7
-    1 script cannot run without it
+  Spark.getCache: 1 place in 1 script, first at event/SCORE.js:1:7; 1 script cannot run without it
 3 scripts checked: 2 can run, 1 cannot
   event/SCORE.js: cannot run
 `, out)

@@ -15,7 +15,8 @@ type Options struct {
 	Globals []string // names that the host adds
 	All     bool     // also the folders whose scripts no callback runs
 
-	// Carried lists the members of a class that the library has.
+	// Carried lists the members of a class that the library has. The class
+	// without a name has the global names.
 	Carried func(class string) []string
 
 	MaxScriptSize int64 // of a script, in bytes
@@ -99,6 +100,9 @@ func Check(fsys fs.FS, options Options) (*Report, error) {
 		defined:  map[string]bool{},
 		uses:     map[string]map[string]int{},
 	}
+	for _, name := range c.carried("") {
+		c.declared[name] = true
+	}
 	if err := c.read(fsys); err != nil {
 		return nil, err
 	}
@@ -108,6 +112,9 @@ func Check(fsys fs.FS, options Options) (*Report, error) {
 	c.required = c.declared["require"] || c.declared["requireOnce"]
 	for _, s := range c.scripts {
 		s.check()
+	}
+	for _, s := range c.scripts {
+		s.clashes()
 	}
 	for again := true; again; { // who requires what cannot run cannot run
 		again = false

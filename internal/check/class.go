@@ -29,22 +29,38 @@ func either(a, b class) class {
 	return class{}
 }
 
-// maxChain is how many expressions, each on another's result, classOf follows.
-const maxChain = 32
+// maxSteps is how many expressions classOf looks at, for one. A script can assign
+// any number of things to any number of variables.
+const maxSteps = 1000
 
 // classOf is the class of what an expression gives, as far as that is plain: of
 // Spark, of what its members return, and of variables that hold one of these and
 // nothing else.
-func (c *checker) classOf(e ast.Expression, sc *scope, depth int) class {
-	if depth > maxChain {
+func (c *checker) classOf(e ast.Expression, sc *scope) class {
+	l := look{checker: c, steps: maxSteps}
+	result := l.at(e, sc)
+	if result == nothing || l.steps < 0 {
 		return class{}
 	}
-	of := func(e ast.Expression) class { return c.classOf(e, sc, depth+1) }
+	return result
+}
+
+// A look is one call of classOf.
+type look struct {
+	*checker
+	steps int // that are left
+}
+
+func (l *look) at(e ast.Expression, sc *scope) class {
+	if l.steps--; l.steps < 0 {
+		return class{}
+	}
+	of := func(e ast.Expression) class { return l.at(e, sc) }
 	switch n := e.(type) {
 	case *ast.NullLiteral:
 		return nothing
 	case *ast.Identifier:
-		return c.classOfName(n.Name.String(), sc, depth+1)
+		return l.atName(n.Name.String(), sc)
 	case *ast.AssignExpression:
 		if n.Operator == token.ASSIGN {
 			return of(n.Right)
@@ -59,7 +75,7 @@ func (c *checker) classOf(e ast.Expression, sc *scope, depth int) class {
 			return either(of(n.Left), of(n.Right))
 		}
 	case *ast.DotExpression:
-		if n.Identifier.Name == "player" && of(n.Left).name == "Spark" && !c.supplied["player"] {
+		if n.Identifier.Name == "player" && of(n.Left).name == "Spark" && !l.supplied["player"] {
 			return class{name: "SparkPlayer"}
 		}
 	case *ast.CallExpression:
@@ -68,12 +84,12 @@ func (c *checker) classOf(e ast.Expression, sc *scope, depth int) class {
 			return class{}
 		}
 		on := of(object)
-		if on.name == "Spark" && c.supplied[name] {
+		if on.name == "Spark" && l.supplied[name] {
 			return class{}
 		}
 		result := class{name: resultOf(on.name, name), from: on.from}
 		switch {
-		case slices.Contains(c.carried(on.name), name):
+		case slices.Contains(l.carried(on.name), name):
 		case !cloudcode.Has(on.name, name):
 			return class{}
 		case result.from == "":
@@ -84,38 +100,38 @@ func (c *checker) classOf(e ast.Expression, sc *scope, depth int) class {
 	return class{}
 }
 
-func (c *checker) classOfName(name string, sc *scope, depth int) class {
+func (l *look) atName(name string, sc *scope) class {
 	if name == "undefined" {
 		return nothing
 	}
 	if v := sc.local(name); v != nil {
-		return c.classOfVariable(v, depth)
+		return l.atVariable(v)
 	}
-	if name == "Spark" && !c.declared["Spark"] {
+	if name == "Spark" && !l.declared["Spark"] {
 		return class{name: "Spark"}
 	}
 	// A global name: what this script and those that it requires assign to it.
 	result := nothing
 	for _, s := range sc.top().script.withRequired() {
-		if v := s.top.variables[name]; v != nil {
-			result = either(result, c.classOfVariable(v, depth))
-			if result.name == "" {
-				break
-			}
+		if v := s.top.variables[name]; v != nil && result.name != "" {
+			result = either(result, l.atVariable(v))
 		}
 	}
 	return result
 }
 
-func (c *checker) classOfVariable(v *variable, depth int) class {
-	if v.opaque || v.looking {
+func (l *look) atVariable(v *variable) class {
+	if v.opaque {
 		return class{}
+	}
+	if v.looking { // it is assigned to itself
+		return nothing
 	}
 	v.looking = true
 	defer func() { v.looking = false }()
 	result := nothing
 	for _, w := range v.writes {
-		if result = either(result, c.classOf(w.value, w.in, depth)); result.name == "" {
+		if result = either(result, l.at(w.value, w.in)); result.name == "" {
 			break
 		}
 	}

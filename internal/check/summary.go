@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // A Cause is a fault, at one place or at many, that is not another's
@@ -13,7 +14,8 @@ type Cause struct {
 	Blocks  []string // scripts that cannot run for it
 }
 
-// A Missing member is one that the host must supply.
+// A Missing member of Spark is one that the host must supply. That of players is
+// getPlayer: the library's player has none of their members but an id.
 type Missing struct {
 	Cause
 	Scripts int            // that use it
@@ -31,12 +33,24 @@ type cause struct {
 
 func causeOf(p Problem) cause {
 	switch p.Kind {
-	case Module, Member:
-		return cause{kind: p.Kind, name: p.Name}
+	case Member:
+		name, _ := supplying(p.Name)
+		return cause{kind: Member, name: name}
+	case Module:
+		return cause{kind: Module, name: p.Name}
 	case Unknown, Old, Foreign:
 		return cause{kind: p.Kind, message: p.Message}
 	}
 	return cause{kind: p.Kind, script: p.Script, message: p.Message, line: p.Line}
+}
+
+// supplying is the member of Spark with which the host supplies a member, and
+// the member if it is one of what that returns.
+func supplying(member string) (of, use string) {
+	if class, name, _ := strings.Cut(member, "."); class != "Spark" {
+		return "Spark.getPlayer", name
+	}
+	return member, ""
 }
 
 // summarize finds what the problems come from.
@@ -53,6 +67,9 @@ func (c *checker) summarize() ([]Cause, []Missing) {
 				causes[key], scripts[key] = &Cause{Problem: p}, map[string]bool{}
 			}
 			causes[key].Places++
+			if of, use := supplying(p.Name); p.Kind == Member && use != "" {
+				c.use(of, use)
+			}
 			causes[key].Fatal = causes[key].Fatal || p.Fatal
 			scripts[key][s.name] = true
 		}
@@ -67,6 +84,7 @@ func (c *checker) summarize() ([]Cause, []Missing) {
 	var missing []Missing
 	for key, cause := range causes {
 		if key.kind == Member {
+			cause.Name = key.name
 			missing = append(missing, Missing{*cause, len(scripts[key]), c.uses[key.name]})
 		} else {
 			all = append(all, *cause)

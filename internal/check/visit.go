@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,7 +19,6 @@ func (s *script) check() {
 	if s.tree == nil {
 		return
 	}
-	s.clashes()
 	s.walk(reflect.ValueOf(s.tree.Body), true)
 }
 
@@ -26,20 +26,38 @@ func (s *script) check() {
 // that it requires declares too, in whatever way: both are global, and the
 // module cannot run. (A module's own names may be declared again.)
 func (s *script) clashes() {
-	if strings.HasPrefix(s.name, cloudcode.Modules+"/") {
+	if s.tree == nil || strings.HasPrefix(s.name, cloudcode.Modules+"/") {
 		return
 	}
+	sure := s.surelyRequired()
 	for _, statement := range s.tree.Body {
-		for name := range lexicalIn([]ast.Statement{statement}) {
+		for _, name := range slices.Sorted(maps.Keys(lexicalIn([]ast.Statement{statement}))) {
 			for _, m := range s.withRequired()[1:] {
 				if m.tree != nil && declaredIn(m.tree.Body, m.tree.DeclarationList)[name] {
-					s.report(statement.Idx0(), Problem{Kind: Clash, Name: name,
+					s.report(statement.Idx0(), Problem{Kind: Clash, Name: name, Fatal: sure[m],
 						Message: fmt.Sprintf("%s is declared in %s, too, which then cannot run: declare it with var here", name, m.name)})
 					break
 				}
 			}
 		}
 	}
+}
+
+// surelyRequired returns the modules that every run of the script requires, if
+// it gets so far.
+func (s *script) surelyRequired() map[*script]bool {
+	sure := map[*script]bool{}
+	var add func(s *script)
+	add = func(s *script) {
+		for _, r := range s.requires {
+			if m := s.modules[r.code]; m != nil && r.sure && !sure[m] {
+				sure[m] = true
+				add(m)
+			}
+		}
+	}
+	add(s)
+	return sure
 }
 
 // walk looks at a node and what is in it. sure tells that a run which gets so
@@ -383,15 +401,17 @@ func (s *script) call(n *ast.CallExpression, sure bool) {
 // member looks at x.name or x["name"], which may be called.
 func (s *script) member(n ast.Expression, called, sure bool) {
 	object, name, at := memberOf(n)
-	on := s.classOf(object, s.scope, 0)
+	on := s.classOf(object, s.scope)
 	carried := s.carried(on.name)
 	p := Problem{Name: on.name + "." + name, Fatal: sure && called}
 	switch {
-	case on.name == "" || on == nothing || name == "" || slices.Contains(carried, name) || isObjectMember(name):
+	case on.name == "" || name == "" || slices.Contains(carried, name) || isObjectMember(name):
 	case on.name == "Spark" && s.checker.supplied[name]:
 	case on.from != "":
-		s.use(on.from, name, called)
-	case cloudcode.Has(on.name, name):
+		if called {
+			s.use(on.from, name)
+		}
+	case cloudcode.Has(on.name, name), cloudcode.Has(on.name, getter(name)):
 		p.Kind = Member
 		p.Message = fmt.Sprintf("%s is not supplied: the host of these scripts can supply it", p.Name)
 		s.report(at, p)
@@ -399,7 +419,11 @@ func (s *script) member(n ast.Expression, called, sure bool) {
 	default:
 		p.Kind = Unknown
 		p.Message = fmt.Sprintf("%s has no member %s", on.name, name)
-		if near := cloudcode.Nearest(name, cloudcode.Members(on.name), carried); near != "" {
+		near := cloudcode.Nearest(name, cloudcode.Members(on.name), carried)
+		if slices.Contains(carried, getter(name)) {
+			near = getter(name) + "()"
+		}
+		if near != "" {
 			p.Message += ": did you mean " + near + "?"
 		}
 		s.report(at, p)
@@ -407,13 +431,16 @@ func (s *script) member(n ast.Expression, called, sure bool) {
 	s.walk(reflect.ValueOf(n), sure)
 }
 
-// use counts a member of what a missing one would return.
-func (c *checker) use(from, name string, called bool) {
-	if !called {
-		return
+// getter is the member that the original's engine called for x.name, if x had no
+// such member: x.displayName was x.getDisplayName().
+func getter(name string) string {
+	return "get" + strings.ToUpper(name[:min(1, len(name))]) + name[min(1, len(name)):]
+}
+
+// use counts a member of what a missing one returns.
+func (c *checker) use(of, name string) {
+	if c.uses[of] == nil {
+		c.uses[of] = map[string]int{}
 	}
-	if c.uses[from] == nil {
-		c.uses[from] = map[string]int{}
-	}
-	c.uses[from][name]++
+	c.uses[of][name]++
 }

@@ -3,8 +3,9 @@ package compiler
 import "strings"
 
 // explainRhino improves f if the syntax error is a form that Rhino, the original's
-// engine, had and JavaScript has not: the message then names the form, and the
-// position is that of the form. source is what was parsed.
+// engine, had and JavaScript has not, or one that only modules of JavaScript have:
+// the message then names the form, and the position is that of the form. source is
+// what was parsed.
 func explainRhino(source string, f *Fault) {
 	if !strings.HasPrefix(f.Message, "SyntaxError: Unexpected ") || f.Line == 0 {
 		return
@@ -40,6 +41,14 @@ func rhinoForm(source string, offset int) (at int, message string) {
 	}
 
 	switch {
+	case word == "import":
+		return offset, "there is no `import` here: write `require(\"CODE\")`, after which the names that the module declares are global"
+	case word == "export":
+		return offset, "there is no `export` here: the names that a module declares are global"
+	case word == "await" && before(1) == "for":
+		return offset, "`for await` belongs in an `async function`"
+	case before(1) == "await":
+		return start(1), "`await` belongs in an `async function`; the members of Spark need none"
 	case word == "each" && before(1) == "for":
 		return start(1), "`for each (… in …)` is not JavaScript any more: write `for (const x of Object.values(y))`"
 	case word == "if" && before(2) == "(" && before(3) == "catch":

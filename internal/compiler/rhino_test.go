@@ -19,6 +19,7 @@ func TestExplainRhino(t *testing.T) {
 		letValue  = "`let (x = …) …` is not JavaScript any more: write `(x => …)(…)`"
 		arrayComp = "`[… for (x in y)]` is not JavaScript any more: write `Object.keys(y).map(x => …)`"
 		generator = "`(… for (x in y))` is not JavaScript any more: write a `function*` or `Object.keys(y).map(x => …)`"
+		imports   = "there is no `import` here: write `require(\"CODE\")`, after which the names that the module declares are global"
 		number    = "a number does not start with 0"
 	)
 	for source, want := range map[string]struct {
@@ -57,6 +58,13 @@ func TestExplainRhino(t *testing.T) {
 		"x = [for (y of z) y]":                         {1, 5, arrayComp},
 		"x = (y for (y in z))":                         {1, 5, generator},
 		"sum(f(y) for (y in z))":                       {1, 4, generator},
+		"import x from 'UTIL'":                         {1, 1, imports},
+		"var a;\nimport {x} from 'UTIL'":               {2, 1, imports},
+		"var x = import('UTIL')":                       {1, 9, imports},
+		"export function f() {}":                       {1, 1, "there is no `export` here: the names that a module declares are global"},
+		"var x = await f()":                            {1, 9, "`await` belongs in an `async function`; the members of Spark need none"},
+		"function f() { return await g() }":            {1, 23, "`await` belongs in an `async function`; the members of Spark need none"},
+		"for await (x of y) ;":                         {1, 5, "`for await` belongs in an `async function`"},
 		"function f() { yield 1 }":                     {1, 16, "`yield` belongs in a `function*`"},
 		"<!-- hide\nf()":                               {1, 1, "`<!--` is no comment here: write `//`"},
 		"f();\n--> shown":                              {2, 1, "`-->` is no comment here: write `//`"},
