@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"example.com/callback/internal/check"
+	"example.com/callback/internal/web"
 )
 
 // CheckOptions are what [Check] checks scripts against.
@@ -179,9 +180,12 @@ func each[T, U any](list []T, f func(T) U) []U {
 	return all
 }
 
-// carriedBy lists the members of a class that the library carries.
+// carriedBy lists the members of a class that the library carries, or without a
+// class the global names.
 func carriedBy(class string) []string {
 	switch class {
+	case "":
+		return web.Names()
 	case sparkClass.Name:
 		return sparkClass.Names()
 	case httpClass.Name:

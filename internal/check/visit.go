@@ -339,10 +339,6 @@ func foreignGlobal(name string) (Kind, string) {
 		return Foreign, "await belongs in an async function; the members of Spark need none"
 	case "SparkRequests":
 		return Foreign, "SparkRequests is not carried: a module can define it"
-	case "console":
-		return Foreign, "there is no console: use Spark.getLog()"
-	case "setTimeout", "setInterval":
-		return Foreign, "there is no " + name + ": a run ends when the script has ended"
 	}
 	return "", ""
 }
