@@ -1,0 +1,217 @@
+package callback
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A SecretCache is a [SecretStore] that remembers what another one answers, for
+// stores that are slow or may fail. It is used by pointer, its fields must not
+// change once it is in use, and it is safe for concurrent use.
+//
+//   - An answer is used for TTL, counted from the question. So a revoked secret
+//     is refused after TTL at the latest, and a new secret is accepted after TTL
+//     at the latest: when you rotate one, let callers change over after TTL.
+//   - It asks the store once for all calls that wait for the same answer.
+//   - While the store fails or hangs, known secrets stay in use for MaxStale, and
+//     a log record says so. Every other call gets a 503 and never a 403.
+//   - Names that the store does not know cannot displace those that it does.
+type SecretCache struct {
+	// Store is the store to ask. It is required.
+	Store SecretStore
+
+	// TTL is how long secrets are used. Zero means 30 seconds.
+	TTL time.Duration
+
+	// NegativeTTL is how long a name counts as unknown to the store. Zero
+	// means 5 seconds.
+	NegativeTTL time.Duration
+
+	// MaxStale is how long beyond TTL known secrets are used while the store
+	// does not answer. Zero means that they are not.
+	MaxStale time.Duration
+
+	// Max is how many names with secrets are remembered, and how many without.
+	// Zero means 10000. Each takes about 200 bytes.
+	Max int
+
+	// Logger takes failures of the store while known secrets stay in use. nil
+	// means [slog.Default].
+	Logger *slog.Logger
+
+	mu      sync.Mutex
+	known   map[cacheKey]*knownSecrets
+	unknown map[cacheKey]time.Time // when the store was asked
+	lookups map[cacheKey]*lookup   // under way
+	failed  time.Time              // when the store last was
+}
+
+// A cacheKey is the digest of an API key and a credential: an unauthenticated
+// caller chooses how long those are.
+type cacheKey [sha256.Size]byte
+
+type knownSecrets struct {
+	secrets []Secret
+	asked   time.Time
+	failed  time.Time // when the store last failed to answer again
+}
+
+// A lookup is a question to the store.
+type lookup struct {
+	asked   time.Time
+	done    chan struct{}
+	secrets []Secret
+	err     error
+}
+
+const (
+	maxCacheLookups = 1024             // under way at once
+	lookupTimeout   = 10 * time.Second // of one
+	lookupPatience  = time.Second      // of callers with a known secret, and between two look-ups for them
+)
+
+// Secrets returns what the store answers or has answered. The slice must not be
+// changed. The error is the store's, or that of a ctx that is done.
+func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	key := cacheKey(sha256.Sum256([]byte(credential + "\x00" + apiKey)))
+	now := time.Now()
+	ttl := cmp.Or(c.TTL, 30*time.Second)
+
+	c.mu.Lock()
+	known := c.known[key]
+	usable := known != nil && now.Sub(known.asked) < ttl+c.MaxStale
+	if usable && (now.Sub(known.asked) < ttl || now.Sub(known.failed) < lookupPatience) {
+		defer c.mu.Unlock()
+		return known.secrets, nil
+	}
+	asked, unknown := c.unknown[key]
+	if unknown && now.Sub(asked) < cmp.Or(c.NegativeTTL, 5*time.Second) && asked.After(c.failed) {
+		c.mu.Unlock()
+		return nil, nil
+	}
+	l, err := c.lookup(ctx, key, now, apiKey, credential)
+	c.mu.Unlock()
+
+	if err == nil {
+		var patience <-chan time.Time
+		if usable {
+			timer := time.NewTimer(lookupPatience - now.Sub(l.asked))
+			defer timer.Stop()
+			patience = timer.C
+		}
+		select {
+		case <-l.done:
+			if l.err == nil {
+				return l.secrets, nil
+			}
+			err = l.err
+		case <-patience:
+			err = errors.New("callback: secret store does not answer")
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if !usable {
+		return nil, err
+	}
+	c.keep(ctx, key, err)
+	return known.secrets, nil
+}
+
+// keep notes that known secrets stay in use because of err. It logs the first
+// time and then once for each look-up.
+func (c *SecretCache) keep(ctx context.Context, key cacheKey, err error) {
+	c.mu.Lock()
+	known, now := c.known[key], time.Now()
+	again := known == nil || now.Sub(known.failed) < lookupPatience
+	if !again {
+		known.failed = now
+	}
+	c.mu.Unlock()
+	if !again {
+		logger := c.Logger
+		if logger == nil {
+			logger = slog.Default()
+		}
+		logger.WarnContext(ctx, "callback: secret store failed, known secrets stay in use", "error", err)
+	}
+}
+
+// lookup returns the look-up of a name that is under way, or begins one. It is
+// called with c.mu held.
+func (c *SecretCache) lookup(ctx context.Context, key cacheKey, now time.Time, apiKey, credential string) (*lookup, error) {
+	if l := c.lookups[key]; l != nil {
+		return l, nil
+	}
+	if c.Store == nil {
+		return nil, errors.New("callback: SecretCache has no Store")
+	}
+	if len(c.lookups) >= maxCacheLookups {
+		return nil, fmt.Errorf("%w: %d look-ups wait for the secret store", ErrUnavailable, len(c.lookups))
+	}
+	if c.lookups == nil {
+		c.known, c.unknown, c.lookups = map[cacheKey]*knownSecrets{}, map[cacheKey]time.Time{}, map[cacheKey]*lookup{}
+	}
+	l := &lookup{asked: now, done: make(chan struct{}), err: errors.New("callback: panic in the secret store")}
+	c.lookups[key] = l
+	// On a goroutine of its own: the call that asks first may end before others
+	// that wait.
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		defer cancel()
+		defer c.settle(key, l)
+		defer func() {
+			if v := recover(); v != nil {
+				l.err = fmt.Errorf("callback: panic of type %T in the secret store", v)
+			}
+		}()
+		secrets, err := c.Store.Secrets(ctx, apiKey, credential)
+		l.secrets, l.err = slices.Clone(secrets), err
+	}()
+	return l, nil
+}
+
+// settle remembers what a look-up has come to.
+func (c *SecretCache) settle(key cacheKey, l *lookup) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.lookups, key)
+	close(l.done)
+	limit := cmp.Or(c.Max, 10000)
+	switch {
+	case l.err != nil:
+		c.failed = time.Now()
+	case len(l.secrets) > 0:
+		delete(c.unknown, key)
+		if c.known[key] == nil {
+			makeRoom(c.known, limit)
+		}
+		c.known[key] = &knownSecrets{secrets: l.secrets, asked: l.asked}
+	default:
+		delete(c.known, key)
+		if _, ok := c.unknown[key]; !ok {
+			makeRoom(c.unknown, limit)
+		}
+		c.unknown[key] = l.asked
+	}
+}
+
+// makeRoom deletes entries of m, any of them, until one more fits into limit.
+func makeRoom[V any](m map[cacheKey]V, limit int) {
+	for key := range m {
+		if len(m) < limit {
+			return
+		}
+		delete(m, key)
+	}
+}
