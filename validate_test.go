@@ -75,7 +75,9 @@ func TestValidate(t *testing.T) {
 		{"nil function", func(h *callback.Handler) {
 			h.Members = callback.Members{"f": {Script: "1", Funcs: map[string]callback.HostFunc{"g": nil}}}
 		}, "f.g is nil"},
-		{"broken script", func(h *callback.Handler) { h.Members = callback.Members{"f": {Script: "function (host) {\n  return ;;) }"}} },
+		{"broken script", func(h *callback.Handler) {
+			h.Members = callback.Members{"f": {Script: "function (host) {\n  return ;;) }"}}
+		},
 			"Handler.Members: Spark.f:2:"},
 		{"key without a slash", secrets("zq9-secret", "s"), "callback: SecretMap: a key of 10 characters has no slash"},
 		{"key without an API key", secrets("/hello", "s"), "has no API key"},

@@ -19,6 +19,9 @@ var handler = &callback.Handler{
 }
 
 func main() {
+	if err := handler.Validate(); err != nil {
+		log.Fatal(err)
+	}
 	server := &http.Server{
 		Addr:              "127.0.0.1:8080",
 		Handler:           handler,

@@ -52,9 +52,13 @@ func serve(addr, file string) (err error) {
 	if err != nil {
 		return err
 	}
+	handler := newHandler(store, scripts, secrets)
+	if err := handler.Validate(); err != nil {
+		return err
+	}
 	server := &http.Server{
 		Addr:              addr,
-		Handler:           newHandler(store, scripts, secrets),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,

@@ -89,14 +89,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	client := &callback.HTTPClient{DangerouslyAllowPrivate: opts.allowPrivate}
 	defer client.CloseIdleConnections()
-	server := newServer(opts, &callback.Handler{
+	handler := &callback.Handler{
 		Runner:      noteCalls(runner),
 		Secrets:     secrets.store,
 		HTTP:        client,
 		Timeout:     opts.timeout,
 		HTTPTimeout: opts.httpTimeout,
 		Logger:      logger,
-	}, logger)
+	}
+	if err := handler.Validate(); err != nil {
+		fmt.Fprintln(stderr, "server:", err)
+		return exitUsage
+	}
+	server := newServer(opts, handler, logger)
 
 	base := baseURL(listener.Addr())
 	for _, line := range curlLines(base, tree, secrets) {

@@ -41,9 +41,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "webhook: set CALLBACK_SECRET, SIGNING_KEY, VERIFY_TOKEN and PROVIDER_TOKEN")
 		os.Exit(2)
 	}
+	handler := newHandler(c, new(ledger), nil)
+	if err := handler.Validate(); err != nil {
+		fmt.Fprintln(os.Stderr, "webhook:", err)
+		os.Exit(2)
+	}
 	server := &http.Server{
 		Addr:              "127.0.0.1:8080",
-		Handler:           newHandler(c, new(ledger), nil),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
