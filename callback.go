@@ -58,6 +58,7 @@ import (
 
 	"example.com/callback/internal/charset"
 	"example.com/callback/internal/deadline"
+	"example.com/callback/internal/limit"
 )
 
 // What a field of [Handler] that is zero means.
@@ -131,6 +132,10 @@ type Handler struct {
 	// in the answer's charset. Zero means 4 MiB. A longer one is an error of
 	// the script: a 500.
 	MaxResponse int64
+
+	// MaxArgs bounds the JSON of the arguments of one call of a host function,
+	// in bytes. Zero means 1 MiB. The script gets an error for more.
+	MaxArgs int64
 
 	// MaxHTTPBody is the longest answer to an outbound request, in bytes, after
 	// inflation. Zero means 4 MiB. The script gets null for a longer one.
@@ -338,6 +343,8 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 	call.Logger = &e.logger
 	call.HTTPTimeout = cmp.Or(h.HTTPTimeout, DefaultHTTPTimeout)
 	e.http.account = e.account
+	call.MaxArgs = h.MaxArgs
+	call.MaxResult = limit.ResultBytes(cmp.Or(h.MaxResponse, defaultMaxResponse))
 	e.http.doer = h.httpDoer()
 	e.http.maxBody = cmp.Or(h.MaxHTTPBody, defaultMaxHTTPBody)
 	e.http.maxCalls = int64(cmp.Or(h.MaxHTTPCalls, defaultMaxHTTPCalls))

@@ -40,7 +40,7 @@ func (f ScriptRunnerFunc) RunScript(ctx context.Context, call *Call) (*Result, e
 // the host for [Handler.RunScript]; nobody changes it afterwards.
 //
 // A Call can be stored and queued as JSON. That leaves out the fields that the
-// Handler supplies when it runs the Call: Members, Globals, HTTP, HTTPTimeout,
+// Handler supplies when it runs the Call: Members, Globals, HTTP, the limits,
 // Logger and Usage. All text in a Handler's Call is valid UTF-8.
 type Call struct {
 	// APIKey names the game and Credential the script. Credential is empty
@@ -93,6 +93,14 @@ type Call struct {
 	// HTTPTimeout bounds an outbound request for which the script names no
 	// time-out. Zero means [DefaultHTTPTimeout].
 	HTTPTimeout time.Duration `json:"-"`
+
+	// MaxArgs bounds the JSON of the arguments of one call of a host function,
+	// in bytes. Zero means 1 MiB. The script gets an error for more.
+	MaxArgs int64 `json:"-"`
+
+	// MaxResult bounds the Result, in bytes of its names and their JSON. Zero
+	// means what an answer of 4 MiB can need. A larger one is a [*ScriptError].
+	MaxResult int64 `json:"-"`
 
 	// Logger takes the script's log lines. The Handler's carries the API key,
 	// the credential and the run id. nil means that the lines are dropped.

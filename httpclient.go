@@ -382,7 +382,7 @@ func httpFailure(err error) string {
 func knownFailure(err error) string {
 	var op *net.OpError
 	var dns *net.DNSError
-	for _, own := range []error{errRedirects, errHTTPCalls, host.ErrTooLarge, host.ErrPanic, errNoHTTP, host.ErrURL, errNoAnswer, errNotAllowed} {
+	for _, own := range []error{errRedirects, errHTTPCalls, host.ErrTooLarge, host.ErrPanic, errNoHTTP, host.ErrURL, host.ErrRequestTooLarge, errNoAnswer, errNotAllowed} {
 		if errors.Is(err, own) {
 			return strings.TrimPrefix(own.Error(), "callback: ")
 		}

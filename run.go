@@ -274,7 +274,28 @@ func (r *run) execute(program *program) (*Result, error) {
 		return nil, r.explainRejection(r.rejected[0])
 	}
 	r.output.Result = Result{Data: r.data.fields(), Errors: r.errors.fields()}
+	if message := r.output.tooLarge(r.call.MaxResult); message != "" {
+		return nil, &ScriptError{Script: r.script, Message: message}
+	}
 	return &r.output.Result, nil
+}
+
+// tooLarge returns a message if the result is over its limits.
+func (r *Result) tooLarge(maxBytes int64) string {
+	maxBytes = cmp.Or(maxBytes, limit.ResultBytes(defaultMaxResponse))
+	if len(r.Data)+len(r.Errors) > limit.ResultNames {
+		return fmt.Sprintf("script data has more than %d names", limit.ResultNames)
+	}
+	size := int64(0)
+	for _, fields := range [...][]Field{r.Data, r.Errors} {
+		for i := range fields {
+			size += int64(len(fields[i].Name) + len(fields[i].Value))
+		}
+	}
+	if size > maxBytes {
+		return fmt.Sprintf("script data is over the limit of %d bytes", maxBytes)
+	}
+	return ""
 }
 
 // exitedBy reports whether err is the end that Spark.exit makes.

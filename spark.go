@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -345,11 +346,18 @@ func (r *run) hostMember(name string) goja.Value {
 // hostFunction makes a JavaScript function of one of the host's.
 func (r *run) hostFunction(name string, f HostFunc) goja.Value {
 	return lazy.Function(r.vm, name, func(call goja.FunctionCall) goja.Value {
+		if len(call.Arguments) > limit.Args {
+			ecma.Throw(r.vm, "%s: more than %d arguments", name, limit.Args)
+		}
 		args := make(Args, len(call.Arguments))
+		room := cmp.Or(r.call.MaxArgs, limit.ArgBytes)
 		for i, arg := range call.Arguments {
 			text, ok := r.toJSON(arg)
 			if !ok {
 				text = []byte("null")
+			}
+			if room -= int64(len(text)); room < 0 {
+				ecma.Throw(r.vm, "%s: arguments are over the limit of %d bytes", name, cmp.Or(r.call.MaxArgs, limit.ArgBytes))
 			}
 			args[i] = text
 		}

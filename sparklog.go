@@ -9,16 +9,12 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// Limits of what one run may log. A line over them is cut or dropped.
-const (
-	maxLogLines = 1000
-	maxLogBytes = 16 << 10 // a line
-)
-
 // logging is what a run has logged and may log.
 type logging struct {
 	level slog.Level // lines below it are dropped
 	lines int
+	bytes int  // of the lines so far
+	full  bool // the rest is dropped
 }
 
 var logClass = lazy.Class[*run]{
@@ -37,7 +33,7 @@ var logClass = lazy.Class[*run]{
 func logAt(level slog.Level) func(*run, lazy.Call) goja.Value {
 	return func(r *run, call lazy.Call) goja.Value {
 		if level >= r.logging.level && r.log.Enabled(r.ctx, level) {
-			r.logLine(level, limit.Text(r.logText(call.Argument(0)), maxLogBytes))
+			r.logLine(level, limit.Text(r.logText(call.Argument(0)), limit.LogLine))
 		}
 		return goja.Undefined()
 	}
@@ -61,11 +57,22 @@ func (r *run) setLogLevel(call lazy.Call) goja.Value {
 
 // logLine logs a line of the script's, or of the library's about the script.
 func (r *run) logLine(level slog.Level, message string, attrs ...any) {
-	if r.logging.lines++; r.logging.lines < maxLogLines {
-		r.log.Log(r.ctx, level, message, append([]any{"script", r.script}, attrs...)...)
-	} else if r.logging.lines == maxLogLines {
-		r.log.WarnContext(r.ctx, "callback: script logs too much, the rest is dropped", "script", r.script)
+	if r.logging.full {
+		return
 	}
+	r.logging.lines++
+	r.logging.bytes += len(message)
+	for _, a := range attrs {
+		if text, ok := a.(string); ok {
+			r.logging.bytes += len(text)
+		}
+	}
+	if r.logging.lines == limit.LogLines || r.logging.bytes > limit.LogBytes {
+		r.logging.full = true
+		r.log.WarnContext(r.ctx, "callback: script logs too much, the rest is dropped", "script", r.script)
+		return
+	}
+	r.log.Log(r.ctx, level, message, append([]any{"script", r.script}, attrs...)...)
 }
 
 // logError logs what is wrong with the host's code.

@@ -25,7 +25,7 @@ func (r *run) standardGlobal(name string) goja.Value {
 		r.web = web.New(r.ctx, web.Host{
 			VM:       r.vm,
 			Random:   r.random(),
-			Log:      func(level slog.Level, text string) { r.logLine(level, limit.Text(text, maxLogBytes)) },
+			Log:      func(level slog.Level, text string) { r.logLine(level, limit.Text(text, limit.LogLine)) },
 			LogTakes: func(level slog.Level) bool { return level >= r.logging.level && r.log.Enabled(r.ctx, level) },
 			Describe: r.logText,
 			Stack:    r.currentStack,

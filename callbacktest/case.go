@@ -174,6 +174,7 @@ type handlerFields struct {
 	MaxBody        int64
 	MaxParams      int
 	MaxResponse    int64
+	MaxArgs        int64
 	MaxHTTPBody    int64
 	MaxHTTPCalls   int
 	MaxInFlight    int
@@ -209,6 +210,7 @@ func (f *handlerFields) apply(h *callback.Handler) {
 	set(&h.MaxBody, f.MaxBody)
 	set(&h.MaxParams, f.MaxParams)
 	set(&h.MaxResponse, f.MaxResponse)
+	set(&h.MaxArgs, f.MaxArgs)
 	set(&h.MaxHTTPBody, f.MaxHTTPBody)
 	set(&h.MaxHTTPCalls, f.MaxHTTPCalls)
 	set(&h.MaxInFlight, f.MaxInFlight)

@@ -49,14 +49,14 @@ func newWorker() (*worker, error) {
 		return nil, err
 	}
 	from := bufio.NewReaderSize(in, 16<<10)
-	k, payload, err := readFrame(from, maxToChild)
+	k, payload, err := readFrame(from, fromParent)
 	if err != nil || k != kindSetup {
 		return nil, errFrame
 	}
 	var s setup
-	s.decode(&decoder{b: payload})
+	s.decode(&decoder{b: payload, trusted: true})
 	var e encoder
-	if err := e.send(out, s.apply(), maxToParent); err != nil {
+	if err := e.send(out, s.apply(), limits{}.of); err != nil {
 		return nil, err
 	}
 	w := &worker{
@@ -90,6 +90,7 @@ type worker struct {
 	calls      int
 
 	members callback.Members // of the last call
+	globals callback.Members // of the last call
 	task    *task            // the call under way
 }
 
@@ -99,6 +100,7 @@ type task struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	call    *callback.Call
+	limits  limits
 	levels  uint64
 	files   []fileState // as they are for this call
 	compile bool        // the call has read a script
@@ -109,7 +111,7 @@ type task struct {
 // for reading or writing costs more than all other work of a small call.
 func (w *worker) serve() int {
 	for {
-		k, payload, err := readFrame(w.from, maxToChild)
+		k, payload, err := readFrame(w.from, fromParent)
 		if err != nil {
 			return 0
 		}
@@ -130,20 +132,23 @@ func (w *worker) serve() int {
 // newTask makes the call of its frame.
 func (w *worker) newTask(payload []byte) (*task, error) {
 	var m callMessage
-	d := &decoder{b: payload}
+	d := &decoder{b: payload, trusted: true}
 	if m.decode(d); d.done() != nil {
 		return nil, errFrame
 	}
-	t := &task{w: w, call: m.Call, levels: m.Levels, files: m.Files}
+	t := &task{w: w, call: m.Call, limits: limitsOf(m.Call), levels: m.Levels, files: m.Files}
 	if m.Members != nil {
 		var list memberList
-		d := &decoder{b: m.Members}
+		d := &decoder{b: m.Members, trusted: true}
 		if list.decode(d); d.done() != nil {
 			return nil, errFrame
 		}
-		w.members = w.newMembers(list)
+		w.members, w.globals = w.newMembers(list)
 	}
-	t.call.Members = w.members
+	t.call.Members, t.call.Globals = w.members, w.globals
+	if m.HasUsage {
+		t.call.Usage = new(callback.Usage)
+	}
 	if m.HasHTTP {
 		t.call.HTTP = callback.HTTPDoerFunc(t.do)
 	}
@@ -175,13 +180,11 @@ func (t *task) run() bool {
 	result, err := t.w.runner.RunScript(t.ctx, t.call)
 	spent := t.w.bloated(t.compile)
 	m := &resultMessage{Spent: spent, Err: err, Result: result}
-	var e encoder
-	err = e.send(t.w.out, m, maxToParent)
-	if errors.Is(err, errTooLarge) {
-		m.Err = errors.New("callback/sandbox: script data is too large")
-		err = e.send(t.w.out, m, maxToParent)
+	if t.call.Usage != nil {
+		m.Computed = t.call.Usage.Computed
 	}
-	return err == nil && !spent
+	var e encoder
+	return e.send(t.w.out, m, t.limits.of) == nil && !spent
 }
 
 // callsPerLook is how many calls that compiled nothing pass between two looks at
@@ -203,16 +206,16 @@ func (w *worker) bloated(compiled bool) bool {
 // errTooLarge or the context's error; without a parent the process ends.
 func (t *task) ask(question message, reply interface{ decode(*decoder) }) error {
 	var e encoder
-	if err := e.send(t.w.out, question, maxToParent); err != nil {
+	if err := e.send(t.w.out, question, t.limits.of); err != nil {
 		if !errors.Is(err, errTooLarge) {
 			os.Exit(1)
 		}
 		return err
 	}
-	k, payload, err := readFrame(t.w.from, maxToChild)
+	k, payload, err := readFrame(t.w.from, fromParent)
 	switch {
 	case err == nil && k == kindReply:
-		d := &decoder{b: payload}
+		d := &decoder{b: payload, trusted: true}
 		reply.decode(d)
 		return d.done()
 	case err == nil && k == kindCancel:
@@ -226,7 +229,7 @@ func (t *task) ask(question message, reply interface{ decode(*decoder) }) error 
 // tell sends a notice to the parent, unless it is too large.
 func (t *task) tell(notice message) {
 	var e encoder
-	if err := e.send(t.w.out, notice, maxToParent); err != nil && !errors.Is(err, errTooLarge) {
+	if err := e.send(t.w.out, notice, t.limits.of); err != nil && !errors.Is(err, errTooLarge) {
 		os.Exit(1)
 	}
 }

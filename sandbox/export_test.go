@@ -59,12 +59,12 @@ func ServeProbe(f func(data string) map[string]string) {
 		os.Exit(1)
 	}
 	for {
-		_, payload, err := readFrame(w.from, maxToChild)
+		_, payload, err := readFrame(w.from, fromParent)
 		if err != nil {
 			os.Exit(0)
 		}
 		var call callMessage
-		call.decode(&decoder{b: payload})
+		call.decode(&decoder{b: payload, trusted: true})
 		result := new(callback.Result)
 		for name, value := range f(call.Call.Data[0].Values[0]) {
 			if err := result.Set(name, value); err != nil {
@@ -72,7 +72,7 @@ func ServeProbe(f func(data string) map[string]string) {
 			}
 		}
 		var e encoder
-		if err := e.send(w.out, &resultMessage{Result: result}, maxToParent); err != nil {
+		if err := e.send(w.out, &resultMessage{Result: result}, fromParent); err != nil {
 			os.Exit(1)
 		}
 	}

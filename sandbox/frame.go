@@ -1,11 +1,15 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"time"
+
+	"example.com/callback"
+	"example.com/callback/internal/limit"
 )
 
 // Parent and child exchange frames. A frame is a byte that names its kind, four
@@ -14,12 +18,6 @@ import (
 // The length has a fixed size so that it can be filled in after the fields, and
 // the frame goes out in a single write.
 const headerSize = 5
-
-// maxToChild bounds frames to a child: what the header can express.
-const maxToChild = 1<<32 - 1
-
-// maxToParent is the longest frame that a child may send.
-const maxToParent = 64 << 20
 
 // firstRead is the most memory allocated for a frame before its bytes arrive.
 const firstRead = 256 << 10
@@ -32,16 +30,20 @@ type message interface {
 
 var errFrame = errors.New("malformed frame")
 
-// readFrame reads one frame. Over limit bytes it is errTooLarge. Its memory grows with the
-// bytes that have arrived.
-func readFrame(r io.Reader, limit int64) (k kind, payload []byte, err error) {
+// readFrame reads one frame. limit tells how long one of its kind may be. A longer
+// one is errTooLarge, and errFrame if the limit is below zero. Memory grows with
+// the bytes that have arrived.
+func readFrame(r io.Reader, limit func(kind) int64) (k kind, payload []byte, err error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		return 0, nil, err
 	}
+	k = kind(header[0])
 	size := int64(binary.BigEndian.Uint32(header[1:]))
-	if size > limit {
-		return kind(header[0]), nil, fmt.Errorf("%w: %d bytes", errTooLarge, size)
+	if most := limit(k); most < 0 {
+		return k, nil, errFrame
+	} else if size > most {
+		return k, nil, fmt.Errorf("%w: %d bytes", errTooLarge, size)
 	}
 	payload = make([]byte, min(size, firstRead))
 	for have := int64(0); ; {
@@ -49,22 +51,61 @@ func readFrame(r io.Reader, limit int64) (k kind, payload []byte, err error) {
 			return 0, nil, io.ErrUnexpectedEOF
 		}
 		if have = int64(len(payload)); have == size {
-			return kind(header[0]), payload, nil
+			return k, payload, nil
 		}
 		payload = append(payload, make([]byte, min(have, size-have))...)
 	}
+}
+
+// fromParent is the limit of frames to a child: what their header can express.
+func fromParent(kind) int64 { return 1<<32 - 1 }
+
+// limits bounds the frames of one call to the parent. The child's library keeps
+// below it by the limits that package limit has for scripts.
+type limits struct {
+	result int64 // bytes of the names and values of a result
+	args   int64 // bytes of the arguments of a host function
+}
+
+func limitsOf(call *callback.Call) limits {
+	return limits{
+		result: cmp.Or(call.MaxResult, limit.ResultBytes(4<<20)),
+		args:   cmp.Or(call.MaxArgs, limit.ArgBytes),
+	}
+}
+
+const (
+	maxNotice      = 128 << 10 // of what has a text or an error in it
+	maxFrameName   = 1 << 10   // of a question with a file name
+	maxFieldPrefix = 10        // bytes that precede the name and the value of a field
+)
+
+func (l limits) of(k kind) int64 {
+	switch k {
+	case kindReady, kindStat, kindRead:
+		return maxFrameName
+	case kindLog, kindVerdict:
+		return maxNotice
+	case kindHTTP:
+		return limit.RequestBody + 2*limit.RequestHead
+	case kindInvoke:
+		return l.args + limit.Args*maxFieldPrefix + maxFieldPrefix
+	case kindResult:
+		return l.result + limit.ResultNames*maxFieldPrefix + maxNotice
+	}
+	return -1
 }
 
 // An encoder builds one frame. Its memory is used again for the next.
 type encoder struct{ b []byte }
 
 // send writes the message in a single write: the file's own lock then keeps the
-// frames of several goroutines apart.
-func (e *encoder) send(w io.Writer, m message, limit int64) error {
+// frames of several goroutines apart. limit is as for readFrame.
+func (e *encoder) send(w io.Writer, m message, limit func(kind) int64) error {
 	e.b = append(e.b[:0], byte(m.kind()), 0, 0, 0, 0)
 	m.encode(e)
 	size := int64(len(e.b) - headerSize)
-	if size > limit {
+	if size > limit(m.kind()) {
 		return fmt.Errorf("%w: %d bytes", errTooLarge, size)
 	}
 	binary.BigEndian.PutUint32(e.b[1:], uint32(size))
@@ -98,6 +139,12 @@ func (e *encoder) bytes(b []byte) {
 	e.b = append(e.b, b...)
 }
 
+// optional keeps nil and empty apart.
+func (e *encoder) optional(b []byte) {
+	e.bool(b != nil)
+	e.bytes(b)
+}
+
 func (e *encoder) strings(list []string) {
 	e.uint(uint64(len(list)))
 	for _, s := range list {
@@ -113,8 +160,10 @@ func (e *encoder) time(t time.Time) {
 // A decoder reads a frame's fields. Once a field is missing or malformed, that
 // field and all after it are zero, and done returns an error.
 type decoder struct {
-	b   []byte
-	bad bool
+	b        []byte
+	bad      bool
+	trusted  bool // the frame is the parent's
+	elements int  // of lists so far
 }
 
 // done returns an error unless the frame held exactly the fields that were read.
@@ -163,6 +212,13 @@ func (d *decoder) bytes() []byte {
 	return b
 }
 
+func (d *decoder) optional() []byte {
+	if notNil, b := d.bool(), d.bytes(); notNil {
+		return b
+	}
+	return nil
+}
+
 func (d *decoder) string() string { return string(d.bytes()) }
 
 func (d *decoder) strings() []string {
@@ -173,18 +229,18 @@ func (d *decoder) strings() []string {
 	return list
 }
 
-// maxCount bounds the lists in a frame: an element of one byte takes up to forty
-// bytes of memory once it is decoded.
-const maxCount = 1 << 20
+// maxElements bounds the elements of all lists in a frame of a child: one that
+// takes a byte or two there takes up to a hundred bytes of memory.
+const maxElements = 1<<16 + 1<<10
 
-// count is the length of a list whose elements take at least one byte each, so
-// that memory for them is in proportion to the frame.
+// count is the length of a list whose elements take at least one byte each.
 func (d *decoder) count() int {
 	n := d.uint()
-	if n > uint64(len(d.b)) || n > maxCount {
+	if n > uint64(len(d.b)) || !d.trusted && n > uint64(maxElements-d.elements) {
 		d.fail()
 		return 0
 	}
+	d.elements += int(n)
 	return int(n)
 }
 

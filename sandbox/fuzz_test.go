@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
+	"example.com/callback/internal/limit"
 )
 
 // messages returns an empty message of each type.
@@ -43,7 +44,7 @@ func FuzzFrame(f *testing.F) {
 		f.Add(frame)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, payload, err := readFrame(bytes.NewReader(data), 1<<20)
+		_, payload, err := readFrame(bytes.NewReader(data), func(kind) int64 { return 1 << 20 })
 		if err != nil {
 			return
 		}
@@ -110,11 +111,11 @@ func FuzzSession(f *testing.F) {
 
 // encoded returns the message's frame.
 func encoded(m message) []byte {
-	var e encoder
-	if err := e.send(io.Discard, m, maxToParent); err != nil {
+	var frame bytes.Buffer
+	if err := new(encoder).send(&frame, m, fromParent); err != nil {
 		panic(err)
 	}
-	return e.b
+	return frame.Bytes()
 }
 
 // sampleFrames are frames of all kinds.
@@ -127,7 +128,7 @@ func sampleFrames() [][]byte {
 			},
 			HasHTTP: true, Remaining: time.Second, Levels: 15,
 			Files:   []fileState{{name: "modules/M.js", stamp: stamp{time.Unix(1, 0), 2}}, {name: "x", absent: true}},
-			Members: []byte{1, 1, 'f', 0, 0, 1, 1, 'g', 1},
+			Members: []byte{1, 0, 1, 'f', 0, 0, 1, 1, 'g', 1},
 		}),
 		encoded(&logMessage{Level: 2, Message: "message", Attrs: []logAttr{
 			{Key: "line", IsNumber: true, Number: 7}, {Key: "script", Text: "x"},
@@ -160,19 +161,35 @@ func TestHostileFrames(t *testing.T) {
 	result := func(value string) []byte {
 		return encoded(&resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte(value)}}}})
 	}
+	names := func(n int) (list []callback.Field) {
+		for range n {
+			list = append(list, callback.Field{Value: []byte("1")})
+		}
+		return list
+	}
+	arguments := func(n int) (list callback.Args) {
+		for range n {
+			list = append(list, []byte("1"))
+		}
+		return list
+	}
 	// Each of these is followed by a result that would be fine.
 	for name, c := range map[string]struct {
 		frame []byte
 		error string
 	}{
 		"too long":          {[]byte{byte(kindResult), 255, 255, 255, 255}, "frame is too large"},
-		"over the limit":    {[]byte{byte(kindResult), 4, 0, 0, 1}, "frame is too large"},
-		"length is a lie":   {[]byte{byte(kindResult), 3, 255, 255, 255, 1}, "killed"},
+		"over the limit":    {encoded(&statQuestion{strings.Repeat("x", maxFrameName)}), "frame is too large"},
+		"length is a lie":   {[]byte{byte(kindResult), 0, 1, 255, 255, 1}, "killed"},
 		"unknown kind":      {[]byte{'?', 0, 0, 0, 0}, "broke the protocol"},
 		"a kind of ours":    {[]byte{byte(kindCancel), 0, 0, 0, 0}, "broke the protocol"},
 		"no fields":         {[]byte{byte(kindResult), 0, 0, 0, 0}, "broke the protocol"},
-		"many fields":       {[]byte{byte(kindResult), 0, 0, 0, 5, 0, 0, 255, 255, 3}, "broke the protocol"},
-		"one byte too many": {[]byte{byte(kindResult), 0, 0, 0, 5, 0, 0, 0, 0, 0}, "broke the protocol"},
+		"many fields":       {[]byte{byte(kindResult), 0, 0, 0, 6, 0, 0, 0, 255, 255, 3}, "broke the protocol"},
+		"one byte too many": {[]byte{byte(kindResult), 0, 0, 0, 6, 0, 0, 0, 0, 0, 0}, "broke the protocol"},
+		"result over bytes": {result(`"` + strings.Repeat("x", 1<<10) + `"`), "broke the protocol"},
+		"result of names":   {encoded(&resultMessage{Result: &callback.Result{Data: names(limit.ResultNames + 1)}}), "broke the protocol"},
+		"many arguments":    {encoded(&invokeQuestion{Args: arguments(limit.Args + 1)}), "broke the protocol"},
+		"arguments over":    {encoded(&invokeQuestion{Args: arguments(101)}), "broke the protocol"},
 		"not JSON":          {result(`{"a":`), "broke the protocol"},
 		"not UTF-8":         {result("\"\xff\""), "broke the protocol"},
 		"unasked verdict":   {encoded(&verdictMessage{}), "broke the protocol"},
@@ -183,6 +200,7 @@ func TestHostileFrames(t *testing.T) {
 		"no such level":     {encoded(&logMessage{Level: 4}), "broke the protocol"},
 		"many attributes":   {encoded(&logMessage{Attrs: make([]logAttr, maxLogAttrs+1)}), "broke the protocol"},
 		"cut header":        {[]byte{byte(kindResult), 0}, "killed"},
+		"white space":       {result("[1, 2]"), "broke the protocol"},
 		"nothing":           {nil, "killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,6 +216,10 @@ func TestHostileFrames(t *testing.T) {
 					return nil, nil
 				}},
 				"missing": {},
+			}
+			s.call.MaxResult, s.call.MaxArgs = 1<<10, 100
+			if name == "result of names" || name == "many arguments" {
+				s.call.MaxResult, s.call.MaxArgs = 0, 0
 			}
 			result, end, err := s.run(nil)
 			require.Nil(t, result)

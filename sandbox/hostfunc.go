@@ -10,13 +10,15 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/host"
+	"example.com/callback/internal/limit"
 )
 
-// A memberList is what a child knows of the call's Members: no functions, but
+// A memberList is what a child knows of the call's Members and Globals: no functions, but
 // their names and, by position, the numbers to ask for them by.
 type memberList []memberEntry
 
 type memberEntry struct {
+	Global bool      // of Globals, not of Members
 	Func   funcEntry // the member's own; its name is the member's
 	Script string
 	Funcs  []funcEntry
@@ -33,6 +35,7 @@ func (list memberList) encode(e *encoder) {
 	e.uint(uint64(len(list)))
 	for i := range list {
 		m := &list[i]
+		e.bool(m.Global)
 		m.Func.encode(e)
 		e.string(m.Script)
 		e.uint(uint64(len(m.Funcs)))
@@ -46,6 +49,7 @@ func (list *memberList) decode(d *decoder) {
 	*list = make(memberList, d.count())
 	for i := range *list {
 		m := &(*list)[i]
+		m.Global = d.bool()
 		m.Func.decode(d)
 		m.Script = d.string()
 		m.Funcs = make([]funcEntry, d.count())
@@ -71,27 +75,33 @@ type hostFunc struct {
 	f    callback.HostFunc // may be nil
 }
 
-// listMembers returns the list of the members and their functions by number.
-func listMembers(members callback.Members) (memberList, []hostFunc) {
-	list := make(memberList, 0, len(members))
-	functions := make([]hostFunc, 0, len(members))
+// listMembers returns the list of the call's members and their functions by
+// number.
+func listMembers(call *callback.Call) (memberList, []hostFunc) {
+	n := len(call.Members) + len(call.Globals)
+	list := make(memberList, 0, n)
+	functions := make([]hostFunc, 0, n)
 	entry := func(name string, f callback.HostFunc) funcEntry {
 		functions = append(functions, hostFunc{name, f})
 		return funcEntry{Name: name, Missing: f == nil}
 	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		m := members[name]
-		e := memberEntry{Func: entry(name, m.Func), Script: m.Script}
-		for _, name := range slices.Sorted(maps.Keys(m.Funcs)) {
-			e.Funcs = append(e.Funcs, entry(name, m.Funcs[name]))
+	add := func(members callback.Members, global bool) {
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			m := members[name]
+			e := memberEntry{Global: global, Func: entry(name, m.Func), Script: m.Script}
+			for _, name := range slices.Sorted(maps.Keys(m.Funcs)) {
+				e.Funcs = append(e.Funcs, entry(name, m.Funcs[name]))
+			}
+			list = append(list, e)
 		}
-		list = append(list, e)
 	}
+	add(call.Members, false)
+	add(call.Globals, true)
 	return list, functions
 }
 
-// newMembers makes Members of a list: their functions ask the parent.
-func (w *worker) newMembers(list memberList) callback.Members {
+// newMembers makes Members and Globals of a list: their functions ask the parent.
+func (w *worker) newMembers(list memberList) (members, globals callback.Members) {
 	number := uint64(0)
 	function := func(e funcEntry) (f callback.HostFunc) {
 		if !e.Missing {
@@ -100,7 +110,7 @@ func (w *worker) newMembers(list memberList) callback.Members {
 		number++
 		return f
 	}
-	members := make(callback.Members, len(list))
+	members, globals = callback.Members{}, callback.Members{}
 	for _, entry := range list {
 		m := callback.Member{
 			Func:   function(entry.Func),
@@ -110,9 +120,13 @@ func (w *worker) newMembers(list memberList) callback.Members {
 		for _, f := range entry.Funcs {
 			m.Funcs[f.Name] = function(f)
 		}
-		members[entry.Func.Name] = m
+		if entry.Global {
+			globals[entry.Func.Name] = m
+		} else {
+			members[entry.Func.Name] = m
+		}
 	}
-	return members
+	return members, globals
 }
 
 // hostFunc returns a function that has the parent call one of the host's.
@@ -132,10 +146,10 @@ func (w *worker) hostFunc(number uint64) callback.HostFunc {
 // encodeMembers returns the encoded list of the call's Members, or nil if it is
 // the one of the child's last call.
 func (s *session) encodeMembers() []byte {
-	if len(s.call.Members) == 0 && len(s.child.members) == 1 {
+	if len(s.call.Members)+len(s.call.Globals) == 0 && len(s.child.members) == 1 {
 		return nil // the encoded list is the number of its entries: zero
 	}
-	list, functions := listMembers(s.call.Members)
+	list, functions := listMembers(s.call)
 	s.functions = functions
 	var e encoder
 	list.encode(&e)
@@ -148,8 +162,12 @@ func (s *session) encodeMembers() []byte {
 
 // answerInvoke calls a function of the host.
 func (s *session) answerInvoke(m *invokeQuestion) error {
+	if len(m.Args) > limit.Args {
+		return errFrame
+	}
+	room := s.limits.args
 	for _, arg := range m.Args {
-		if !json.Valid(arg) {
+		if room -= int64(len(arg)); room < 0 || !compactJSON(arg) {
 			return errFrame
 		}
 	}
@@ -157,12 +175,14 @@ func (s *session) answerInvoke(m *invokeQuestion) error {
 		return errFrame
 	}
 	f := s.functions[m.Function]
-	var reply invokeReply
+	reply := invokeReply{Failed: true, Error: context.DeadlineExceeded.Error()}
 	err := s.waitForHost(func() {
 		value, err := host.Call(f.name, func() (any, error) { return f.f(s.ctx, s.call, m.Args) }, s.logHostFault)
-		if reply.Value = value; err != nil {
+		if err != nil {
 			reply = invokeReply{Failed: true, Error: err.Error()}
+			return
 		}
+		reply = invokeReply{Value: value}
 	})
 	if err != nil {
 		return err

@@ -10,12 +10,14 @@ import (
 // logLevels are the levels that scripts and the library log at.
 var logLevels = [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 
-// Limits of a call's log lines. The library allows a script less.
 const (
-	maxLogRecords = 4096
-	maxLogAttrs   = 16
-	maxLogKey     = 100
-	maxLogText    = 64 << 10
+	maxLogAttrs = 16
+	maxLogKey   = 100
+	maxLogText  = 64 << 10
+
+	// The child's library counts the lines that it logs for the script, without
+	// the name of the script.
+	maxLogBytes = 2 * limit.LogBytes
 )
 
 // A logHandler is a child's [slog.Handler]: it sends records to the parent.
@@ -86,7 +88,15 @@ func (s *session) log(m *logMessage) error {
 	if m.Level >= uint64(len(logLevels)) || len(m.Attrs) > maxLogAttrs {
 		return errFrame
 	}
-	if !s.mayLog() {
+	s.logged.lines++
+	s.logged.bytes += len(m.Message)
+	for i := range m.Attrs {
+		s.logged.bytes += len(m.Attrs[i].Key) + len(m.Attrs[i].Text)
+	}
+	if s.logged.lines > limit.LogLines || s.logged.bytes > maxLogBytes {
+		return errFrame
+	}
+	if s.call.Logger == nil {
 		return nil
 	}
 	attrs := make([]slog.Attr, len(m.Attrs))
@@ -102,15 +112,10 @@ func (s *session) log(m *logMessage) error {
 	return nil
 }
 
-// mayLog counts a line and reports whether it is within the call's limit.
-func (s *session) mayLog() bool {
-	return s.call.Logger != nil && s.logged.Add(1) <= maxLogRecords
-}
-
 // logHostFault logs what is wrong with the host's own code, as the library does
 // in process.
 func (s *session) logHostFault(message string, attrs ...any) {
-	if s.mayLog() {
+	if s.call.Logger != nil && s.faults.Add(1) <= limit.LogLines {
 		s.call.Logger.ErrorContext(s.ctx, message, append([]any{"script", s.main}, attrs...)...)
 	}
 }

@@ -36,8 +36,9 @@ const (
 
 // A callMessage begins a call.
 type callMessage struct {
-	Call      *callback.Call // without HTTP, Logger and Members
+	Call      *callback.Call // without HTTP, Logger, Members, Globals and Usage
 	HasHTTP   bool           // Call.HTTP is not nil
+	HasUsage  bool           // Call.Usage is not nil
 	Remaining time.Duration  // until the deadline; zero means that there is none
 	Levels    uint64         // set of the levels that Call.Logger takes, by index in logLevels
 	Files     []fileState    // files that the script is known to need
@@ -58,7 +59,14 @@ func (m *callMessage) encode(e *encoder) {
 	e.string(m.Call.ClientIP)
 	encodeParams(e, m.Call.Data)
 	encodeParams(e, m.Call.RequestHeaders)
+	e.string(m.Call.Method)
+	e.string(m.Call.Script)
+	e.optional(m.Call.Input)
+	e.optional(m.Call.Body)
+	e.int(m.Call.MaxArgs)
+	e.int(m.Call.MaxResult)
 	e.bool(m.HasHTTP)
+	e.bool(m.HasUsage)
 	e.int(int64(m.Call.HTTPTimeout))
 	e.bool(!m.Call.Now.IsZero())
 	e.time(m.Call.Now)
@@ -67,8 +75,7 @@ func (m *callMessage) encode(e *encoder) {
 	for i := range m.Files {
 		m.Files[i].encode(e)
 	}
-	e.bool(m.Members != nil)
-	e.bytes(m.Members)
+	e.optional(m.Members)
 }
 
 func (m *callMessage) decode(d *decoder) {
@@ -82,8 +89,15 @@ func (m *callMessage) decode(d *decoder) {
 		ClientIP:       d.string(),
 		Data:           decodeParams(d),
 		RequestHeaders: decodeParams(d),
+		Method:         d.string(),
+		Script:         d.string(),
+		Input:          d.optional(),
+		Body:           d.optional(),
+		MaxArgs:        d.int(),
+		MaxResult:      d.int(),
 	}
 	m.HasHTTP = d.bool()
+	m.HasUsage = d.bool()
 	m.Call.HTTPTimeout = time.Duration(d.int())
 	hasNow, now := d.bool(), d.time()
 	if hasNow {
@@ -94,10 +108,7 @@ func (m *callMessage) decode(d *decoder) {
 	for i := range m.Files {
 		m.Files[i].decode(d)
 	}
-	hasMembers, members := d.bool(), d.bytes()
-	if hasMembers {
-		m.Members = members
-	}
+	m.Members = d.optional()
 }
 
 // encodeParams keeps nil and empty apart.
@@ -135,12 +146,15 @@ type resultMessage struct {
 	Spent  bool             // the child has to be replaced
 	Err    error            // why there is no Result
 	Result *callback.Result // nil if and only if Err is not
+
+	Computed time.Duration // see callback.Usage; zero unless the call HasUsage
 }
 
 func (m *resultMessage) kind() kind { return kindResult }
 
 func (m *resultMessage) encode(e *encoder) {
 	e.bool(m.Spent)
+	e.int(int64(m.Computed))
 	encodeError(e, m.Err)
 	if m.Err == nil {
 		encodeFields(e, m.Result.Data)
@@ -150,6 +164,7 @@ func (m *resultMessage) encode(e *encoder) {
 
 func (m *resultMessage) decode(d *decoder) {
 	m.Spent = d.bool()
+	m.Computed = time.Duration(d.int())
 	if m.Err = decodeError(d); m.Err == nil && !d.bad {
 		m.Result = &callback.Result{Data: decodeFields(d), Errors: decodeFields(d)}
 	}

@@ -73,18 +73,18 @@ func (s *session) answerHTTP(m *httpQuestion) error {
 	if s.call.HTTP == nil {
 		return errFrame // the child was told
 	}
-	var reply httpReply
+	reply := httpReply{Err: context.DeadlineExceeded}
 	err := s.waitForHost(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, min(max(m.Timeout, 0), maxHTTPTimeout))
 		defer cancel()
 		req, err := newRequest(ctx, m)
 		if err != nil {
-			reply.Err = err
+			reply = httpReply{Err: err}
 			return
 		}
 		answer, err := host.Send(s.call.HTTP.Do, req, maxHTTPBody, s.logHostFault)
 		if err != nil {
-			reply.Err = withoutURL(err)
+			reply = httpReply{Err: withoutURL(err)}
 			return
 		}
 		reply = httpReply{Status: answer.Status, Header: answer.Header, Body: answer.Body}

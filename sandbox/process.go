@@ -26,10 +26,8 @@ func inChild() bool { return len(os.Args) > 0 && os.Args[0] == childName }
 // before main, so anything may precede it.
 var greeting = []byte("\x00callback-sandbox\x01\n")
 
-const (
-	maxBeforeGreeting = 64 << 10 // bytes that may precede the greeting
-	maxReady          = 4 << 10  // bytes of a readyMessage
-)
+// maxBeforeGreeting is how many bytes may precede the greeting.
+const maxBeforeGreeting = 64 << 10
 
 // Reasons why a process does not turn into a child.
 var (
@@ -127,10 +125,10 @@ func (c *child) greet(s *setup, timeout time.Duration) (ready readyMessage, err 
 		_, _ = c.from.Discard(1)
 	}
 	_, _ = c.from.Discard(len(greeting))
-	if err := c.out.send(c.in, s, maxToChild); err != nil {
+	if err := c.out.send(c.in, s, fromParent); err != nil {
 		return ready, err
 	}
-	k, payload, err := readFrame(c.from, maxReady)
+	k, payload, err := readFrame(c.from, limits{}.of)
 	if err != nil && !timer.Stop() {
 		return ready, errSlow
 	}

@@ -106,6 +106,12 @@ func TestSameAsInProcess(t *testing.T) {
 		"hostile error":     "var o = {toString() { throw o }, get message() { throw o }}; throw o",
 		"unknown member":    "Spark.loadPlayer('x')",
 		"log":               `var l = Spark.getLog(); l.debug("d"); l.info({a: 1}); l.warn(null); l.error("über"); l.setLevel("ERROR"); l.warn("not seen")`,
+		"log bytes":         `var l = Spark.getLog(); for (var i = 0; i < 100; i++) l.info(i + "x".repeat(20000))`,
+		"many names":        `for (var i = 0; i < 65537; i++) Spark.setScriptData("n" + i, 1)`,
+		"large result":      `Spark.setScriptData("a", "x".repeat(13e6))`,
+		"large arguments":   `try { Spark.nothing("x".repeat(2**20)) } catch (e) { Spark.setScriptData("say", String(e)) }`,
+		"many arguments":    `try { Spark.nothing.apply(null, new Array(1001)) } catch (e) { Spark.setScriptData("say", String(e)) }`,
+		"http large":        `Spark.setScriptData("r", Spark.getHttp("http://up.example/").postString("x".repeat(2**20).repeat(16) + "x"))`,
 		"http get":          `var r = Spark.getHttp("http://up.example/a?b=c").setHeaders({"X-A": ["1", "2"]}).get(); Spark.setScriptData("r", [r.getResponseCode(), r.getResponseString(), r.getHeaders(), r.getCookies()])`,
 		"http post":         `var r = Spark.getHttp("https://up.example/p").postJson({a: "ü"}); Spark.setScriptData("r", r.getResponseJson())`,
 		"http binary":       `var r = Spark.getHttp("https://up.example/p").postString("\u0000\u00ff"); Spark.setScriptData("r", r.getResponseString())`,
@@ -160,6 +166,19 @@ func TestSameAsInProcess(t *testing.T) {
 				require.Equal(t, want, try(r))
 			}
 		})
+	}
+}
+
+// A run logs 256 KiB, and one line that says that it would have logged more.
+func TestLogBytes(t *testing.T) {
+	t.Parallel()
+	scripts := tree("callbacks/x.js", `for (var i = 0; i < 100; i++) Spark.getLog().info("x".repeat(20000))`)
+	for _, r := range []callback.ScriptRunner{&callback.GojaRunner{Scripts: scripts}, newRunner(t, scripts)} {
+		var log testkit.Log
+		_, err := r.RunScript(t.Context(), &callback.Call{Credential: "x", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		require.NoError(t, err)
+		require.Equal(t, 15, strings.Count(log.String(), strings.Repeat("x", 16<<10)), "of 16 KiB and 3 bytes each")
+		require.Equal(t, 1, strings.Count(log.String(), "script logs too much"))
 	}
 }
 

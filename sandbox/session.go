@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/limit"
 )
 
 // killGrace is how long after the end of its time a call may still answer: a
@@ -27,7 +27,9 @@ type session struct {
 	call      *callback.Call
 	main      string // name of the main script
 	functions []hostFunc
-	logged    atomic.Int64 // lines; an abandoned host function may add some
+	limits    limits
+	logged    struct{ lines, bytes int } // by the child
+	faults    atomic.Int64               // logged by code of the host, abandoned or not
 
 	answered atomic.Bool // the conversation is over
 	killed   bool        // by the watch
@@ -62,6 +64,7 @@ const (
 
 // run runs the call in the child.
 func (s *session) run(files []fileState) (*callback.Result, ending, error) {
+	s.limits = limitsOf(s.call)
 	s.child.watch.Start(s.ctx, s.killUnlessAnswered)
 	result, end, err := s.converse(files)
 	s.answered.Store(true)
@@ -77,11 +80,7 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 	case end == neverBegan && s.ctx.Err() == nil && !s.child.closed.Load():
 		return nil, neverBegan, nil
 	case s.ctx.Err() != nil: // the reason for however the child ended
-		err = &callback.ScriptError{
-			Script:  s.main,
-			Message: cloudcode.Overran,
-			Err:     s.ctx.Err(),
-		}
+		err = s.overran()
 	case s.child.closed.Load():
 		err = fmt.Errorf("%w with a call under way", ErrClosed)
 	case errors.As(err, &broken):
@@ -93,6 +92,11 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 		s.endTrial(&callback.ScriptError{Script: s.trial.name, Message: "the compiler ran out of time or memory"})
 	}
 	return nil, childDied, err
+}
+
+// overran is the error of a call that was not over in time.
+func (s *session) overran() error {
+	return &callback.ScriptError{Script: s.main, Message: cloudcode.Overran, Err: s.ctx.Err()}
 }
 
 // killUnlessAnswered kills the child if it does not answer in time. It returns
@@ -116,8 +120,8 @@ func (s *session) converse(files []fileState) (*callback.Result, ending, error) 
 		return nil, neverBegan, err
 	}
 	for {
-		k, payload, err := readFrame(s.child.from, maxToParent)
-		if errors.Is(err, errTooLarge) {
+		k, payload, err := readFrame(s.child.from, s.limitOf)
+		if err == errFrame || errors.Is(err, errTooLarge) {
 			return nil, childDied, &protocolError{k, err}
 		}
 		if err != nil {
@@ -138,6 +142,15 @@ func (s *session) converse(files []fileState) (*callback.Result, ending, error) 
 	}
 }
 
+// limitOf is how long a frame may be. A result that comes after the deadline is
+// of no use, and so only an error is read.
+func (s *session) limitOf(k kind) int64 {
+	if k == kindResult && s.ctx.Err() != nil {
+		return maxNotice
+	}
+	return s.limits.of(k)
+}
+
 func (s *session) callMessage(files []fileState) *callMessage {
 	var remaining time.Duration
 	if end, ok := s.ctx.Deadline(); ok {
@@ -147,6 +160,7 @@ func (s *session) callMessage(files []fileState) *callMessage {
 		Call:      s.call,
 		HasHTTP:   s.call.HTTP != nil,
 		Remaining: remaining,
+		HasUsage:  s.call.Usage != nil,
 		Levels:    s.enabledLevels(),
 		Files:     files,
 		Members:   s.encodeMembers(),
@@ -194,7 +208,10 @@ func (s *session) result(d *decoder) (*callback.Result, ending, error) {
 	if d.done() != nil {
 		return nil, childDied, errFrame
 	}
-	if m.Err == nil && !(validFields(m.Result.Data) && validFields(m.Result.Errors)) {
+	if m.Err == nil && s.ctx.Err() != nil {
+		m.Result, m.Err = nil, s.overran()
+	}
+	if m.Err == nil && !s.validResult(m.Result) {
 		return nil, childDied, errFrame
 	}
 	if m.Spent {
@@ -203,17 +220,25 @@ func (s *session) result(d *decoder) (*callback.Result, ending, error) {
 	return m.Result, childFit, m.Err
 }
 
-func validFields(fields []callback.Field) bool {
-	for i := range fields {
-		f := &fields[i]
-		if !utf8.ValidString(f.Name) || !utf8.Valid(f.Value) || !json.Valid(f.Value) {
-			return false
+// validResult reports whether a result keeps to its limits and to the contract.
+func (s *session) validResult(r *callback.Result) bool {
+	if len(r.Data)+len(r.Errors) > limit.ResultNames {
+		return false
+	}
+	room := s.limits.result
+	for _, fields := range [...][]callback.Field{r.Data, r.Errors} {
+		for i := range fields {
+			f := &fields[i]
+			room -= int64(len(f.Name) + len(f.Value))
+			if room < 0 || !utf8.ValidString(f.Name) || !compactJSON(f.Value) {
+				return false
+			}
 		}
 	}
 	return true
 }
 
-func (s *session) send(m message) error { return s.child.out.send(s.child.in, m, maxToChild) }
+func (s *session) send(m message) error { return s.child.out.send(s.child.in, m, fromParent) }
 
 // reply replies to the child's question. If the call is cancelled the child gets
 // a cancelMessage instead; a deadline it knows itself.
@@ -225,8 +250,12 @@ func (s *session) reply(m message) error {
 }
 
 // waitForHost runs the host's code f and waits for it as long as the child
-// lives. Past that f is abandoned, as it is in process.
+// lives. Past that f is abandoned, as it is in process. Past the deadline f does
+// not run.
 func (s *session) waitForHost(f func()) error {
+	if s.ctx.Err() != nil {
+		return nil
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

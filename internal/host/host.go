@@ -48,6 +48,9 @@ var (
 	// ErrURL means that an outbound request's URL is not one of http or https.
 	ErrURL = errors.New("callback: not an http or https URL")
 
+	// ErrRequestTooLarge means that the outbound request is over its limits.
+	ErrRequestTooLarge = errors.New("callback: outbound request too large")
+
 	// ErrPanic means that the HTTPDoer panicked.
 	ErrPanic = errors.New("callback: the HTTPDoer panicked")
 
@@ -55,12 +58,25 @@ var (
 	ErrTooLarge = errors.New("callback: answer too large")
 )
 
-// NewRequest makes an outbound request. A body that is nil is none. The error is
-// [ErrURL].
+// NewRequest makes an outbound request. A body that is nil is none; else it is one
+// of those whose length net/http knows. The error is [ErrURL] or
+// [ErrRequestTooLarge].
 func NewRequest(ctx context.Context, method, url string, header http.Header, body io.Reader) (*http.Request, error) {
+	head := len(url)
+	for name, values := range header {
+		for _, value := range values {
+			head += len(name) + len(value)
+		}
+	}
+	if head > limit.RequestHead {
+		return nil, ErrRequestTooLarge
+	}
 	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil || req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" {
 		return nil, ErrURL
+	}
+	if req.ContentLength > limit.RequestBody {
+		return nil, ErrRequestTooLarge
 	}
 	req.Header = header
 	return req, nil
