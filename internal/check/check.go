@@ -88,6 +88,7 @@ type checker struct {
 	defined  map[string]bool    // names of properties that any script sets
 	required bool               // a script replaces require or requireOnce
 	uses     map[string]map[string]int
+	near     map[string]string // what meant has found
 }
 
 // Check checks the scripts of a tree.
@@ -99,6 +100,7 @@ func Check(fsys fs.FS, options Options) (*Report, error) {
 		declared: set(options.Globals),
 		defined:  map[string]bool{},
 		uses:     map[string]map[string]int{},
+		near:     map[string]string{},
 	}
 	for _, name := range c.carried("") {
 		c.declared[name] = true

@@ -135,6 +135,9 @@ func (l *look) atVariable(v *variable) class {
 			break
 		}
 	}
+	if l.steps < 0 {
+		v.opaque = true // the next look would not get further
+	}
 	return result
 }
 

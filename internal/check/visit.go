@@ -415,16 +415,27 @@ func (s *script) member(n ast.Expression, called, sure bool) {
 	default:
 		p.Kind = Unknown
 		p.Message = fmt.Sprintf("%s has no member %s", on.name, name)
-		near := cloudcode.Nearest(name, cloudcode.Members(on.name), carried)
-		if slices.Contains(carried, getter(name)) {
-			near = getter(name) + "()"
-		}
-		if near != "" {
+		if near := s.meant(on.name, name); near != "" {
 			p.Message += ": did you mean " + near + "?"
 		}
 		s.report(at, p)
 	}
 	s.walk(reflect.ValueOf(n), sure)
+}
+
+// meant finds the member of a class that was meant by a misspelt one.
+func (c *checker) meant(class, name string) string {
+	key := class + "." + name
+	near, ok := c.near[key]
+	if !ok {
+		carried := c.carried(class)
+		near = cloudcode.Nearest(name, cloudcode.Members(class), carried)
+		if slices.Contains(carried, getter(name)) {
+			near = getter(name) + "()"
+		}
+		c.near[key] = near
+	}
+	return near
 }
 
 // getter is the member that the original's engine called for x.name, if x had no

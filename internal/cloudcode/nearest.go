@@ -7,6 +7,9 @@ func Nearest(name string, lists ...[]string) (near string) {
 	best := 1 + min(len(name)/4, 3)
 	for _, list := range lists {
 		for _, known := range list {
+			if max(len(name)-len(known), len(known)-len(name)) >= best {
+				continue // so is the distance
+			}
 			if d := distance(strings.ToLower(name), strings.ToLower(known)); d < best {
 				best, near = d, known
 			}
