@@ -16,8 +16,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// BenchmarkWorkloads runs W1 to W6 served in every way. Times of single
-// variants depend on what else the machine does: cmd/ratios gives ratios.
+// BenchmarkWorkloads runs W1 to W6 with every variant. The times depend on the
+// load of the machine; for ratios see cmd/ratios.
 func BenchmarkWorkloads(b *testing.B) {
 	upstream := work.Upstream()
 	defer upstream.Close()

@@ -15,8 +15,8 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// No lock that all requests share shows on the hot path: requests that run W1
-// in parallel do not wait for each other, but for a core.
+// Requests that run W1 in parallel wait for a core, not for a lock that all
+// requests share.
 func TestContention(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures")
@@ -52,7 +52,7 @@ func TestContention(t *testing.T) {
 	}
 	t.Logf("%d requests by %d clients on %d procs in %v", total, clients, procs, lasts)
 
-	// A lock held up by others is in the mutex profile, under who held it.
+	// The mutex profile lists the waits under the function that held the lock.
 	mutex := waits(t, "mutex")
 	for _, s := range top(mutex, 10) {
 		t.Logf("mutex: %s", s)

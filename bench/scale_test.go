@@ -29,7 +29,7 @@ func newHandler(tb testing.TB, files map[string]string) *callback.Handler {
 	return work.NewHandler(os.DirFS(dir))
 }
 
-// The cost of W1 when so many scripts are cached and called in turn.
+// The cost of W1 by the number of cached scripts, which are called in turn.
 func BenchmarkScaleScripts(b *testing.B) {
 	for _, n := range []int{1, 100, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -58,8 +58,8 @@ func BenchmarkScaleScripts(b *testing.B) {
 	}
 }
 
-// The cost of W1 when the script's file is so long, for code that runs on each
-// request (a module defines its functions) and that does not.
+// The cost of W1 by the length of the script's file: once with code that runs on
+// each request (a module defines its functions), once with code that does not.
 func BenchmarkScaleScriptSize(b *testing.B) {
 	for _, size := range []int{1 << 10, 10 << 10, 100 << 10, 500 << 10} {
 		w := w1()
@@ -77,7 +77,7 @@ func BenchmarkScaleScriptSize(b *testing.B) {
 	}
 }
 
-// The cost of W1 with so many parameters.
+// The cost of W1 by the number of parameters.
 func BenchmarkScaleParams(b *testing.B) {
 	for _, n := range []int{2, 10, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -93,8 +93,8 @@ func BenchmarkScaleParams(b *testing.B) {
 	}
 }
 
-// The cost of W2, W3 and of a script that does not look at it, by the body's
-// size.
+// The cost by the size of the body: of W2, of W3, and of a script that does not
+// read the body.
 func BenchmarkScaleBody(b *testing.B) {
 	for _, items := range []int{20, 200, 2000, 20_000} {
 		body := work.Items(items)
@@ -109,7 +109,7 @@ func BenchmarkScaleBody(b *testing.B) {
 	}
 }
 
-// The cost of W1 when the host adds so many members to Spark.
+// The cost of W1 by the number of members that the host adds to Spark.
 func BenchmarkScaleMembers(b *testing.B) {
 	for _, n := range []int{0, 10, 100} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -177,8 +177,8 @@ type inFlight struct {
 	failed  atomic.Int64
 }
 
-// atOnce is how many calls may compute or queue for it at the same time: less
-// than the runner's MaxQueue.
+// atOnce is how many calls run or queue at the same time: fewer than the
+// runner's MaxQueue.
 const atOnce = 256
 
 // startInFlight starts n calls and returns once the upstream has seen them all.
@@ -212,7 +212,7 @@ func startInFlight(tb testing.TB, n int) *inFlight {
 	return f
 }
 
-// finish lets the n calls go on, so many at a time.
+// finish lets the n calls continue, atOnce at a time.
 func (f *inFlight) finish(n, atOnce int) {
 	running := 0
 	for range n {
@@ -240,8 +240,8 @@ func memory() (heap, stack uint64) {
 const (
 	manyCalls = 10_000
 
-	// bytesPerCall is a bound against regressions. The goal is 16 KB, and is
-	// missed: a call has two goroutines, whose stacks are 12 KB.
+	// bytesPerCall is a bound against regressions. The goal of 16 KB is missed:
+	// the stacks of a call's two goroutines take 12 KB.
 	bytesPerCall = 24 << 10
 )
 

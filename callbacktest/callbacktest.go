@@ -37,8 +37,8 @@
 //   - callbacks/*, modules/*, system/*: the scripts. If there are any, the case
 //     runs these files and no others; if there are none, the Handler's own
 //     Runner runs.
-//   - upstream: an outbound request that is expected, a line "=>", and what it
-//     gets. Several are expected in their order. Header lines and a body are
+//   - upstream: an expected outbound request, a line "=>", and its answer.
+//     Several are expected in their order. Header lines and a body are
 //     compared where they are given; "no Name" says that a header must not be
 //     there. The answer is written like a response; or it is "error timeout",
 //     "error refused", "error unknown host", or "error hang", which waits for
@@ -61,20 +61,20 @@
 //
 // Any other section is an error.
 //
-// Scripts see a clock that stands still at 2022-09-30T12:00:00Z, the same
-// random numbers every time, and the session id "RUN".
+// In every case the time is 2022-09-30T12:00:00Z and does not advance, the random
+// numbers are the same, and the session id is "RUN".
 //
 // # Writing the responses
 //
 // Run fills in the response and log sections, and does not compare them, if the
-// test binary has a flag -update that is set. A host that wants it declares it:
+// test binary has a flag -update that is set. Your test declares the flag:
 //
 //	var _ = flag.Bool("update", false, "rewrite the case files")
 //
 // # Other implementations
 //
-// [TestSecretStore] and [TestScriptRunner] tell whether a host's own
-// implementation keeps to the contract of its interface.
+// [TestSecretStore] and [TestScriptRunner] test whether your implementation of an
+// interface keeps to its contract.
 package callbacktest
 
 import (
@@ -103,9 +103,9 @@ type options struct {
 	now       time.Time
 }
 
-// NewRunner makes the runner for the scripts of a case file. Without it that is
-// a [callback.GojaRunner]. A runner that is an [io.Closer] is closed when its
-// case is over.
+// NewRunner sets the function that makes the runner for the scripts of a case
+// file. The default makes a [callback.GojaRunner]. A runner that is an
+// [io.Closer] is closed at the end of its case.
 func NewRunner(newRunner func(scripts fs.FS) callback.ScriptRunner) Option {
 	return func(o *options) { o.newRunner = newRunner }
 }
@@ -146,7 +146,7 @@ func Run(t *testing.T, h *callback.Handler, pattern string, opts ...Option) {
 	}
 }
 
-// caseName is the file's name without its extension and without the folders
+// caseName returns the file's name without its extension and without the folders
 // that all files of the pattern share.
 func caseName(pattern, file string) string {
 	name := filepath.ToSlash(file)
@@ -208,14 +208,14 @@ func RunCase(h *callback.Handler, text []byte, opts ...Option) error {
 	return errors.Join(err, c.compare(got))
 }
 
-// An outcome is what a case came to.
+// An outcome holds the responses and the log of a case.
 type outcome struct {
 	responses []message
 	log       []string
 }
 
-// run sends the requests of the case. The error is of what is wrong whatever
-// the case expects of the answers.
+// run sends the requests of the case. The error reports faults that no case can
+// expect, such as an outbound request too many.
 func (c *testCase) run(host *callback.Handler, o options) (got outcome, err error) {
 	h := clone(host)
 	c.handler.apply(h)
@@ -248,7 +248,7 @@ func (c *testCase) run(host *callback.Handler, o options) (got outcome, err erro
 	return got, errors.Join(append(faults, upstream.finish())...)
 }
 
-// clone copies the exported fields of h, whichever there are.
+// clone returns a new Handler with the exported fields of h.
 func clone(h *callback.Handler) *callback.Handler {
 	c := new(callback.Handler)
 	from, to := reflect.ValueOf(h).Elem(), reflect.ValueOf(c).Elem()
@@ -260,7 +260,7 @@ func clone(h *callback.Handler) *callback.Handler {
 	return c
 }
 
-// A stillRunner takes from a runner's calls what differs from run to run.
+// A stillRunner gives every call the same run id, time and random seed.
 type stillRunner struct {
 	runner callback.ScriptRunner
 	now    time.Time

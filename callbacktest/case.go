@@ -101,7 +101,7 @@ func (c *testCase) add(file txtar.File, seen map[string]bool) error {
 	return errors.New("unknown section")
 }
 
-// compare returns an error that shows all differences.
+// compare returns an error that joins all differences.
 func (c *testCase) compare(got outcome) error {
 	var errs []error
 	for i, response := range got.responses {

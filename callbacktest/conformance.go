@@ -27,9 +27,9 @@ type KnownSecret struct {
 }
 
 // TestSecretStore tests whether store keeps to the contract of
-// [callback.SecretStore]: that it gives each of the known secrets and knows
-// nothing of others, whatever the caller of a URL may ask for. It returns an
-// error that joins all failures. The errors hold no secret.
+// [callback.SecretStore]: it returns each of the known secrets, and nothing for
+// other names, odd ones included. TestSecretStore returns an error that joins all
+// failures. The errors hold no secret.
 func TestSecretStore(store callback.SecretStore, known ...KnownSecret) error {
 	t := &failures{}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -46,8 +46,8 @@ func TestSecretStore(store callback.SecretStore, known ...KnownSecret) error {
 			"Secrets(%q, %q) gives the zero Secret, which is that of no secret", k.APIKey, k.Credential)
 	}
 
-	// Names that nobody has vouched for. An API key is any text; a credential
-	// is a name, or empty.
+	// Names that are not among the known ones. An API key is any text; a
+	// credential is a name, or empty.
 	unknown := []KnownSecret{{}, {Credential: "hello"}}
 	for _, key := range append([]string{"nobody's"}, oddKeys()...) {
 		unknown = append(unknown, KnownSecret{APIKey: key}, KnownSecret{APIKey: key, Credential: "hello"})
@@ -95,7 +95,7 @@ func TestSecretStore(store callback.SecretStore, known ...KnownSecret) error {
 	return t.err()
 }
 
-// oddKeys are API keys as only an attacker sends them.
+// oddKeys returns API keys that only an attacker sends.
 func oddKeys() []string {
 	return []string{
 		"..", "../..", "a/b", `a\b`, "a\x00b", "a\nb", "\xff\xfe", "' OR ''='", "$ne", "{}", "Ⓔ③",
@@ -111,9 +111,9 @@ func swapCase(s string) string {
 }
 
 // TestScriptRunner tests whether the runners that newRunner makes keep to the
-// contract of [callback.ScriptRunner] and give scripts the world they expect.
-// Each runner gets a tree of scripts of its own; one that is an [io.Closer] is
-// closed in the end. It returns an error that joins all failures.
+// contract of [callback.ScriptRunner] and offer scripts what they need. Each
+// runner gets its own tree of scripts. A runner that is an [io.Closer] is closed
+// at the end. TestScriptRunner returns an error that joins all failures.
 func TestScriptRunner(newRunner func(scripts fs.FS) callback.ScriptRunner) error {
 	t := &failures{}
 	for _, test := range runnerTests() {
@@ -138,7 +138,7 @@ func TestScriptRunner(newRunner func(scripts fs.FS) callback.ScriptRunner) error
 	return t.err()
 }
 
-// A runnerTest is a property of runners, shown on one tree of scripts.
+// A runnerTest tests one property of a runner with one tree of scripts.
 type runnerTest struct {
 	name    string
 	scripts map[string]string
@@ -146,7 +146,7 @@ type runnerTest struct {
 }
 
 func runnerTests() []runnerTest {
-	// hello tests what becomes of a call of callbacks/hello.js.
+	// hello tests the result of a call of callbacks/hello.js.
 	hello := func(name, script string, check func(*callback.Result, error) error, change ...func(*callback.Call)) runnerTest {
 		return runnerTest{name, map[string]string{"callbacks/hello.js": script}, func(ctx context.Context, runner callback.ScriptRunner) error {
 			call := &callback.Call{APIKey: "E3", Credential: "hello", RunID: "RUN", ClientIP: "192.0.2.1"}
@@ -333,7 +333,7 @@ func runHello(ctx context.Context, runner callback.ScriptRunner, want string) er
 	return wantData(result, err, want)
 }
 
-// wantData compares script data, written as name=JSON with blanks in between.
+// wantData compares script data, written as name=JSON and separated by spaces.
 func wantData(result *callback.Result, err error, want string) error {
 	if err != nil {
 		return err
@@ -394,10 +394,10 @@ func (l onLog) Handle(context.Context, slog.Record) error { l.f(); return nil }
 func (l onLog) WithAttrs([]slog.Attr) slog.Handler        { return l }
 func (l onLog) WithGroup(string) slog.Handler             { return l }
 
-// patience is how long something may take that should take no time.
+// patience bounds what should take no time: it hangs if it takes longer.
 const patience = 10 * time.Second
 
-// failures collects what is wrong, from any goroutine.
+// failures collects errors. It is safe for concurrent use.
 type failures struct {
 	mu   sync.Mutex
 	list []error
@@ -412,7 +412,7 @@ func (f *failures) expect(ok bool, format string, args ...any) {
 	f.list = append(f.list, fmt.Errorf(format, args...))
 }
 
-// within runs what may hang or panic.
+// within runs a function that may hang or panic.
 func (f *failures) within(name string, do func()) {
 	done := make(chan struct{})
 	go func() {

@@ -11,7 +11,7 @@ import (
 )
 
 // A logRecorder is a slog.Handler that keeps a line for every record: its
-// level, message and attributes, less those that no two runs share.
+// level, its message and its attributes, except those that differ in every run.
 type logRecorder struct {
 	mu   sync.Mutex
 	text []string
@@ -34,7 +34,7 @@ func (l *logRecorder) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 func (l *logRecorder) WithGroup(name string) slog.Handler { return logWith{to: l}.WithGroup(name) }
 
-// logWith is a logRecorder with attributes that every record gets.
+// logWith adds attributes to the records of a logRecorder.
 type logWith struct {
 	to    *logRecorder
 	attrs string // formatted
@@ -88,7 +88,7 @@ func formatAttr(group string, a slog.Attr) string {
 }
 
 // readable quotes text that is empty, looks quoted, holds one of the special
-// characters, or has a character that cannot be seen.
+// characters, or has a character that is not printable.
 func readable(text, special string) string {
 	if text == "" || text[0] == '"' || strings.ContainsAny(text, special) || strings.TrimSpace(text) != text ||
 		strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// A message is a request or a response as a case file has it.
+// A message is a request or a response of a case file.
 type message struct {
 	first   string   // line
 	header  []string // lines, "Name: value" or "no Name"
@@ -58,7 +58,7 @@ func cutHeader(line string) (name, value string, ok bool) {
 	return name, strings.TrimSpace(value), ok
 }
 
-// values are those of the header lines with a name.
+// values returns the values of the header lines with the given name.
 func (m message) values(name string) []string {
 	var values []string
 	for _, line := range m.header {
@@ -90,8 +90,8 @@ func (m message) format(quoted bool) string {
 	return text.String()
 }
 
-// needsQuotes reports whether the body would not survive as plain text, or not
-// be readable.
+// needsQuotes reports whether the body cannot be stored as plain text, or cannot
+// be read as such.
 func (m message) needsQuotes() bool {
 	if !utf8.ValidString(m.body) || strings.HasPrefix(m.body, "-- ") || strings.Contains(m.body, "\n-- ") {
 		return true
@@ -105,8 +105,8 @@ func (m message) equal(other message) bool {
 	return m.first == other.first && m.body == other.body && slices.Equal(m.header, other.header)
 }
 
-// normal is a response in the form in which two are compared: sorted by the
-// headers' names, without those that go without saying.
+// normal returns a response in the form that is compared: its headers sorted by
+// name, without the usual ones.
 func (m message) normal() message {
 	usual := m.usualHeaders()
 	m.header = slices.DeleteFunc(slices.Clone(m.header), func(line string) bool {
@@ -124,7 +124,7 @@ func sortKey(line string) string {
 	return strings.ToLower(name)
 }
 
-// usualHeaders are the lines that a response has unless something is special.
+// usualHeaders returns the header lines that a case file may leave out.
 func (m message) usualHeaders() []string {
 	length := "Content-Length: " + strconv.Itoa(len(m.body))
 	if strings.HasPrefix(m.first, "204") || strings.HasPrefix(m.first, "304") {
@@ -164,8 +164,8 @@ func (m message) toRequest() (*http.Request, error) {
 	return r, nil
 }
 
-// A recorder is a ResponseWriter that keeps the answer and notices what a
-// server would have to hide.
+// A recorder is a ResponseWriter that keeps the answer and reports what net/http
+// would silently correct.
 type recorder struct {
 	header http.Header
 	head   bool // the request is a HEAD
@@ -203,7 +203,8 @@ func (r *recorder) Write(body []byte) (int, error) {
 	return r.body.Write(body)
 }
 
-// message is the answer, with a "no Name" for each usual header it lacks.
+// message returns the answer, with a line "no Name" for each usual header that
+// it lacks.
 func (r *recorder) message() message {
 	if r.status == 0 {
 		r.WriteHeader(http.StatusOK) // as net/http does

@@ -16,7 +16,7 @@ import (
 	"syscall"
 )
 
-// An expectation is an outbound request and what it gets.
+// An expectation is an outbound request and its answer.
 type expectation struct {
 	request message
 	failure string // of "error failure", or empty
@@ -53,7 +53,7 @@ func parseExpectation(text string, quoted bool) (expectation, error) {
 	return e, nil
 }
 
-// An upstream is the world outside, as far as a case describes it.
+// An upstream answers the outbound requests of a case.
 type upstream struct {
 	mu       sync.Mutex
 	expected []expectation
@@ -104,7 +104,7 @@ func (u *upstream) fail(req *http.Request, err error) error {
 	return &url.Error{Op: req.Method, URL: req.URL.String(), Err: err}
 }
 
-// next takes the expectation whose turn it is and compares req with it.
+// next removes the first expectation and compares req with it.
 func (u *upstream) next(req *http.Request) (expectation, bool) {
 	var body []byte
 	var readErr error
@@ -152,7 +152,7 @@ func (u *upstream) next(req *http.Request) (expectation, bool) {
 	return e, true
 }
 
-// finish returns what was not as expected.
+// finish returns an error that joins all differences from what was expected.
 func (u *upstream) finish() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()

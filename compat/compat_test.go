@@ -1,5 +1,5 @@
-// Package compat tests that a [callback.Handler] works behind the routers and
-// the middleware of others. Its README says where they differ.
+// Package compat tests a [callback.Handler] behind the usual routers and
+// middleware. Its README lists the differences.
 package compat
 
 import (
@@ -32,8 +32,8 @@ var update = flag.Bool("update", false, "rewrite the table in README.md")
 
 const secret = "s3cret"
 
-// secrets are several for one credential, as while rotating: each must survive
-// its way through a router.
+// secrets are several for one credential, as during a rotation. Each of them has
+// characters that a router could change.
 type secrets map[string][]string
 
 func (s secrets) Secrets(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
@@ -44,7 +44,8 @@ func (s secrets) Secrets(_ context.Context, apiKey, credential string) ([]callba
 	return valid, nil
 }
 
-// newHandler returns a Handler whose only script tells who called it with what.
+// newHandler returns a Handler whose only script answers with its caller and its
+// data.
 func newHandler(prefix string) *callback.Handler {
 	const echo = `var player = Spark.getPlayer();
 		Spark.setScriptData("as", Spark.getCredentialType());
@@ -308,7 +309,7 @@ func gorilla(r *mux.Router, h http.Handler) http.Handler {
 	return r
 }
 
-// plain hides whatever else a ResponseWriter can do.
+// plain hides all methods of a ResponseWriter but its own three.
 type plain struct{ http.ResponseWriter }
 
 type unwrapping struct {
@@ -341,7 +342,7 @@ func newSite(t *testing.T, h http.Handler, http2 bool) *site {
 	return &site{t, server, client}
 }
 
-// send sends target on the request line just as it is.
+// send sends target on the request line unchanged.
 func (s *site) send(method, target, contentType, body string) *http.Response {
 	u, err := url.Parse(s.server.URL)
 	require.NoError(s.t, err)
@@ -370,7 +371,7 @@ func answer(t *testing.T, res *http.Response) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", res.StatusCode, body))
 }
 
-// outcome is how the table calls an answer that is not the bare Handler's.
+// outcome names an answer that differs from the bare Handler's, for the table.
 func outcome(got string) string {
 	if to, ok := strings.CutPrefix(got, "redirects to "); ok {
 		if strings.Contains(to, secret) {
@@ -437,8 +438,7 @@ func TestURLs(t *testing.T) {
 	checkReadme(t, table.String())
 }
 
-// checkReadme compares the table with that of README.md: what routers do is
-// documented there and nowhere else.
+// checkReadme compares the table with the one in README.md.
 func checkReadme(t *testing.T, table string) {
 	const begin, end = "<!-- table: go test -run TestURLs -update -->\n", "<!-- end of table -->"
 	text, err := os.ReadFile("README.md")
@@ -454,7 +454,8 @@ func checkReadme(t *testing.T, table string) {
 	require.Equal(t, old, table, "README.md is out of date: see the differences, then run with -update")
 }
 
-// What does not depend on the path is the same on every mount.
+// TestRequests tests what does not depend on the path: it is the same on every
+// mount.
 func TestRequests(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	for _, m := range mounts {

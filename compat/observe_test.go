@@ -21,8 +21,8 @@ import (
 	"example.com/callback"
 )
 
-// observers are what hosts put in front of a Handler to watch it. Each writes
-// all it records to w.
+// observers are the middleware that logs, traces and measures requests. Each
+// writes all that it records to w.
 var observers = []struct {
 	name  string
 	leaks bool // records the URL of a request
@@ -63,8 +63,8 @@ var observers = []struct {
 	}},
 }
 
-// The URL of a callback is a password: what watches the Handler must not write
-// it down. Most do, unless it is concealed from them.
+// TestObservers tests whether middleware records the URL of a callback, which is a
+// password. Most of it does, unless Conceal hides the URL.
 func TestObservers(t *testing.T) {
 	for _, o := range observers {
 		t.Run(o.name, func(t *testing.T) {

@@ -1,8 +1,7 @@
-// Guard fails when the Handler has become slower or hungrier than baseline.json
-// says: its CPU time as a ratio to plain Go's, its allocations and its bytes per
-// request. Times are not compared: they belong to a machine. It runs on one
-// processor, where neither what else the machine does nor the waking of a second
-// one is in the ratio.
+// Guard fails if the Handler needs more than baseline.json allows: CPU time as a
+// ratio to plain Go's, allocations and bytes per request. It compares no times,
+// which depend on the machine. It runs on one processor, so that neither other
+// load nor waking a second processor is in the ratio.
 //
 //	go run ./cmd/guard            compare
 //	go run ./cmd/guard -update    write the baseline
@@ -21,7 +20,7 @@ import (
 	"example.com/callback/bench/internal/work"
 )
 
-// What is more than noise.
+// Differences above these are not noise.
 const (
 	allocsSlack = 2    // allocations, or
 	allocsNoise = 1.03 // times the baseline's, whichever is more
@@ -30,9 +29,8 @@ const (
 	tries       = 4 // the least of them counts
 )
 
-// A baseline is what the guard holds the Handler to, on the system that it was
-// measured on: allocations differ between versions of Go, ratios between
-// architectures.
+// A baseline holds the figures of one system: allocations differ between versions
+// of Go, ratios between architectures.
 type baseline struct {
 	System  string        `json:"system"`
 	Figures []work.Figure `json:"figures"`
@@ -40,7 +38,7 @@ type baseline struct {
 
 var minorVersion = regexp.MustCompile(`^go\d+\.\d+`)
 
-// system is such as "go1.26 amd64".
+// system returns the name of this system, such as "go1.26 amd64".
 func system() string { return minorVersion.FindString(runtime.Version()) + " " + runtime.GOARCH }
 
 func main() {

@@ -193,8 +193,8 @@ func run(o options) error {
 	return nil
 }
 
-// startAll starts the servers. One that this machine cannot run is left out
-// with a line that says so.
+// startAll starts the servers. It leaves out a server that this machine cannot
+// run, and prints why.
 func startAll(o options, scripts string) (servers []*server, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -321,7 +321,8 @@ func ask(url string, w *work.Workload) (string, error) {
 	return strings.TrimSpace(string(body)), err
 }
 
-// attack loads the server: as fast as it answers, or at the given rate.
+// attack sends requests to the server: at the given rate, or as fast as it
+// answers.
 func (s *server) attack(w *work.Workload, o options, d time.Duration, full bool) *vegeta.Metrics {
 	var pacer vegeta.Pacer = vegeta.Rate{Freq: o.rate, Per: time.Second}
 	options := []func(*vegeta.Attacker){vegeta.Timeout(10 * time.Second), vegeta.Connections(o.workers), vegeta.KeepAlive(true)}

@@ -67,9 +67,9 @@ func NewSet(w *Workload, variants []Variant) (set Set, clean func(), err error) 
 	return set, clean, nil
 }
 
-// Measure runs the cases in turn, for so many rounds of about slice each. The
-// floor runs beside each of the others, in every other round after it: what
-// else the machine does then weighs on both.
+// Measure runs the cases in turn, for the given number of rounds of about slice
+// each. The floor runs before or after each other case, so that other load on the
+// machine slows both.
 func (set Set) Measure(rounds int, slice time.Duration) {
 	for _, c := range set {
 		c.calibrate(slice)
@@ -142,7 +142,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// A Figure is what a case comes to, each value the median of its rounds.
+// A Figure holds the medians of a case over its rounds.
 type Figure struct {
 	Workload string  `json:"workload"`
 	Variant  string  `json:"variant"`

@@ -60,8 +60,8 @@ func plainW1(w http.ResponseWriter, r *http.Request) {
 	write(w, map[string]any{"attr1": one(query["attr1"]), "attr2": one(query["attr2"])})
 }
 
-// plainDuties puts before the plain handler what a callback URL needs: a mux
-// that splits the path, the secret compared in constant time, a deadline.
+// plainDuties adds what a callback URL needs to the plain handler: a mux that
+// splits the path, a constant-time compare of the secret, a deadline.
 func plainDuties(w *Workload) http.Handler {
 	secrets := map[string]string{APIKey + "/" + Credential: Secret}
 	mux := http.NewServeMux()
@@ -125,7 +125,7 @@ func hmacHex(key string, data []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// outbound is the client of W5 for everybody.
+// outbound is the client that all variants use for W5.
 var outbound = &callback.HTTPClient{DangerouslyAllowPrivate: true}
 
 // fetch makes W5's outbound call.

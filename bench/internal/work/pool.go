@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// pooledGoja uses runtimes again and again: what a script leaves behind is
-// there for the next one.
+// pooledGoja reuses runtimes. It isolates nothing: a script sees what earlier
+// scripts left behind.
 func pooledGoja(w *Workload) http.Handler {
 	p := compileGoja(w)
 	pool := sync.Pool{New: func() any {

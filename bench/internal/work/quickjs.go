@@ -9,8 +9,8 @@ import (
 	"modernc.org/quickjs"
 )
 
-// quickjsPrelude makes Spark of two or three functions of the host's that take
-// and give JSON text.
+// quickjsPrelude defines Spark on top of two or three functions of the host,
+// which accept and return JSON text.
 const quickjsPrelude = `var Spark = (function (getData, set, hmac, get) {
 	var data;
 	return {

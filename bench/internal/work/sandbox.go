@@ -16,13 +16,13 @@ import (
 // program's main must begin with sandbox.Main.
 const Sandbox = "Handler, sandbox"
 
-// closing is a handler that holds something open.
+// closing is a handler that must be closed.
 type closing struct {
 	http.Handler
 	io.Closer
 }
 
-// Close ends what a variant's handler holds.
+// Close closes the handler of a variant, if it must be closed.
 func Close(h http.Handler) {
 	if c, ok := h.(io.Closer); ok {
 		_ = c.Close()

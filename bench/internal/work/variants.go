@@ -64,7 +64,7 @@ func VariantsOf(w *Workload) []Variant {
 	return list
 }
 
-// NewHandler returns the real thing, as the README shows it.
+// NewHandler returns a callback.Handler, configured as in the README.
 func NewHandler(scripts fs.FS) *callback.Handler {
 	return &callback.Handler{
 		Runner:  &callback.GojaRunner{Scripts: scripts},

@@ -1,6 +1,6 @@
-// Package work holds the workloads of issue "as fast as isolation allows" and
-// the ways to serve them: the real Handler, plain Go, and JavaScript engines
-// without the Handler. Every way gives the same answer to the same request.
+// Package work holds the workloads W1 to W6 and their variants: the Handler, plain
+// Go, and JavaScript engines without the Handler. All variants give the same
+// answer to the same request.
 package work
 
 import (
@@ -139,8 +139,8 @@ func Upstream() *httptest.Server {
 	}))
 }
 
-// A Client calls a handler again and again with one request and one recorder,
-// so that little but the handler is measured. It is not for concurrent use.
+// A Client calls a handler repeatedly with one request and one recorder, so that
+// little else is measured. It is not safe for concurrent use.
 type Client struct {
 	handler  http.Handler
 	request  *http.Request
@@ -151,8 +151,8 @@ type Client struct {
 	target   string
 }
 
-// Fresh makes clients make a new request and a new recorder each time, as
-// handler benchmarks often do: what that costs is then in every figure.
+// Fresh makes clients use a new request and a new recorder for each call, as
+// handler benchmarks often do. Every figure then includes their cost.
 var Fresh bool
 
 type nopCloser struct{ *bytes.Reader }
