@@ -395,7 +395,7 @@ func (l onLog) WithAttrs([]slog.Attr) slog.Handler        { return l }
 func (l onLog) WithGroup(string) slog.Handler             { return l }
 
 // patience bounds what should take no time: it hangs if it takes longer.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // failures collects errors. It is safe for concurrent use.
 type failures struct {
