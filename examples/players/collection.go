@@ -386,9 +386,9 @@ func (c *Collection) Remove(ctx context.Context, text document) error {
 	})
 }
 
-// Drop removes all documents.
+// Drop removes all documents and indexes.
 func (c *Collection) Drop(ctx context.Context) error {
-	_, err := c.store.db.ExecContext(ctx, `DELETE FROM documents WHERE collection = ?`, c.key)
+	_, err := c.store.db.ExecContext(ctx, `DELETE FROM documents WHERE collection IN (?, ?)`, c.key, c.indexes().key)
 	return err
 }
 

@@ -169,6 +169,29 @@ func (s *Store) collectionMember(kind string) callback.Member {
 			}
 			return c.Distinct(ctx, key, query)
 		},
+		"ensureIndex": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var index, key string
+			c, err := open(args, &index, &key)
+			if err != nil {
+				return nil, err
+			}
+			return nil, c.EnsureIndex(ctx, index, key)
+		},
+		"indexes": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			c, err := open(args)
+			if err != nil {
+				return nil, err
+			}
+			return c.Indexes(ctx)
+		},
+		"dropIndex": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			var query document
+			c, err := open(args, &query)
+			if err != nil {
+				return nil, err
+			}
+			return nil, c.DropIndex(ctx, query)
+		},
 	}
 	changes := functions{
 		"insert": func(ctx context.Context, _ *callback.Call, args callback.Args) (any, error) {

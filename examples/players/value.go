@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,6 +48,11 @@ func valueOf(v any) any {
 	case map[string]any:
 		if d, ok := dateOf(v); ok {
 			return d
+		}
+		if text, ok := v["$numberLong"].(string); ok && len(v) == 1 {
+			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+				return float64(n)
+			}
 		}
 		return documentOf(v)
 	case []any:

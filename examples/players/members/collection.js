@@ -61,6 +61,7 @@ function (host) {
             return true;
         };
         this.update = function (query, update, upsert, multi) {
+            if (upsert && typeof upsert === "object") return this.update(query, update, upsert.upsert, upsert.multi);
             return host.update(name, toQuery(query), toHost(update), !!upsert, !!multi);
         };
         this.updateMulti = function (query, update) { return this.update(query, update, false, true); };
@@ -88,11 +89,19 @@ function (host) {
         // that asks for an index to be faster runs; one that relies on it to
         // keep values unique must know that it would not.
         this.ensureIndex = function (keys, options) {
-            sortKeys(keys);
-            if (options && options.unique) throw new Error("ensureIndex: unique is not supported");
+            options = typeof options === "string" ? { name: options } : options || {};
+            if (options.unique) throw new Error("ensureIndex: unique is not supported");
+            var fields = sortKeys(keys).map(function (key) { return key.field + "_" + (key.descending ? -1 : 1); });
+            if (fields.length === 0) throw new TypeError("ensureIndex: there is no field in keys");
+            host.ensureIndex(name, String(options.name || fields.join("_")), JSON.stringify(keys));
         };
-        this.dropIndex = this.dropIndexByName = function () {};
-        this.getIndexInfo = function () { return [{ name: "_id_", key: { _id: 1 } }]; };
+        this.dropIndex = function (keys) { host.dropIndex(name, { key: JSON.stringify(keys) }); };
+        this.dropIndexByName = function (index) { host.dropIndex(name, { _id: String(index) }); };
+        this.getIndexInfo = function () {
+            return [{ name: "_id_", key: { _id: 1 } }].concat(host.indexes(name).map(function (index) {
+                return { name: index._id, key: JSON.parse(index.key) };
+            }));
+        };
         this.getLastError = function () { return { ok: 1, err: null }; }; // errors are thrown
         this.aggregate = function () { throw new Error("aggregate is not supported"); };
     }
