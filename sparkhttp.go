@@ -216,7 +216,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 		if u, err := url.Parse(h.url); err == nil {
 			to = u.Host // and no more: the rest of a URL may hold a secret
 		}
-		h.logLine(slog.LevelWarn, "callback: outbound request failed", "host", limit.Text(to, 100), "reason", httpFailure(err))
+		h.explainHTTP(to, err)
 		return goja.Null()
 	}
 	return lazy.New(h.vm, &responseClass, &httpResponse{run: h.run, Response: answer})

@@ -60,6 +60,7 @@ func newWorker() (*worker, error) {
 		return nil, err
 	}
 	w := &worker{
+		inbox:         newInbox(),
 		from:          from,
 		out:           out,
 		maxScriptSize: s.MaxScriptSize,
@@ -78,8 +79,9 @@ func newWorker() (*worker, error) {
 
 // A worker is a child's side of the conversation. It is the fs.FS of its runner.
 type worker struct {
-	from *bufio.Reader
-	out  *os.File
+	from  *bufio.Reader
+	inbox *inbox
+	out   *os.File
 
 	runner        callback.GojaRunner
 	maxScriptSize int64
@@ -177,7 +179,9 @@ func (t *task) run() bool {
 		t.w.lastResort.Reset(min(time.Until(end), math.MaxInt64-parentGrace) + parentGrace)
 		defer t.w.lastResort.Stop()
 	}
+	t.w.inbox.open()
 	result, err := t.w.runner.RunScript(t.ctx, t.call)
+	t.w.inbox.close()
 	spent := t.w.bloated(t.compile)
 	m := &resultMessage{Spent: spent, Err: err, Result: result}
 	if t.call.Usage != nil {
@@ -212,13 +216,13 @@ func (t *task) ask(question message, reply interface{ decode(*decoder) }) error 
 		}
 		return err
 	}
-	k, payload, err := readFrame(t.w.from, fromParent)
-	switch {
-	case err == nil && k == kindReply:
-		d := &decoder{b: payload, trusted: true}
+	f := t.w.await(t.w.inbox.reply)
+	switch f.kind {
+	case kindReply:
+		d := &decoder{b: f.payload, trusted: true}
 		reply.decode(d)
 		return d.done()
-	case err == nil && k == kindCancel:
+	case kindCancel:
 		t.cancel() // which stops the script
 		return t.ctx.Err()
 	}

@@ -82,7 +82,7 @@ const (
 
 func (l limits) of(k kind) int64 {
 	switch k {
-	case kindReady, kindStat, kindRead:
+	case kindReady, kindStat, kindRead, kindDrop:
 		return maxFrameName
 	case kindLog, kindVerdict:
 		return maxNotice

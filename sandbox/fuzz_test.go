@@ -33,7 +33,7 @@ func messages() []interface {
 		&setup{}, &callMessage{Call: new(callback.Call)}, &resultMessage{Result: new(callback.Result)},
 		&logMessage{}, &verdictMessage{},
 		&statQuestion{}, &statReply{}, &readQuestion{}, &readReply{},
-		&httpQuestion{}, &httpReply{}, &invokeQuestion{}, &invokeReply{}, &memberList{},
+		&httpQuestion{}, &httpReply{}, &dropMessage{}, &invokeQuestion{}, &invokeReply{}, &memberList{},
 	}
 }
 

@@ -175,7 +175,7 @@ func BenchmarkLargestFrames(b *testing.B) {
 func TestFrameLimits(t *testing.T) {
 	t.Parallel()
 	l := limits{result: 100, args: 50}
-	for _, k := range []kind{kindReady, kindResult, kindLog, kindVerdict, kindStat, kindRead, kindHTTP, kindInvoke} {
+	for _, k := range []kind{kindReady, kindResult, kindLog, kindVerdict, kindStat, kindRead, kindHTTP, kindDrop, kindInvoke} {
 		bound := l.of(k)
 		require.Positive(t, bound)
 		frame := setLength(append([]byte{byte(k), 0, 0, 0, 0}, make([]byte, bound)...))

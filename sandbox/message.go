@@ -12,10 +12,11 @@ type kind byte
 
 const (
 	// To the child.
-	kindSetup  kind = 's' // setup; once, after the greeting
-	kindCall   kind = 'c' // callMessage
-	kindReply  kind = 'a' // the reply to the child's last question
-	kindCancel kind = 'x' // cancelMessage; in place of a reply
+	kindSetup     kind = 's' // setup; once, after the greeting
+	kindCall      kind = 'c' // callMessage
+	kindReply     kind = 'a' // the reply to the child's last question, unless that has a number
+	kindCancel    kind = 'x' // cancelMessage; in place of a reply
+	kindHTTPReply kind = 'h' // httpReply, by number: requests go on at the same time
 
 	// To the parent: the reply to setup.
 	kindReady kind = 'y' // readyMessage
@@ -26,11 +27,12 @@ const (
 	// To the parent: notices.
 	kindLog     kind = 'l' // logMessage
 	kindVerdict kind = 'v' // verdictMessage
+	kindDrop    kind = 'd' // dropMessage
 
 	// To the parent: questions, which the parent replies to.
 	kindStat   kind = 'i' // statQuestion, statReply
 	kindRead   kind = 'f' // readQuestion, readReply
-	kindHTTP   kind = 'w' // httpQuestion, httpReply
+	kindHTTP   kind = 'w' // httpQuestion
 	kindInvoke kind = 'm' // invokeQuestion, invokeReply
 )
 
@@ -360,8 +362,10 @@ func (m *logMessage) decode(d *decoder) {
 	}
 }
 
-// An httpQuestion asks for an outbound request.
+// An httpQuestion asks for an outbound request. The child may ask for others, and
+// ask other questions, before the reply comes.
 type httpQuestion struct {
+	Number  uint64 // of this child's requests, over all calls
 	Method  string
 	URL     string
 	Timeout time.Duration // at least zero
@@ -373,6 +377,7 @@ type httpQuestion struct {
 func (m *httpQuestion) kind() kind { return kindHTTP }
 
 func (m *httpQuestion) encode(e *encoder) {
+	e.uint(m.Number)
 	e.string(m.Method)
 	e.string(m.URL)
 	e.int(int64(m.Timeout))
@@ -382,6 +387,7 @@ func (m *httpQuestion) encode(e *encoder) {
 }
 
 func (m *httpQuestion) decode(d *decoder) {
+	m.Number = d.uint()
 	m.Method = d.string()
 	m.URL = d.string()
 	m.Timeout = time.Duration(d.int())
@@ -391,15 +397,20 @@ func (m *httpQuestion) decode(d *decoder) {
 }
 
 type httpReply struct {
+	Number        uint64
+	CallCancelled bool // the script is to stop
+
 	Err    error // the other fields are zero if it is not nil
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-func (m *httpReply) kind() kind { return kindReply }
+func (m *httpReply) kind() kind { return kindHTTPReply }
 
 func (m *httpReply) encode(e *encoder) {
+	e.uint(m.Number)
+	e.bool(m.CallCancelled)
 	encodeError(e, m.Err)
 	e.uint(uint64(max(m.Status, 0)))
 	encodeHeader(e, m.Header)
@@ -407,11 +418,21 @@ func (m *httpReply) encode(e *encoder) {
 }
 
 func (m *httpReply) decode(d *decoder) {
+	m.Number = d.uint()
+	m.CallCancelled = d.bool()
 	m.Err = decodeError(d)
 	m.Status = int(d.uint())
 	m.Header = decodeHeader(d)
 	m.Body = d.bytes()
 }
+
+// A dropMessage drops an outbound request: the reply comes at once. The parent
+// ignores it if the reply is on its way.
+type dropMessage struct{ Number uint64 }
+
+func (m *dropMessage) kind() kind        { return kindDrop }
+func (m *dropMessage) encode(e *encoder) { e.uint(m.Number) }
+func (m *dropMessage) decode(d *decoder) { m.Number = d.uint() }
 
 func encodeHeader(e *encoder, header http.Header) {
 	e.uint(uint64(len(header)))

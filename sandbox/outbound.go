@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -40,17 +41,34 @@ func (t *task) do(req *http.Request) (*http.Response, error) {
 	if untilCallEnds {
 		timeout = maxHTTPTimeout // the parent's clock ends it, with the call
 	}
-	var reply httpReply
-	err := t.ask(&httpQuestion{
+	number, mine, ok := t.w.inbox.begin()
+	if !ok {
+		return nil, context.Canceled
+	}
+	defer t.w.inbox.end(number)
+	var e encoder
+	err := e.send(t.w.out, &httpQuestion{
+		Number:  number,
 		Method:  req.Method,
 		URL:     req.URL.String(),
 		Timeout: max(timeout, 0),
 		Header:  req.Header,
 		HasBody: req.Body != nil,
 		Body:    body,
-	}, &reply)
-	if err != nil {
+	}, t.limits.of)
+	if errors.Is(err, errTooLarge) {
 		return nil, err
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+	reply := t.awaitAnswer(req.Context(), number, mine)
+	if reply.CallCancelled {
+		t.cancel() // which stops the script
+		return nil, t.ctx.Err()
+	}
+	if err := req.Context().Err(); err != nil && errors.Is(reply.Err, context.Canceled) {
+		return nil, err // for which the request has been dropped
 	}
 	if reply.Err != nil {
 		if untilCallEnds && errors.Is(reply.Err, context.DeadlineExceeded) {
@@ -66,41 +84,86 @@ func (t *task) do(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// awaitAnswer returns the reply to a request. The parent drops the request when
+// the context ends.
+func (t *task) awaitAnswer(ctx context.Context, number uint64, mine chan frame) *httpReply {
+	dropped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(dropped)
+		t.tell(&dropMessage{number})
+	})
+	f := t.w.await(mine)
+	if !stop() {
+		<-dropped
+	}
+	reply := new(httpReply)
+	d := &decoder{b: f.payload, trusted: true}
+	if reply.decode(d); d.done() != nil {
+		os.Exit(1)
+	}
+	return reply
+}
+
 var errBadRequest = errors.New("request of the child process is not allowed")
 
-// answerHTTP makes the outbound request of a child by the call's HTTPDoer.
+// answerHTTP begins an outbound request of a child.
 func (s *session) answerHTTP(m *httpQuestion) error {
 	if s.call.HTTP == nil {
 		return errFrame // the child was told
 	}
-	reply := httpReply{Err: context.DeadlineExceeded}
-	err := s.waitForHost(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, min(max(m.Timeout, 0), maxHTTPTimeout))
-		defer cancel()
-		req, err := newRequest(ctx, m)
-		if err != nil {
-			reply = httpReply{Err: err}
-			return
-		}
-		answer, err := host.Send(s.call.HTTP.Do, req, maxHTTPBody, s.logHostFault)
-		if err != nil {
-			reply = httpReply{Err: withoutURL(err)}
-			return
-		}
-		reply = httpReply{Status: answer.Status, Header: answer.Header, Body: answer.Body}
-	})
-	if err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(s.ctx, min(max(m.Timeout, 0), maxHTTPTimeout))
+	if !s.outbound.begin(m.Number, &outboundRequest{cancel, len(m.Body)}) {
+		cancel()
+		return errFrame
 	}
-	return s.reply(&reply)
+	go func() {
+		defer cancel()
+		s.endHTTP(s.exchange(ctx, m))
+	}()
+	return nil
+}
+
+// exchange makes the outbound request of a child by the call's HTTPDoer.
+func (s *session) exchange(ctx context.Context, m *httpQuestion) *httpReply {
+	if err := ctx.Err(); err != nil {
+		return &httpReply{Number: m.Number, Err: err}
+	}
+	req, err := newRequest(ctx, m)
+	if err != nil {
+		return &httpReply{Number: m.Number, Err: err}
+	}
+	answer, err := host.Send(s.call.HTTP.Do, req, maxHTTPBody, s.logHostFault)
+	if err != nil {
+		return &httpReply{Number: m.Number, Err: withoutURL(err)}
+	}
+	return &httpReply{Number: m.Number, Status: answer.Status, Header: answer.Header, Body: answer.Body}
+}
+
+// endHTTP replies to a child's request. If sending fails, the child is gone, which
+// whoever reads from it finds out.
+func (s *session) endHTTP(reply *httpReply) {
+	_ = s.outbound.end(reply.Number, func() error {
+		if errors.Is(s.ctx.Err(), context.Canceled) {
+			reply = &httpReply{Number: reply.Number, CallCancelled: true}
+		}
+		return s.child.out.send(s.child.in, reply, fromParent)
+	})
+}
+
+// dropHTTP replies at once to a request that the child does not wait for any more.
+func (s *session) dropHTTP(m *dropMessage) error {
+	s.endHTTP(&httpReply{Number: m.Number, Err: context.Canceled})
+	return nil
 }
 
 // newRequest returns an error for a request that the library's own code in a
 // child does not make.
 func newRequest(ctx context.Context, m *httpQuestion) (*http.Request, error) {
 	switch m.Method {
-	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete:
-	default:
+	case http.MethodConnect, http.MethodTrace, "TRACK":
+		return nil, errBadRequest
+	}
+	if !httpguts.ValidHeaderFieldName(m.Method) { // both are tokens
 		return nil, errBadRequest
 	}
 	for name, values := range m.Header {

@@ -36,6 +36,8 @@ type session struct {
 
 	trial *trial // the version that the child is compiling
 
+	outbound outbound
+
 	// The messages of every call are here to save allocations.
 	began callMessage
 	ended resultMessage
@@ -67,6 +69,7 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 	s.limits = limitsOf(s.call)
 	s.child.watch.Start(s.ctx, s.killUnlessAnswered)
 	result, end, err := s.converse(files)
+	s.outbound.close()
 	s.answered.Store(true)
 	s.child.watch.Stop()
 	if end == childSpent || end == childFit {
@@ -182,6 +185,8 @@ func (s *session) serve(k kind, d *decoder) error {
 		return receive(d, s.answerRead)
 	case kindHTTP:
 		return receive(d, s.answerHTTP)
+	case kindDrop:
+		return receive(d, s.dropHTTP)
 	case kindInvoke:
 		return receive(d, s.answerInvoke)
 	}
@@ -238,7 +243,11 @@ func (s *session) validResult(r *callback.Result) bool {
 	return true
 }
 
-func (s *session) send(m message) error { return s.child.out.send(s.child.in, m, fromParent) }
+func (s *session) send(m message) error {
+	s.outbound.mu.Lock()
+	defer s.outbound.mu.Unlock()
+	return s.child.out.send(s.child.in, m, fromParent)
+}
 
 // reply replies to the child's question. If the call is cancelled the child gets
 // a cancelMessage instead; a deadline it knows itself.

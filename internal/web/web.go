@@ -18,6 +18,7 @@ import (
 	"example.com/callback/internal/web/console"
 	"example.com/callback/internal/web/crypto"
 	"example.com/callback/internal/web/encoding"
+	"example.com/callback/internal/web/fetch"
 	"example.com/callback/internal/web/loop"
 	"example.com/callback/internal/web/realm"
 	"example.com/callback/internal/web/url"
@@ -34,6 +35,8 @@ type Host struct {
 	LogTakes func(level slog.Level) bool
 	Describe func(goja.Value) string
 	Stack    func() string
+
+	Client fetch.Client
 }
 
 // Globals are the standard globals of a run, and what they leave to be done when
@@ -75,6 +78,12 @@ var makers = map[string]func(g *Globals, name string) goja.Value{
 	"setInterval":     (*Globals).timers,
 	"clearTimeout":    (*Globals).timers,
 	"clearInterval":   (*Globals).timers,
+	"fetch":           (*Globals).fetch,
+	"Headers":         (*Globals).fetch,
+	"Request":         (*Globals).fetch,
+	"Response":        (*Globals).fetch,
+	"AbortController": (*Globals).fetch,
+	"AbortSignal":     (*Globals).fetch,
 	"queueMicrotask":  (*Globals).microtasks,
 	"self":            func(g *Globals, _ string) goja.Value { return g.host.VM.GlobalObject() },
 }
@@ -120,6 +129,14 @@ func (g *Globals) crypto(name string) goja.Value {
 func (g *Globals) console(string) goja.Value {
 	c := &console.Console{Log: g.host.Log, Enabled: g.host.LogTakes, Describe: g.host.Describe, Stack: g.host.Stack}
 	return c.NewGlobal(g.realm)
+}
+
+func (g *Globals) fetch(name string) goja.Value {
+	made := fetch.NewGlobals(g.realm, g.Loop, g.host.Client)
+	g.made["fetch"], g.made["Headers"] = made.Fetch, made.Headers.Constructor
+	g.made["Request"], g.made["Response"] = made.Request.Constructor, made.Response.Constructor
+	g.made["AbortController"], g.made["AbortSignal"] = made.AbortController.Constructor, made.AbortSignal.Constructor
+	return g.made[name]
 }
 
 func (g *Globals) timers(name string) goja.Value { return g.Loop.Global(g.realm, name) }

@@ -20,6 +20,7 @@ const checkEvery = 256
 
 // NewGlobals makes the function structuredClone.
 func NewGlobals(r *realm.Realm) *goja.Object {
+	depth := 0 // of all calls under way: a getter may call it again
 	return r.Function("structuredClone", 1, func(call goja.FunctionCall) goja.Value {
 		if len(call.Arguments) == 0 {
 			r.TypeError("structuredClone: 1 argument required, but only 0 present")
@@ -29,7 +30,7 @@ func NewGlobals(r *realm.Realm) *goja.Object {
 				r.Throw("DataCloneError", "structuredClone: transfer is not supported, values are always copied")
 			}
 		}
-		c := &cloner{Realm: r, seen: map[*goja.Object]*goja.Object{}}
+		c := &cloner{Realm: r, seen: map[*goja.Object]*goja.Object{}, depth: &depth}
 		return c.clone(call.Argument(0))
 	})
 }
@@ -38,7 +39,7 @@ func NewGlobals(r *realm.Realm) *goja.Object {
 type cloner struct {
 	*realm.Realm
 	seen  map[*goja.Object]*goja.Object // copies by their originals
-	depth int
+	depth *int
 }
 
 func (c *cloner) fail(what string) {
@@ -66,14 +67,14 @@ func (c *cloner) clone(v goja.Value) goja.Value {
 	if copied, ok := c.seen[original]; ok {
 		return copied
 	}
-	if c.depth >= maxDepth {
+	if *c.depth >= maxDepth {
 		c.RangeError("structuredClone: values are nested too deeply")
 	}
 	if len(c.seen)%checkEvery == 0 {
 		c.Check()
 	}
-	c.depth++
-	defer func() { c.depth-- }()
+	*c.depth++
+	defer func() { *c.depth-- }()
 	if bytes, ok := ecma.Bytes(c.VM, original); ok {
 		return c.buffer(original, bytes)
 	}

@@ -22,9 +22,9 @@ var ErrTimers = errors.New("too many timers")
 // A Task is something to do on the run's goroutine. Its error ends the run.
 type Task func() error
 
-// A Work is something to do on another goroutine, until the context ends at the
-// latest. The Task it returns is done on the run's.
-type Work func(context.Context) Task
+// A Work is something to do on another goroutine, until the loop's context ends at
+// the latest. The Task it returns is done on the run's.
+type Work func() Task
 
 // A Loop belongs to the run's goroutine. It needs no goroutine of its own.
 type Loop struct {
@@ -52,6 +52,9 @@ func New(ctx context.Context) *Loop {
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	return l
 }
+
+// Context ends with the loop.
+func (l *Loop) Context() context.Context { return l.ctx }
 
 // A timer is one that has not been cleared.
 type timer struct {
@@ -137,7 +140,7 @@ func (l *Loop) Go(work Work) {
 	}
 	l.working++
 	l.group.Go(func() {
-		task := work(l.ctx)
+		task := work()
 		l.mu.Lock()
 		l.done = append(l.done, task)
 		l.mu.Unlock()

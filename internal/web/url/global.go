@@ -27,6 +27,9 @@ type params struct {
 	url  *object
 }
 
+// FormText is the form that a body is made of.
+func (p *params) FormText() string { return EncodePairs(p.list) }
+
 // changed writes the list to the URL.
 func (p *params) changed() {
 	if p.url != nil {
