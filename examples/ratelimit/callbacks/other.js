@@ -1,0 +1,1 @@
+Spark.setScriptData("hello", Spark.getCredentialType());
