@@ -1,0 +1,322 @@
+package callback_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"testing/fstest"
+	"time"
+
+	"example.com/callback"
+)
+
+// The examples of docs/hosting.md. TestHostingPage holds the page against them.
+
+// tree makes scripts of names and sources, in memory.
+func tree(nameSource ...string) fstest.MapFS {
+	files := fstest.MapFS{}
+	for i := 0; i < len(nameSource); i += 2 {
+		files[nameSource[i]] = &fstest.MapFile{Data: []byte(nameSource[i+1])}
+	}
+	return files
+}
+
+// call calls h and prints the answer with some of its headers.
+func call(h http.Handler, target string, headers ...string) {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+	fmt.Println(w.Code, w.Body)
+	for _, name := range headers {
+		fmt.Println(name+":", w.Header().Get(name))
+	}
+}
+
+// plain logs to standard output, without the time.
+func plain() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+func ExampleHandler_Validate() {
+	handler := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: os.DirFS("testdata/none")},
+		Secrets: callback.SecretMap{"SHOP-hello": "s3cret"},
+		Prefix:  "/hooks",
+		Timeout: -time.Second,
+	}
+	fmt.Println(handler.Validate())
+	// Output:
+	// callback: Handler.Prefix "/hooks" does not begin and end with a slash
+	// callback: Handler.Timeout is negative: no call could succeed
+	// callback: GojaRunner.Scripts has neither callbacks/*.js nor system/GS_CALLBACK_URL.js
+	// callback: SecretMap: a key of 10 characters has no slash: "apiKey/credential", or "apiKey/" for the server secret
+}
+
+func ExampleHandler_observe() {
+	runs := make(chan *callback.Run, 1)
+	handler := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "// Pays.\nthrow new Error('no price')")},
+		Secrets: callback.SecretMap{"SHOP/pay": "s3cret"},
+		Logger:  slog.New(slog.DiscardHandler),
+		Observe: func(_ context.Context, run *callback.Run) { runs <- run },
+	}
+	call(handler, "/callback/SHOP/pay/guessed") // nobody is told of it
+	call(handler, "/callback/SHOP/pay/s3cret")
+
+	run := <-runs
+	fmt.Println(run.Call.APIKey, run.Call.Credential, run.Status, run.Outcome)
+	var fault *callback.ScriptError
+	if errors.As(run.Err, &fault) {
+		fmt.Println(fault.Script, fault.Line, fault.Message)
+	}
+	// Output:
+	// 403 {"error":"forbidden"}
+	// 500 {"error":"script failed"}
+	// SHOP pay 500 script_error
+	// callbacks/pay.js 2 Error: no price
+}
+
+func ExampleHandler_runID() {
+	type requestID struct{} // the key of an id in a request's context
+	handler := &callback.Handler{
+		Runner:      &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "Spark.getLog().info('paid')")},
+		Secrets:     callback.SecretMap{"SHOP/pay": "s3cret"},
+		Logger:      plain(),
+		RunIDHeader: "Run-Id",
+		RunID: func(r *http.Request) string {
+			id, _ := r.Context().Value(requestID{}).(string)
+			return id
+		},
+	}
+	withID := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), requestID{}, "req-42")
+		handler.ServeHTTP(w, r.WithContext(ctx))
+	})
+	call(withID, "/callback/SHOP/pay/s3cret", "Run-Id")
+	// Output:
+	// level=INFO msg=paid apiKey=SHOP credential=pay run=req-42 script=callbacks/pay.js
+	// 200 {}
+	// Run-Id: req-42
+}
+
+func ExampleHandler_RunScript() {
+	queue := make(chan []byte, 10) // a real one outlives the process: see package deferred
+	scripts := &callback.GojaRunner{Scripts: tree("callbacks/report.js", "Spark.getLog().info('report for ' + Spark.getData().month)")}
+
+	// The front answers at once.
+	front := &callback.Handler{
+		Secrets: callback.SecretMap{"SHOP/report": "s3cret"},
+		Runner: callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
+			job, err := json.Marshal(call)
+			if err != nil {
+				return nil, err
+			}
+			select {
+			case queue <- job:
+			default:
+				return nil, callback.ErrOverloaded
+			}
+			result := new(callback.Result)
+			return result, result.Set("RESPONSE_STATUS", http.StatusAccepted)
+		}),
+	}
+	call(front, "/callback/SHOP/report/s3cret?month=May")
+
+	// The worker runs the job with limits, members and a log of its own.
+	worker := &callback.Handler{Runner: scripts, Timeout: 5 * time.Minute, Logger: plain()}
+	var job callback.Call
+	if err := json.Unmarshal(<-queue, &job); err != nil {
+		panic(err)
+	}
+	job.RunID = "run-1" // for this example: the front's is random
+	_, err := worker.RunScript(context.Background(), &job)
+	fmt.Println(err)
+	// Output:
+	// 202 {}
+	// level=INFO msg="report for May" apiKey=SHOP credential=report run=run-1 script=callbacks/report.js
+	// <nil>
+}
+
+func ExampleHandler_admit() {
+	var mu sync.Mutex
+	running := map[string]int{}
+	handler := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "Spark.setScriptData('paid', true)")},
+		Secrets: callback.SecretMap{"SHOP/pay": "s3cret", "CLOSED/pay": "s3cret"},
+		Logger:  slog.New(slog.DiscardHandler),
+		// At most 10 calls of an API key at a time, and none while it is closed.
+		Admit: func(_ context.Context, call *callback.Call) (func(), error) {
+			if call.APIKey == "CLOSED" {
+				return nil, callback.RetryAfter(callback.ErrUnavailable, 10*time.Minute)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if running[call.APIKey] == 10 {
+				return nil, callback.RetryAfter(callback.ErrTooMany, time.Second)
+			}
+			running[call.APIKey]++
+			return func() {
+				mu.Lock()
+				defer mu.Unlock()
+				running[call.APIKey]--
+			}, nil
+		},
+	}
+	call(handler, "/callback/SHOP/pay/s3cret")
+	call(handler, "/callback/CLOSED/pay/s3cret", "Retry-After")
+	// Output:
+	// 200 {"paid":true}
+	// 503 {"error":"unavailable"}
+	// Retry-After: 600
+}
+
+// vault is a store that can be down.
+type vault struct{ err error }
+
+func (v *vault) Secrets(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
+	if v.err != nil || apiKey+"/"+credential != "SHOP/pay" {
+		return nil, v.err
+	}
+	return []callback.Secret{callback.NewSecret("s3cret")}, nil
+}
+
+func ExampleSecretCache() {
+	vault := &vault{}
+	handler := &callback.Handler{
+		Runner: &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "Spark.setScriptData('paid', true)")},
+		Secrets: &callback.SecretCache{
+			Store:    vault,
+			TTL:      time.Minute, // a revoked secret is refused after a minute
+			MaxStale: time.Hour,   // while the vault is down, known ones are good for an hour more
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	call(handler, "/callback/SHOP/pay/s3cret")
+	vault.err = errors.New("connection refused")
+	call(handler, "/callback/SHOP/pay/s3cret")
+	call(handler, "/callback/NEW/pay/s3cret")
+	// Output:
+	// 200 {"paid":true}
+	// 200 {"paid":true}
+	// 503 {"error":"unavailable"}
+}
+
+func ExampleConceal() {
+	handler := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "Spark.setScriptData('paid', true)")},
+		Secrets: callback.SecretMap{"SHOP/pay": "s3cret"},
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/callback/", handler)
+	accessLog := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("log:", r.Method, r.URL)
+		mux.ServeHTTP(w, r)
+	})
+	call(callback.Conceal("/callback/", accessLog), "/callback/SHOP/pay/s3cret?card=4111")
+	// Output:
+	// log: GET /callback/
+	// 200 {"paid":true}
+}
+
+func ExampleRecorder() {
+	recorder := &callback.Recorder{
+		MaxRuns:  100,
+		Requests: true,
+		Redact: func(run *callback.Run) {
+			for i, p := range run.Call.Data {
+				if p.Name == "card" {
+					run.Call.Data[i].Values = []string{"…"}
+				}
+			}
+		},
+	}
+	recorded := make(chan bool, 1)
+	handler := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "Spark.setScriptData('paid', true)")},
+		Secrets: callback.SecretMap{"SHOP/pay": "s3cret"},
+		Observe: func(ctx context.Context, run *callback.Run) {
+			recorder.Observe(ctx, run)
+			recorded <- true
+		},
+	}
+	call(handler, "/callback/SHOP/pay/s3cret?card=4111&amount=5")
+	<-recorded
+	for _, run := range recorder.Runs() {
+		fmt.Println(run.Call.Credential, run.Outcome, run.Call.Data)
+	}
+	// Output:
+	// 200 {"paid":true}
+	// pay ok [{card […]} {amount [5]}]
+}
+
+func Example_idempotency() {
+	// seen stands for a table with a unique key: it must outlive the process.
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	handler := &callback.Handler{
+		Secrets: callback.SecretMap{"SHOP/pay": "s3cret"},
+		Runner: &callback.GojaRunner{Scripts: tree("callbacks/pay.js", `
+			if (Spark.once(Spark.getData().payment)) {
+				Spark.setScriptData("credited", true);
+			}
+		`)},
+		Members: callback.Members{"once": {Func: func(_ context.Context, call *callback.Call, args callback.Args) (any, error) {
+			var key string
+			if err := args.Scan(&key); err != nil {
+				return nil, err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			key = call.APIKey + "/" + key
+			first := !seen[key]
+			seen[key] = true
+			return first, nil
+		}}},
+	}
+	call(handler, "/callback/SHOP/pay/s3cret?payment=p1")
+	call(handler, "/callback/SHOP/pay/s3cret?payment=p1") // the sender tries again
+	// Output:
+	// 200 {"credited":true}
+	// 200 {}
+}
+
+// counter counts outcomes: what a metrics library does.
+type counter struct {
+	mu sync.Mutex
+	n  map[callback.Outcome]int
+}
+
+func (c *counter) observe(_ context.Context, run *callback.Run) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[callback.Outcome]int{}
+	}
+	c.n[run.Outcome]++
+}
+
+func Example_severalObservers() {
+	recorder, metrics := new(callback.Recorder), new(counter)
+	handler := &callback.Handler{
+		Runner: &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "")},
+		Observe: func(ctx context.Context, run *callback.Run) {
+			recorder.Observe(ctx, run)
+			metrics.observe(ctx, run)
+		},
+	}
+	_, err := handler.RunScript(context.Background(), &callback.Call{APIKey: "SHOP", Credential: "pay"})
+	fmt.Println(err)
+	// Output: <nil>
+}

@@ -1,0 +1,47 @@
+package callback_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+)
+
+// TestHostingPage: each Go block of docs/hosting.md is part of a file that go
+// test runs, its links lead somewhere, and its table has all outcomes.
+func TestHostingPage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/hosting.md")
+	require.NoError(t, err)
+	page := string(text)
+	var examples string
+	for _, file := range []string{"hosting_example_test.go", "examples/ratelimit/main.go"} {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		examples += string(source)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(page, -1)
+	require.NotEmpty(t, blocks)
+	for _, block := range blocks {
+		require.Contains(t, examples, "\n"+block[1])
+	}
+	for _, block := range regexp.MustCompile("(?s)```text\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		require.Contains(t, examples, "\t// "+strings.ReplaceAll(strings.TrimSpace(block[1]), "\n", "\n\t// "))
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(page, -1) {
+		_, err := os.Stat(filepath.Join("docs", link[1]))
+		require.NoError(t, err, link[1])
+	}
+	for _, outcome := range []callback.Outcome{
+		callback.OutcomeOK, callback.OutcomeScriptError, callback.OutcomeTimeout, callback.OutcomeNoScript,
+		callback.OutcomeOverloaded, callback.OutcomeTooMany, callback.OutcomeUnavailable, callback.OutcomeTooLarge,
+		callback.OutcomeBadRequest, callback.OutcomeCanceled, callback.OutcomePanic, callback.OutcomeInternal,
+	} {
+		require.Contains(t, page, "\n| `"+string(outcome)+"` | ")
+	}
+}
