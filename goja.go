@@ -12,7 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"example.com/callback/internal/gate"
+	"example.com/callback/internal/fair"
 )
 
 // Defaults of the [GojaRunner]'s limits: what a field that is zero means.
@@ -49,8 +49,15 @@ type GojaRunner struct {
 	// function does not count while it waits.
 	MaxRunning int
 
-	// MaxQueue is how many calls may wait for one of the MaxRunning places,
-	// each for half of its time. Zero means DefaultMaxQueue. For one more, and
+	// Reserve is how many scripts may compute beyond MaxRunning, each of a
+	// credential of which no other script computes. So a busy credential does
+	// not keep others waiting, and alone it may have all of MaxRunning. A place
+	// that becomes free goes to the waiting credential that has the fewest.
+	// Zero means a quarter of MaxRunning and at least 2, below zero means none.
+	Reserve int
+
+	// MaxQueue is how many calls may wait for a place, each for half of its
+	// time. Zero means DefaultMaxQueue. For one more, and
 	// for one that waited in vain, RunScript returns ErrOverloaded.
 	MaxQueue int
 
@@ -69,7 +76,7 @@ type GojaRunner struct {
 	scripts sync.Map // of *script by file name
 	members sync.Map // of *program by source: those of the host's Members
 	cached  atomic.Int64
-	gate    gate.Gate
+	places  fair.Places
 	stuck   atomic.Int64
 }
 
@@ -93,7 +100,11 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 		// it begins only once the answer is written, that delays the answer.
 		runtime.Gosched()
 	}
-	g.gate.Open(g.MaxRunning)
+	shared := g.MaxRunning
+	if shared <= 0 {
+		shared = runtime.GOMAXPROCS(0)
+	}
+	g.places.Open(shared, cmp.Or(g.Reserve, fair.DefaultReserve(shared)))
 	r := newRun(ctx, g, call)
 	if err := r.enter(); err != nil {
 		return nil, err

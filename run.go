@@ -19,6 +19,7 @@ import (
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/deadline"
+	"example.com/callback/internal/fair"
 	"example.com/callback/internal/guard"
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/lazy"
@@ -93,7 +94,7 @@ type life struct {
 	call   *Call
 	vm     *goja.Runtime
 
-	hasPlace atomic.Bool // in the gate
+	hasPlace atomic.Bool // among those of the runner
 	settled  atomic.Bool // outcome is set
 	ended    atomic.Bool
 	outcome  outcome
@@ -183,32 +184,39 @@ func (l *life) abandon(yield func(struct{}) bool) {
 // enter takes a place among the scripts that compute. A call waits for it at most
 // half of the time that is left: one that begins with less would fail late.
 func (l *life) enter() error {
-	patience, cancel := l.ctx, func() {}
-	if end, ok := l.ctx.Deadline(); ok && l.runner.gate.Full() {
-		patience, cancel = context.WithTimeout(l.ctx, time.Until(end)/2)
+	places := &l.runner.places
+	if !places.TryEnter(l.holder()) {
+		patience, cancel := l.ctx, func() {}
+		if end, ok := l.ctx.Deadline(); ok {
+			patience, cancel = context.WithTimeout(l.ctx, time.Until(end)/2)
+		}
+		defer cancel()
+		if err := places.Enter(patience, l.holder(), cmp.Or(l.runner.MaxQueue, DefaultMaxQueue)); err != nil {
+			return fmt.Errorf("%w: %w", ErrOverloaded, err)
+		}
 	}
-	defer cancel()
-	err := l.runner.gate.Enter(patience, cmp.Or(l.runner.MaxQueue, DefaultMaxQueue))
-	l.hasPlace.Store(err == nil)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrOverloaded, err)
-	}
+	l.hasPlace.Store(true)
 	return nil
+}
+
+// holder is whose place the run has.
+func (l *life) holder() fair.Key {
+	return fair.Key{APIKey: l.call.APIKey, Credential: l.call.Credential}
 }
 
 // leave gives the place back, once.
 func (l *life) leave() {
 	if l.hasPlace.CompareAndSwap(true, false) {
-		l.runner.gate.Leave()
+		l.runner.places.Leave(l.holder())
 	}
 }
 
-// yieldPlace calls f, which waits for something, without a place in the gate. It
+// yieldPlace calls f, which waits for something, without a place. It
 // reports whether the run may go on.
 func (l *life) yieldPlace(f func()) bool {
 	l.leave()
 	f()
-	if l.stopped() || l.runner.gate.Enter(l.ctx, math.MaxInt) != nil {
+	if l.stopped() || l.runner.places.Enter(l.ctx, l.holder(), math.MaxInt) != nil {
 		return false
 	}
 	l.hasPlace.Store(true)

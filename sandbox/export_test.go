@@ -33,9 +33,10 @@ func (r *Runner) Pids() (pids []int) {
 
 // Waiting returns how many calls wait for a child, and how many have one.
 func (r *Runner) Waiting() (waiting, busy int) {
+	waiting, _ = r.places.Waiting()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.waiting), r.busy
+	return waiting + len(r.waiting), r.busy
 }
 
 // SetGreetTimeout sets how long the next child may take to greet.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/callback"
+	"example.com/callback/internal/fair"
 )
 
 // A delivery is what a waiting call gets: a child, or the reason for none.
@@ -42,7 +43,8 @@ func (r *Runner) begin() error {
 	r.lib.scripts, r.lib.maxSize = r.Scripts, r.setup().MaxScriptSize
 	r.all = map[*child]struct{}{}
 	r.drained, r.ended = make(chan struct{}), make(chan struct{})
-	r.orders = make(chan struct{}, r.processes())
+	r.places.Open(r.processes(), r.reserve())
+	r.orders = make(chan struct{}, r.processes()+r.reserve())
 	r.greetTimeout = cmp.Or(r.greetTimeout, minGreetTimeout)
 	go r.startOrdered()
 	return nil
@@ -159,7 +161,7 @@ func (r *Runner) start(command func() *exec.Cmd) (*child, error) {
 
 // order orders a child if there may be one more. It is called with r.mu held.
 func (r *Runner) order() {
-	if r.closing || r.failed != nil || r.ordered+r.live >= r.processes() {
+	if r.closing || r.failed != nil || r.ordered+r.live >= r.processes()+r.reserve() {
 		return
 	}
 	if !r.proved && r.ordered > 0 {
@@ -178,7 +180,7 @@ func (r *Runner) arrived(c *child, err error) {
 		r.live++
 		r.proved = true
 		r.offer(c)
-		for range min(len(r.waiting), r.processes()) - r.ordered {
+		for range len(r.waiting) - r.ordered {
 			r.order()
 		}
 		return
@@ -222,9 +224,22 @@ func (r *Runner) offer(c *child) {
 	}
 }
 
-// acquire takes a child, waiting for one until ctx is done if the queue is not
-// full.
-func (r *Runner) acquire(ctx context.Context) (*child, error) {
+// acquire takes a place and a child, and waits for them until ctx is done.
+func (r *Runner) acquire(ctx context.Context, place fair.Key) (*child, error) {
+	if !r.places.TryEnter(place) {
+		if err := r.places.Enter(ctx, place, cmp.Or(r.MaxQueue, DefaultMaxQueue)); err != nil {
+			return nil, fmt.Errorf("%w: %w", callback.ErrOverloaded, err)
+		}
+	}
+	c, err := r.takeChild(ctx)
+	if err != nil {
+		r.places.Leave(place)
+	}
+	return c, err
+}
+
+// takeChild takes an idle child, or waits for one that starts up.
+func (r *Runner) takeChild(ctx context.Context) (*child, error) {
 	r.mu.Lock()
 	if r.closing {
 		r.mu.Unlock()
@@ -237,10 +252,6 @@ func (r *Runner) acquire(ctx context.Context) (*child, error) {
 		r.mu.Unlock()
 		return c, nil
 	}
-	if queue := cmp.Or(r.MaxQueue, DefaultMaxQueue); len(r.waiting) >= queue {
-		r.mu.Unlock()
-		return nil, fmt.Errorf("%w: %d calls wait for a child process", callback.ErrOverloaded, queue)
-	}
 	w := make(chan delivery, 1)
 	r.waiting = append(r.waiting, w)
 	if len(r.waiting) > r.ordered {
@@ -249,40 +260,43 @@ func (r *Runner) acquire(ctx context.Context) (*child, error) {
 	r.mu.Unlock()
 
 	select {
-	case s := <-w:
-		return s.child, s.err
+	case d := <-w:
+		return d.child, d.err
 	case <-ctx.Done():
 	}
 	r.mu.Lock()
 	if i := slices.Index(r.waiting, w); i >= 0 {
 		r.waiting = slices.Delete(r.waiting, i, i+1)
 	}
-	r.mu.Unlock()
 	select {
-	case s := <-w: // delivered in the meantime
-		if s.child != nil {
-			r.release(s.child)
+	case d := <-w: // delivered in the meantime
+		if d.child != nil {
+			r.offer(d.child)
+			r.callEnded()
 		}
 	default:
 	}
+	r.mu.Unlock()
 	return nil, fmt.Errorf("%w: no child process before the deadline", callback.ErrOverloaded)
 }
 
-// release returns a child that can take another call.
-func (r *Runner) release(c *child) {
+// release returns the place and a child that can take another call.
+func (r *Runner) release(c *child, place fair.Key) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.offer(c)
 	r.callEnded()
+	r.mu.Unlock()
+	r.places.Leave(place)
 }
 
-// retire returns a child that must not take another call, and orders a new one.
+// retire returns the place and a child that must not take another call.
 // script names what it ran if it may have died by itself.
-func (r *Runner) retire(c *child, script string) {
+func (r *Runner) retire(c *child, place fair.Key, script string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.discard(c, script)
 	r.callEnded()
+	r.mu.Unlock()
+	r.places.Leave(place)
 }
 
 // callEnded notes that a call has returned its child. It is called with r.mu held.
@@ -302,7 +316,9 @@ func (r *Runner) discard(c *child, script string) {
 		defer r.mu.Unlock()
 		delete(r.all, c)
 		r.live--
-		r.order()
+		if len(r.waiting) > r.ordered || r.live+r.ordered < r.processes() {
+			r.order()
+		}
 		if script != "" && lastWords != "" && !r.closing {
 			r.logger().Error("callback/sandbox: child process died", "script", script, "reason", lastWords)
 		}

@@ -68,6 +68,7 @@ import (
 	"time"
 
 	"example.com/callback"
+	"example.com/callback/internal/fair"
 )
 
 // Defaults of the [Runner]'s limits: what a field that is zero means.
@@ -93,6 +94,13 @@ type Runner struct {
 	// its child. Zero means 4 times GOMAXPROCS. They are started as they are
 	// needed, all of them by Start.
 	Processes int
+
+	// Reserve is how many children there may be beyond Processes, each for a
+	// credential that has no other call under way. So a busy credential does not
+	// keep others waiting, and alone it may have all of Processes. A child that
+	// becomes free goes to the waiting credential that has the fewest. Zero means
+	// a quarter of Processes and at least 2, below zero means none.
+	Reserve int
 
 	// MaxMemory is how much memory a child may use, in bytes, beyond what the
 	// program takes when it starts. One that needs more dies, and the call
@@ -125,6 +133,8 @@ type Runner struct {
 	command func() *exec.Cmd // for tests; nil means this program
 	lib     library
 
+	places fair.Places // one for each call under way
+
 	mu           sync.Mutex
 	begun        bool
 	closing      bool
@@ -136,7 +146,7 @@ type Runner struct {
 	live         int                 // children that have started up
 	all          map[*child]struct{} // processes, starting up or live
 	idle         []*child            // the most recently used is last
-	waiting      []chan delivery     // calls in the order of their arrival; each channel is buffered
+	waiting      []chan delivery     // calls that have a place and no child yet, in order; each is buffered
 	busy         int                 // calls under way
 	drained      chan struct{}       // closed when closing and no call is under way
 	ended        chan struct{}       // closed when the Runner has ended
@@ -171,8 +181,9 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 	if err != nil {
 		return nil, err
 	}
+	place := fair.Key{APIKey: call.APIKey, Credential: call.Credential}
 	for {
-		c, err := r.acquire(ctx)
+		c, err := r.acquire(ctx, place)
 		if err != nil {
 			return nil, err
 		}
@@ -181,13 +192,13 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 		c.calls++
 		switch {
 		case end == neverBegan:
-			r.retire(c, "none")
+			r.retire(c, place, "none")
 		case end == childDied:
-			r.retire(c, main)
+			r.retire(c, place, main)
 		case end == childSpent || c.calls >= cmp.Or(r.MaxCalls, DefaultMaxCalls):
-			r.retire(c, "")
+			r.retire(c, place, "")
 		default:
-			r.release(c)
+			r.release(c, place)
 		}
 		if end != neverBegan || err != nil {
 			return result, err
@@ -202,11 +213,12 @@ func (r *Runner) Start(ctx context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	c, err := r.acquire(ctx)
+	var place fair.Key // any
+	c, err := r.acquire(ctx, place)
 	if err != nil {
 		return err
 	}
-	r.release(c)
+	r.release(c, place)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for range r.processes() {
@@ -221,6 +233,8 @@ func (r *Runner) Start(ctx context.Context) error {
 func (r *Runner) Close() error { return r.Shutdown(context.Background()) }
 
 func (r *Runner) processes() int { return cmp.Or(r.Processes, 4*runtime.GOMAXPROCS(0)) }
+
+func (r *Runner) reserve() int { return max(0, cmp.Or(r.Reserve, fair.DefaultReserve(r.processes()))) }
 
 func (r *Runner) logger() *slog.Logger {
 	if r.Logger != nil {

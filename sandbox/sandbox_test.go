@@ -601,3 +601,57 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	calls.Wait()
 }
+
+// Callers of one credential that take all they can get do not keep those of another
+// waiting, in either runner.
+func TestFairness(t *testing.T) {
+	t.Parallel()
+	scripts := tree("callbacks/a.js", "for (;;);", "callbacks/b.js", `Spark.setScriptData("say", 1)`)
+	sandboxed := newRunner(t, scripts)
+	sandboxed.Reserve = 1
+	for name, r := range map[string]callback.ScriptRunner{
+		"process": &callback.GojaRunner{Scripts: scripts, MaxRunning: 2, Reserve: 1},
+		"sandbox": sandboxed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			var calls sync.WaitGroup
+			for range 16 {
+				calls.Go(func() {
+					_, err := r.RunScript(ctx, &callback.Call{APIKey: "k", Credential: "a"})
+					assert.Error(t, err)
+				})
+			}
+			for range 20 {
+				require.Equal(t, "1", say(t, r, "b"))
+			}
+			cancel()
+			calls.Wait()
+		})
+	}
+}
+
+// One credential alone has every child.
+func TestAloneHasAll(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/a.js", "Spark.meet()"))
+	r.Processes, r.Reserve = 3, 1
+	var met sync.WaitGroup
+	met.Add(r.Processes)
+	var calls sync.WaitGroup
+	for range r.Processes {
+		calls.Go(func() {
+			_, err := r.RunScript(t.Context(), &callback.Call{Credential: "a", Members: callback.Members{
+				"meet": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+					met.Done()
+					met.Wait() // for all the others
+					return nil, nil
+				}},
+			}})
+			assert.NoError(t, err)
+		})
+	}
+	calls.Wait()
+	require.Len(t, r.Pids(), 3)
+}

@@ -1,0 +1,261 @@
+package fair_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback/internal/fair"
+)
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func key(name string) fair.Key { return fair.Key{APIKey: "k", Credential: name} }
+
+func open(shared, reserve int) *fair.Places {
+	p := new(fair.Places)
+	p.Open(shared, reserve)
+	return p
+}
+
+// One credential alone may hold every shared place, and none in reserve beyond its
+// first.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	p := open(3, 2)
+	for range 3 {
+		require.True(t, p.TryEnter(key("a")))
+	}
+	require.False(t, p.TryEnter(key("a")))
+	require.Error(t, p.Enter(canceled(), key("a"), 10))
+	p.Leave(key("a"))
+	require.True(t, p.TryEnter(key("a")))
+}
+
+// A credential that holds nothing gets a place at once while there is one in
+// reserve.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	p := open(2, 2)
+	require.True(t, p.TryEnter(key("a")))
+	require.True(t, p.TryEnter(key("a")))
+	require.True(t, p.TryEnter(key("b")))
+	require.False(t, p.TryEnter(key("b")), "it holds one")
+	require.True(t, p.TryEnter(fair.Key{APIKey: "other", Credential: "a"}), "of another game")
+	require.False(t, p.TryEnter(key("c")), "none is left")
+	p.Leave(key("a")) // now the places in reserve count as shared ones
+	require.True(t, p.TryEnter(key("c")))
+	require.False(t, p.TryEnter(key("a")))
+
+	none := open(1, -1)
+	require.True(t, none.TryEnter(key("a")))
+	require.False(t, none.TryEnter(key("b")))
+}
+
+// A place goes to the waiting credential that holds the fewest, and in turn among
+// those that hold as many.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := open(3, 0)
+		for _, name := range []string{"a", "a", "b"} {
+			require.True(t, p.TryEnter(key(name)))
+		}
+		var order []string
+		for _, name := range []string{"a", "a", "a", "b", "b", "c", "c", "d"} {
+			go func() {
+				if assert.NoError(t, p.Enter(t.Context(), key(name), math.MaxInt)) {
+					order = append(order, name)
+				}
+			}()
+			synctest.Wait()
+		}
+		leave := func(name string) {
+			p.Leave(key(name))
+			synctest.Wait()
+		}
+		leave("a") // a 1, b 1
+		require.Equal(t, []string{"c"}, order)
+		leave("a") // b 1, c 1
+		require.Equal(t, []string{"c", "a"}, order[:2], "a has waited longer than d")
+		leave("b") // c 1, a 1
+		require.Equal(t, "b", order[2])
+		leave("c") // a 1, b 1
+		require.Equal(t, "d", order[3])
+		leave("d")
+		require.Equal(t, "c", order[4])
+		leave("c") // a 1, b 1, and both wait
+		require.Equal(t, "a", order[5])
+		leave("a")
+		leave("a")
+		leave("b")
+		require.Equal(t, []string{"b", "a"}, order[6:])
+		waiting, used := p.Waiting()
+		require.Zero(t, waiting)
+		require.Equal(t, 2, used)
+	})
+}
+
+// The first that is over the length of the queue is refused, unless its credential
+// has nothing.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	for _, queue := range []int{0, 1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			p := open(2, 0)
+			for range 2 {
+				require.NoError(t, p.Enter(canceled(), key("a"), queue), "a free place needs no queue")
+			}
+			entered := 0
+			for range queue {
+				go func() {
+					if p.Enter(t.Context(), key("a"), queue) == nil {
+						entered++
+						p.Leave(key("a"))
+					}
+				}()
+			}
+			synctest.Wait()
+			require.EqualError(t, p.Enter(t.Context(), key("a"), queue), fmt.Sprint(queue, " calls wait to run"))
+			require.EqualError(t, p.Enter(t.Context(), key("b"), queue), fmt.Sprint(queue, " calls wait to run"))
+			p.Leave(key("a"))
+			synctest.Wait()
+			require.Equal(t, queue, entered)
+			p.Leave(key("a"))
+		})
+	}
+}
+
+func TestQueueOfNewcomers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := open(1, 2)
+		for _, name := range []string{"a", "b", "c"} {
+			require.True(t, p.TryEnter(key(name)))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, name := range []string{"d", "e"} {
+			go func() { assert.Error(t, p.Enter(ctx, key(name), 0)) }()
+			synctest.Wait()
+		}
+		waiting, _ := p.Waiting()
+		require.Equal(t, 2, waiting, "as many as there are places in reserve")
+		require.EqualError(t, p.Enter(t.Context(), key("f"), 0), "0 calls wait to run")
+		require.EqualError(t, p.Enter(t.Context(), key("d"), 0), "0 calls wait to run")
+		require.EqualError(t, p.Enter(t.Context(), key("a"), 0), "0 calls wait to run")
+		cancel()
+		synctest.Wait()
+		waiting, _ = p.Waiting()
+		require.Zero(t, waiting)
+	})
+}
+
+// A passingContext runs pass when somebody is about to wait for it, and is done.
+type passingContext struct {
+	context.Context
+	pass func()
+}
+
+func (c passingContext) Done() <-chan struct{} {
+	c.pass()
+	return c.Context.Done()
+}
+
+// A place that comes as the waiter gives up is not lost.
+func TestGivesUp(t *testing.T) {
+	t.Parallel()
+	for range 100 { // which of two channels select takes is random
+		p := open(1, 0)
+		require.True(t, p.TryEnter(key("a")))
+		ctx := passingContext{canceled(), func() { p.Leave(key("a")) }}
+		if p.Enter(ctx, key("b"), 1) == nil {
+			p.Leave(key("b"))
+		}
+		waiting, used := p.Waiting()
+		require.Zero(t, waiting)
+		require.Zero(t, used)
+		require.True(t, p.TryEnter(key("c")))
+	}
+}
+
+// No place is lost or made, whoever comes, waits and gives up.
+func TestConcurrent(t *testing.T) {
+	t.Parallel()
+	const shared, reserve = 3, 2
+	p := open(shared, reserve)
+	var inside, most atomic.Int64
+	var calls sync.WaitGroup
+	for i := range 16 {
+		calls.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(i), 1))
+			for range 2000 {
+				k := key(fmt.Sprint(random.IntN(5)))
+				ctx := t.Context()
+				if random.IntN(2) == 0 {
+					ctx = canceled()
+				}
+				if p.Enter(ctx, k, 8) != nil {
+					continue
+				}
+				n := inside.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				inside.Add(-1)
+				p.Leave(k)
+			}
+		})
+	}
+	calls.Wait()
+	require.LessOrEqual(t, most.Load(), int64(shared+reserve))
+	waiting, used := p.Waiting()
+	require.Zero(t, waiting)
+	require.Zero(t, used)
+	for range shared {
+		require.True(t, p.TryEnter(key("a")))
+	}
+}
+
+// Credentials that are gone do not take memory.
+func TestManyCredentials(t *testing.T) {
+	t.Parallel()
+	p := open(2, 0)
+	require.True(t, p.TryEnter(key("stays")))
+	for i := range 10000 {
+		k := key(fmt.Sprint(i))
+		require.True(t, p.TryEnter(k))
+		p.Leave(k)
+	}
+	require.Less(t, p.Remembered(), 2000)
+	require.True(t, p.TryEnter(key("stays")))
+	require.False(t, p.TryEnter(key("stays")), "it still holds its first")
+}
+
+func TestAllocations(t *testing.T) {
+	p := open(2, 2)
+	k := key("a")
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		p.TryEnter(k)
+		p.Leave(k)
+	}))
+}
+
+func BenchmarkEnterLeave(b *testing.B) {
+	p := open(2, 2)
+	k := fair.Key{APIKey: "E300018ZDdAx", Credential: "hello"}
+	for b.Loop() {
+		p.TryEnter(k)
+		p.Leave(k)
+	}
+}
