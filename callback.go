@@ -166,13 +166,29 @@ type Handler struct {
 	// of that kind are dropped and logged. Empty means none.
 	AllowHeaders []string
 
+	// Methods are those to serve beside GET, HEAD and POST: some of PUT, PATCH,
+	// DELETE, which are read as POST is, and OPTIONS, which is read as GET is.
+	// Spark.getRequestMethod() tells them apart. Empty means none. The original
+	// served GET and POST.
+	Methods []string
+
+	// KeepMultipart keeps the bytes of a multipart body for
+	// Spark.getRequestBytes, in addition to its fields. By default that is
+	// empty for such a body.
+	KeepMultipart bool
+
+	// StopAbandoned stops a run whose caller has closed the connection, or only
+	// its sending side. By default the run is finished, since a sender that
+	// times out and tries again must not leave half of the work done.
+	StopAbandoned bool
+
 	// RequestHeaders names the request headers that scripts see, as
 	// Spark.getData().REQUEST_HEADERS with lower-case names. Empty means none,
 	// and no REQUEST_HEADERS. The original never showed any.
 	RequestHeaders []string
 
 	// ClientIP finds the caller's address. nil means the host part of
-	// RemoteAddr. Behind a proxy, supply a function that knows which headers
+	// RemoteAddr, which is empty on a Unix socket. Behind a proxy, supply a function that knows which headers
 	// to trust.
 	ClientIP func(*http.Request) string
 
@@ -287,7 +303,9 @@ type inbound struct {
 	equipment
 	request *http.Request // as sent, if Conceal has hidden its URL
 	call    Call
-	start   time.Time // if somebody observes
+	start   time.Time        // if somebody observes
+	lookup  deadline.Context // of the authorisation
+	ctx     deadline.Context // of all else
 	data    paramBuffer
 	body    countingReader
 }
@@ -432,11 +450,13 @@ func (h *Handler) logPanic(ctx context.Context, message string, v any) {
 // serve answers the request, or returns why it is refused.
 func (h *Handler) serve(x *inbound, as *Call) *failure {
 	r := x.request
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost {
-		x.w.Header().Set("Allow", "GET, HEAD, POST")
+	if !h.serves(r.Method) {
+		x.w.Header().Set("Allow", strings.Join(append([]string{"GET", "HEAD", "POST"}, h.Methods...), ", "))
 		return &failure{status: http.StatusMethodNotAllowed, message: "method not allowed"}
 	}
-	ctx := deadline.New(r.Context(), cmp.Or(h.Timeout, DefaultTimeout))
+	timeout := cmp.Or(h.Timeout, DefaultTimeout)
+	ctx := &x.ctx
+	ctx.Init(r.Context(), timeout, !h.StopAbandoned)
 	defer ctx.Cancel()
 	call := &x.call
 	if as != nil {
@@ -458,6 +478,17 @@ func (h *Handler) serve(x *inbound, as *Call) *failure {
 		return h.explain(ctx, call, err)
 	}
 	return nil
+}
+
+// serves reports whether requests of a method are answered.
+func (h *Handler) serves(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+		return true
+	case http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return slices.Contains(h.Methods, method)
+	}
+	return false
 }
 
 // authenticate fills in whose call it is, by the secret in the path of the
@@ -494,11 +525,8 @@ func (h *Handler) answer(ctx context.Context, x *inbound, r *http.Request) error
 	if err := h.readData(ctx, x, r); err != nil {
 		return requestFault(err)
 	}
-	x.unread = x.unread && r.Method != http.MethodPost
-	format, err := requestedFormat(x.call.Data)
-	if err != nil {
-		return badRequest(err.Error())
-	}
+	x.unread = x.unread && !hasBody(r.Method)
+	format := requestedFormat(ctx, x.call.Data, x.call.Logger)
 	result, err := h.run(ctx, &x.call)
 	if err != nil {
 		return err
@@ -693,7 +721,7 @@ func (h *Handler) clientIP(r *http.Request) string {
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		return r.RemoteAddr
+		return "" // a Unix socket
 	}
 	return host
 }

@@ -158,6 +158,10 @@ type Param struct {
 type Result struct {
 	Data   []Field
 	Errors []Field
+
+	// Raw, if not nil, is the answer's body, and Data has no RESPONSE_RAW. It is
+	// what a script sets that gives RESPONSE_RAW bytes.
+	Raw []byte
 }
 
 // A Field is a name with a value, which is valid JSON without white space

@@ -349,7 +349,7 @@ func TestLoadVanishingClients(t *testing.T) {
 		return ctx.Err()
 	}
 	h := &callback.Handler{
-		Timeout: time.Hour, HTTPTimeout: time.Hour, MaxInFlight: clients,
+		Timeout: time.Hour, HTTPTimeout: time.Hour, MaxInFlight: clients, StopAbandoned: true,
 		HTTP: callback.HTTPDoerFunc(func(r *http.Request) (*http.Response, error) { return nil, wait(r.Context()) }),
 		Members: callback.Members{
 			"started": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {

@@ -39,6 +39,8 @@ type Members map[string]Member
 //     and is left out of an object.
 //   - The script gets the returned value as [json.Marshal] encodes it, nil as
 //     null.
+//   - JavaScript's numbers are exact up to 2^53: larger integers are rounded on
+//     either way. Pass them as strings.
 //   - ctx is done when the call ends, at the latest.
 //   - An error is thrown in the script as an Error with the error's text. The
 //     script may send it to its caller, so it must hold nothing secret.

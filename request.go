@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -18,7 +18,9 @@ import (
 	"golang.org/x/text/encoding"
 
 	"example.com/callback/internal/charset"
+	"example.com/callback/internal/coding"
 	"example.com/callback/internal/headers"
+	"example.com/callback/internal/web/url"
 )
 
 // A requestError is an error of the caller, with a message for the caller.
@@ -51,16 +53,18 @@ func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) err
 		values:       x.data.values[:0],
 		buffers:      &h.buffers,
 		max:          cmp.Or(h.MaxParams, defaultMaxParams),
-		bodyReserved: r.Method == http.MethodPost,
+		bodyReserved: hasBody(r.Method),
+		log:          x.call.Logger,
+		ctx:          ctx,
 	}
 	if len(h.RequestHeaders) > 0 {
 		data.headersReserved = true
 		x.call.RequestHeaders = exposedHeaders(r, h.RequestHeaders)
 	}
-	if err := data.addURLEncoded(r.URL.RawQuery, nil, "query"); err != nil {
+	if err := data.addURLEncoded(r.URL.RawQuery, nil); err != nil {
 		return err
 	}
-	if r.Method == http.MethodPost {
+	if hasBody(r.Method) {
 		limit := cmp.Or(h.MaxBody, defaultMaxBody)
 		if r.ContentLength > limit {
 			return tooLarge("request body too large")
@@ -75,7 +79,15 @@ func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) err
 		if r.Body != nil {
 			x.body.Reader = http.MaxBytesReader(x.w, r.Body, limit)
 		}
-		if err := data.addBody(r.Header, &x.body, r.ContentLength); err != nil {
+		body, inflated, err := coding.Reader(r.Header.Values("Content-Encoding"), &x.body)
+		if err != nil {
+			return &requestError{http.StatusUnsupportedMediaType, "content encoding not supported"}
+		}
+		length := r.ContentLength
+		if inflated {
+			body, length = http.MaxBytesReader(nil, io.NopCloser(body), limit), 0
+		}
+		if x.call.Body, err = data.addBody(r.Header, body, length, h.KeepMultipart); err != nil {
 			return err
 		}
 	}
@@ -83,6 +95,15 @@ func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) err
 		x.call.Data = slices.Clip(data.params)
 	}
 	return nil
+}
+
+// hasBody reports whether a request of a method is read with its body.
+func hasBody(method string) bool {
+	switch method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return true
+	}
+	return false
 }
 
 // A countingReader counts the bytes that it reads, and keeps them if asked to.
@@ -148,6 +169,8 @@ type dataReader struct {
 	index   map[string]int // positions in params by name; nil while they are few
 	count   int
 	max     int
+	log     *slog.Logger
+	ctx     context.Context // of log
 
 	bodyReserved, headersReserved bool // drop parameters of those names
 }
@@ -206,10 +229,9 @@ func (d *dataReader) put(name, value string) {
 	}
 }
 
-// addURLEncoded adds the pairs of an application/x-www-form-urlencoded text. It
-// parses as the WHATWG says, except that broken percent-encoding is an error: a
-// script must not get a value that was not sent.
-func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding, where string) error {
+// addURLEncoded adds the pairs of an application/x-www-form-urlencoded text, as
+// the WHATWG parses it: a "%" that begins no escape stays.
+func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding) error {
 	if n := min(manyParams, strings.Count(text, "&")+2); len(d.params) == 0 && n > cap(d.params) {
 		d.params, d.values = make([]Param, 0, n), make([]string, 0, n)
 	}
@@ -220,13 +242,7 @@ func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding, where str
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(name)
-		if err == nil {
-			value, err = url.QueryUnescape(value)
-		}
-		if err != nil {
-			return badRequest("broken percent-encoding in the " + where)
-		}
+		name, value = url.DecodePart(name), url.DecodePart(value)
 		if err := d.add(charset.Decode(name, enc), charset.Decode(value, enc)); err != nil {
 			return err
 		}
@@ -237,32 +253,49 @@ func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding, where str
 // firstRead bounds the memory that a Content-Length alone can claim.
 const firstRead = 64 << 10
 
-// addBody adds what a POST carries, by its Content-Type.
-func (d *dataReader) addBody(header http.Header, body io.Reader, length int64) error {
-	for _, coding := range header.Values("Content-Encoding") {
-		if coding != "" && !strings.EqualFold(coding, "identity") {
-			return &requestError{http.StatusUnsupportedMediaType, "content encoding not supported"}
-		}
-	}
+// byteOrderMark begins a text that some senders write for others than us.
+const byteOrderMark = "\ufeff"
+
+// addBody adds what the body of a request carries, by its Content-Type. It
+// returns the bytes of the body where they are not those of REQUEST_BODY, and of
+// a multipart body if keepMultipart is set.
+func (d *dataReader) addBody(header http.Header, body io.Reader, length int64, keepMultipart bool) ([]byte, error) {
 	mediaType, params := headers.ParseMediaType(header.Get("Content-Type"))
-	enc, err := charsetOf(params)
-	if err != nil {
-		return err
-	}
+	enc := d.charset(params)
 	if mediaType == "multipart/form-data" {
-		return d.addMultipart(body, params["boundary"], enc)
+		var kept bytes.Buffer
+		if keepMultipart {
+			body = io.TeeReader(body, &kept)
+		}
+		if err := d.addMultipart(body, params["boundary"], enc); err != nil {
+			return nil, err
+		}
+		if keepMultipart {
+			if _, err := io.Copy(io.Discard, body); err != nil { // what follows the last part
+				return nil, err
+			}
+		}
+		return kept.Bytes(), nil
 	}
 	raw, err := d.readAll(body, length)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if mediaType == "application/x-www-form-urlencoded" {
-		if err := d.addURLEncoded(raw, enc, "body"); err != nil {
-			return err
+		form := raw
+		if enc == nil {
+			form = strings.TrimPrefix(raw, byteOrderMark)
+		}
+		if err := d.addURLEncoded(form, enc); err != nil {
+			return nil, err
 		}
 	}
-	d.put(bodyParam, charset.Decode(raw, enc))
-	return nil
+	text := charset.Decode(raw, enc)
+	d.put(bodyParam, text)
+	if text != raw {
+		return []byte(raw), nil
+	}
+	return nil, nil
 }
 
 // readAll reads r to its end. It expects length bytes.
@@ -296,15 +329,13 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 		if err != nil {
 			return multipartError(err)
 		}
-		name := part.FormName()
+		name := headers.FormName(part.Header.Get("Content-Disposition"))
 		if name == "" {
 			return badRequest("multipart part without a name")
 		}
 		partEnc := enc // unless the part names its own
 		if _, params := headers.ParseMediaType(part.Header.Get("Content-Type")); params["charset"] != "" {
-			if partEnc, err = charsetOf(params); err != nil {
-				return err
-			}
+			partEnc = d.charset(params)
 		}
 		text, err := d.readAll(part, 0)
 		if err != nil {
@@ -325,16 +356,12 @@ func multipartError(err error) error {
 	return badRequest("broken multipart body")
 }
 
-// charsetOf returns the charset that a Content-Type's parameters name; nil
-// means UTF-8.
-func charsetOf(params map[string]string) (encoding.Encoding, error) {
-	label, ok := params["charset"]
-	if !ok {
-		return nil, nil
+// charset returns the charset that a Content-Type's parameters name; nil means
+// UTF-8. One that is not known is read as UTF-8 and logged.
+func (d *dataReader) charset(params map[string]string) encoding.Encoding {
+	enc, ok := charset.LookupLoosely(params["charset"])
+	if !ok && d.log != nil {
+		d.log.WarnContext(d.ctx, "callback: unknown charset read as UTF-8")
 	}
-	enc, ok := charset.Lookup(label)
-	if !ok {
-		return nil, badRequest("unknown charset")
-	}
-	return enc, nil
+	return enc
 }

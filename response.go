@@ -43,34 +43,41 @@ type format struct {
 	charset   encoding.Encoding
 }
 
-// requestedFormat reads the parameters contentType and characterEncoding. The
-// error is for the caller.
-func requestedFormat(data []Param) (format, error) {
-	var f format
-	var hasType, hasLabel bool
+// requestedFormat reads the parameters contentType and characterEncoding. What is
+// no media type, or no known charset, is ignored and logged: it may be a field of
+// the sender's own.
+func requestedFormat(ctx context.Context, data []Param, log *slog.Logger) (f format) {
+	var label string
+	var hasLabel bool
 	for i := range data {
 		switch data[i].Name {
 		case "contentType":
-			f.mediaType, hasType = strings.TrimSpace(data[i].Values[0]), true
+			f.mediaType = strings.Trim(data[i].Values[0], " \t\r\n;")
 		case "characterEncoding":
-			f.label, hasLabel = strings.TrimSpace(data[i].Values[0]), true
+			label, hasLabel = strings.TrimSpace(data[i].Values[0]), true
 		}
 	}
 	if hasLabel {
-		var ok bool
-		if f.charset, ok = charset.Lookup(f.label); !ok {
-			return f, fmt.Errorf("unknown characterEncoding")
+		if enc, ok := charset.Lookup(label); ok {
+			f.label, f.charset = label, enc
+		} else {
+			log.WarnContext(ctx, "callback: parameter ignored", "parameter", "characterEncoding", "reason", "not a known charset")
+			hasLabel = false
 		}
 	}
-	if !hasType {
-		return f, nil
+	if f.mediaType == "" {
+		return f
 	}
-	f.mediaType = strings.TrimRight(f.mediaType, "; \t")
+	ignore := func(reason string) format {
+		log.WarnContext(ctx, "callback: parameter ignored", "parameter", "contentType", "reason", reason)
+		f.mediaType = ""
+		return f
+	}
 	mediaType, params, err := mime.ParseMediaType(f.mediaType)
 	if err != nil || !strings.Contains(mediaType, "/") || !httpguts.ValidHeaderFieldValue(f.mediaType) {
-		return f, fmt.Errorf("contentType is not a media type")
+		return ignore("not a media type")
 	}
-	label, ok := params["charset"]
+	own, ok := params["charset"]
 	switch {
 	case !ok && !hasLabel:
 		f.label = "utf-8"
@@ -79,11 +86,13 @@ func requestedFormat(data []Param) (format, error) {
 		delete(params, "charset")
 		f.mediaType = mime.FormatMediaType(mediaType, params)
 	default:
-		if f.charset, ok = charset.Lookup(label); !ok {
-			return f, fmt.Errorf("contentType has an unknown charset")
+		enc, known := charset.Lookup(own)
+		if !known {
+			return ignore("not a known charset")
 		}
+		f.charset = enc
 	}
-	return f, nil
+	return f
 }
 
 // contentType is the header's value. byDefault is the body's, in UTF-8.
@@ -169,12 +178,13 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	}
 	status := http.StatusOK
 	var raw, headers json.RawMessage
+	asBytes := result.Raw != nil
 	size := 2
 	for i := range result.Data {
 		field := &result.Data[i]
 		switch field.Name {
 		case rawData:
-			if string(field.Value) != "null" {
+			if !asBytes && string(field.Value) != "null" {
 				raw = field.Value
 			}
 		case headersData:
@@ -188,12 +198,16 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 			size += len(field.Name) + len(field.Value) + len(`"":,`)
 		}
 	}
-	if raw == nil && int64(size-1) > maxBody {
+	if raw == nil && !asBytes && int64(size-1) > maxBody {
 		return errTooLong(maxBody)
 	}
 	var body []byte
 	byDefault := "application/json; charset=utf-8"
-	if raw != nil {
+	if asBytes {
+		byDefault = "application/octet-stream"
+		body = result.Raw
+		f.charset, f.label = nil, "" // bytes have no charset
+	} else if raw != nil {
 		byDefault = "text/plain; charset=utf-8"
 		body = rawBody(raw)
 	} else {
@@ -220,7 +234,7 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	}
 	if bodyless {
 		body = nil
-	} else if enc != nil {
+	} else if enc != nil && !asBytes {
 		body = charset.Encode(body, enc)
 	}
 	w.send(status, body)

@@ -45,6 +45,7 @@ type run struct {
 	script     string // the file of the main script
 	data       orderedFields
 	errors     orderedFields
+	raw        []byte // RESPONSE_RAW, if the script set it to bytes
 	output     *output
 	world      lazy.Object[*run] // the global names
 	spark      lazy.Object[*run]
@@ -281,7 +282,7 @@ func (r *run) execute(program *program) (*Result, error) {
 	if err == nil && len(r.rejected) > 0 {
 		return nil, r.explainRejection(r.rejected[0])
 	}
-	r.output.Result = Result{Data: r.data.fields(), Errors: r.errors.fields()}
+	r.output.Result = Result{Data: r.data.fields(), Errors: r.errors.fields(), Raw: r.raw}
 	if message := r.output.tooLarge(r.call.MaxResult); message != "" {
 		return nil, &ScriptError{Script: r.script, Message: message}
 	}
@@ -294,7 +295,7 @@ func (r *Result) tooLarge(maxBytes int64) string {
 	if len(r.Data)+len(r.Errors) > limit.ResultNames {
 		return fmt.Sprintf("script data has more than %d names", limit.ResultNames)
 	}
-	size := int64(0)
+	size := int64(len(r.Raw))
 	for _, fields := range [...][]Field{r.Data, r.Errors} {
 		for i := range fields {
 			size += int64(len(fields[i].Name) + len(fields[i].Value))

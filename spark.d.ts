@@ -41,6 +41,12 @@ interface SparkData {
 interface Spark {
 	/** The request's parameters, in one object for the whole run. */
 	getData(): SparkData;
+	/** GET, HEAD or POST, or another method that the host serves. */
+	getRequestMethod(): string;
+	/** The bytes of the request's body, after inflation. */
+	getRequestBytes(): Uint8Array;
+	/** The XML value of a text, or null if it is not XML. */
+	parseXml(text: string): SparkXml | null;
 	/** The same object as getData(). */
 	data: SparkData;
 
@@ -169,69 +175,91 @@ interface SparkLog {
 type SparkLogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
 
 /** Hashes and HMACs of strings as UTF-8; hex is in lower case. */
+/** A string, as UTF-8; a number or boolean, as text; or bytes. */
+type SparkBytes = string | number | boolean | ArrayBuffer | ArrayBufferView;
 interface SparkDigest {
 	/** HMAC-MD5 as hex. */
-	hmacMd5Hex(key: string, data: string): string;
+	hmacMd5Hex(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-MD5 as Base64. */
-	hmacMd5Base64(key: string, data: string): string;
+	hmacMd5Base64(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-MD5 as hex, for a key in hex. */
-	hmacMd5HexWithHexKey(hexKey: string, data: string): string;
+	hmacMd5HexWithHexKey(hexKey: string, data: SparkBytes): string;
 	/** HMAC-MD5 as Base64, for a key in Base64. */
-	hmacMd5Base64WithBase64Key(base64Key: string, data: string): string;
+	hmacMd5Base64WithBase64Key(base64Key: string, data: SparkBytes): string;
+	/** HMAC-MD5 as Base64, for a key in hex. */
+	hmacMd5Base64WithHexKey(hexKey: string, data: SparkBytes): string;
+	/** HMAC-MD5 as hex, for a key in Base64. */
+	hmacMd5HexWithBase64Key(base64Key: string, data: SparkBytes): string;
 	/** HMAC-SHA-1 as hex. */
-	hmacSha1Hex(key: string, data: string): string;
+	hmacSha1Hex(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-SHA-1 as Base64. */
-	hmacSha1Base64(key: string, data: string): string;
+	hmacSha1Base64(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-SHA-1 as hex, for a key in hex. */
-	hmacSha1HexWithHexKey(hexKey: string, data: string): string;
+	hmacSha1HexWithHexKey(hexKey: string, data: SparkBytes): string;
 	/** HMAC-SHA-1 as Base64, for a key in Base64. */
-	hmacSha1Base64WithBase64Key(base64Key: string, data: string): string;
+	hmacSha1Base64WithBase64Key(base64Key: string, data: SparkBytes): string;
+	/** HMAC-SHA-1 as Base64, for a key in hex. */
+	hmacSha1Base64WithHexKey(hexKey: string, data: SparkBytes): string;
+	/** HMAC-SHA-1 as hex, for a key in Base64. */
+	hmacSha1HexWithBase64Key(base64Key: string, data: SparkBytes): string;
 	/** HMAC-SHA-256 as hex. */
-	hmacSha256Hex(key: string, data: string): string;
+	hmacSha256Hex(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-SHA-256 as Base64. */
-	hmacSha256Base64(key: string, data: string): string;
+	hmacSha256Base64(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-SHA-256 as hex, for a key in hex. */
-	hmacSha256HexWithHexKey(hexKey: string, data: string): string;
+	hmacSha256HexWithHexKey(hexKey: string, data: SparkBytes): string;
 	/** HMAC-SHA-256 as Base64, for a key in Base64. */
-	hmacSha256Base64WithBase64Key(base64Key: string, data: string): string;
+	hmacSha256Base64WithBase64Key(base64Key: string, data: SparkBytes): string;
+	/** HMAC-SHA-256 as Base64, for a key in hex. */
+	hmacSha256Base64WithHexKey(hexKey: string, data: SparkBytes): string;
+	/** HMAC-SHA-256 as hex, for a key in Base64. */
+	hmacSha256HexWithBase64Key(base64Key: string, data: SparkBytes): string;
 	/** HMAC-SHA-384 as hex. */
-	hmacSha384Hex(key: string, data: string): string;
+	hmacSha384Hex(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-SHA-384 as Base64. */
-	hmacSha384Base64(key: string, data: string): string;
+	hmacSha384Base64(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-SHA-384 as hex, for a key in hex. */
-	hmacSha384HexWithHexKey(hexKey: string, data: string): string;
+	hmacSha384HexWithHexKey(hexKey: string, data: SparkBytes): string;
 	/** HMAC-SHA-384 as Base64, for a key in Base64. */
-	hmacSha384Base64WithBase64Key(base64Key: string, data: string): string;
+	hmacSha384Base64WithBase64Key(base64Key: string, data: SparkBytes): string;
+	/** HMAC-SHA-384 as Base64, for a key in hex. */
+	hmacSha384Base64WithHexKey(hexKey: string, data: SparkBytes): string;
+	/** HMAC-SHA-384 as hex, for a key in Base64. */
+	hmacSha384HexWithBase64Key(base64Key: string, data: SparkBytes): string;
 	/** HMAC-SHA-512 as hex. */
-	hmacSha512Hex(key: string, data: string): string;
+	hmacSha512Hex(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-SHA-512 as Base64. */
-	hmacSha512Base64(key: string, data: string): string;
+	hmacSha512Base64(key: SparkBytes, data: SparkBytes): string;
 	/** HMAC-SHA-512 as hex, for a key in hex. */
-	hmacSha512HexWithHexKey(hexKey: string, data: string): string;
+	hmacSha512HexWithHexKey(hexKey: string, data: SparkBytes): string;
 	/** HMAC-SHA-512 as Base64, for a key in Base64. */
-	hmacSha512Base64WithBase64Key(base64Key: string, data: string): string;
+	hmacSha512Base64WithBase64Key(base64Key: string, data: SparkBytes): string;
+	/** HMAC-SHA-512 as Base64, for a key in hex. */
+	hmacSha512Base64WithHexKey(hexKey: string, data: SparkBytes): string;
+	/** HMAC-SHA-512 as hex, for a key in Base64. */
+	hmacSha512HexWithBase64Key(base64Key: string, data: SparkBytes): string;
 	/** MD2 as hex. */
-	md2Hex(data: string): string;
+	md2Hex(data: SparkBytes): string;
 	/** MD2 as Base64. */
-	md2Base64(data: string): string;
+	md2Base64(data: SparkBytes): string;
 	/** MD5 as hex. */
-	md5Hex(data: string): string;
+	md5Hex(data: SparkBytes): string;
 	/** MD5 as Base64. */
-	md5Base64(data: string): string;
+	md5Base64(data: SparkBytes): string;
 	/** SHA-1 as hex. */
-	sha1Hex(data: string): string;
+	sha1Hex(data: SparkBytes): string;
 	/** SHA-1 as Base64. */
-	sha1Base64(data: string): string;
+	sha1Base64(data: SparkBytes): string;
 	/** SHA-256 as hex. */
-	sha256Hex(data: string): string;
+	sha256Hex(data: SparkBytes): string;
 	/** SHA-256 as Base64. */
-	sha256Base64(data: string): string;
+	sha256Base64(data: SparkBytes): string;
 	/** SHA-384 as hex. */
-	sha384Hex(data: string): string;
+	sha384Hex(data: SparkBytes): string;
 	/** SHA-384 as Base64. */
-	sha384Base64(data: string): string;
+	sha384Base64(data: SparkBytes): string;
 	/** SHA-512 as hex. */
-	sha512Hex(data: string): string;
+	sha512Hex(data: SparkBytes): string;
 	/** SHA-512 as Base64. */
-	sha512Base64(data: string): string;
+	sha512Base64(data: SparkBytes): string;
 }

@@ -133,6 +133,9 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 var sparkClass = lazy.Class[*run]{
 	Name: "Spark",
 	Members: []lazy.Member[*run]{
+		lazy.Func("getRequestMethod", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(cmp.Or(r.call.Method, "GET")) }),
+		lazy.Func("getRequestBytes", (*run).getRequestBytes),
+		lazy.Func("parseXml", (*run).parseXML),
 		lazy.Func("getData", func(r *run, _ lazy.Call) goja.Value { return r.getData() }),
 		lazy.Value("data", (*run).getData),
 		lazy.Func("setScriptData", func(r *run, call lazy.Call) goja.Value { return r.setField(&r.data, call) }),
@@ -203,6 +206,20 @@ func (r *run) params(params []Param) *goja.Object {
 	return object
 }
 
+// getRequestBytes is the request's body as bytes, after inflation.
+func (r *run) getRequestBytes(lazy.Call) goja.Value {
+	body := slices.Clone(r.call.Body)
+	if r.call.Body == nil {
+		for i := range r.call.Data {
+			// On GET it is an ordinary parameter.
+			if r.call.Data[i].Name == bodyParam && hasBody(r.call.Method) {
+				body = []byte(r.call.Data[i].Values[0])
+			}
+		}
+	}
+	return ecma.NewUint8Array(r.vm, body)
+}
+
 // strings makes an array of strings.
 func (r *run) strings(values []string) goja.Value {
 	items := make([]any, len(values))
@@ -263,10 +280,13 @@ func digestMembers() []lazy.Member[*run] {
 func (r *run) digest(m digest.Member, call lazy.Call) goja.Value {
 	args := make([]string, len(m.Args()))
 	for i, arg := range m.Args() {
-		if !goja.IsString(call.Argument(i)) {
-			call.Throw(arg, "must be a string")
+		if raw, ok := ecma.Bytes(r.vm, call.Argument(i)); ok {
+			args[i] = string(raw)
+		} else if text, ok := ecma.Scalar(call.Argument(i)); ok {
+			args[i] = text
+		} else {
+			call.Throw(arg, "must be a string or bytes")
 		}
-		args[i] = call.Argument(i).String()
 	}
 	sum, err := m.Sum(r.ctx, args)
 	if r.stopped() {
@@ -453,6 +473,14 @@ func (o *orderedFields) fields() []Field {
 
 func (r *run) setField(fields *orderedFields, call lazy.Call) goja.Value {
 	name := call.Text(0, "name")
+	if fields == &r.data && name == rawData {
+		r.raw = nil
+		if raw, ok := ecma.Bytes(r.vm, call.Argument(1)); ok {
+			r.raw = append([]byte{}, raw...)
+			fields.remove(name)
+			return goja.Undefined()
+		}
+	}
 	if value, ok := r.toJSON(call.Argument(1)); ok {
 		fields.set(name, value)
 	} else {
@@ -462,7 +490,11 @@ func (r *run) setField(fields *orderedFields, call lazy.Call) goja.Value {
 }
 
 func (r *run) getField(fields *orderedFields, call lazy.Call) goja.Value {
-	i := fields.find(call.Text(0, "name"))
+	name := call.Text(0, "name")
+	if fields == &r.data && name == rawData && r.raw != nil {
+		return ecma.NewUint8Array(r.vm, slices.Clone(r.raw))
+	}
+	i := fields.find(name)
 	if i < 0 {
 		return goja.Null()
 	}
@@ -470,11 +502,18 @@ func (r *run) getField(fields *orderedFields, call lazy.Call) goja.Value {
 }
 
 func (r *run) removeField(fields *orderedFields, call lazy.Call) goja.Value {
-	fields.remove(call.Text(0, "name"))
+	name := call.Text(0, "name")
+	if fields == &r.data && name == rawData {
+		r.raw = nil
+	}
+	fields.remove(name)
 	return goja.Undefined()
 }
 
 func (r *run) removeFields(fields *orderedFields) goja.Value {
+	if fields == &r.data {
+		r.raw = nil
+	}
 	*fields = orderedFields{}
 	return goja.Undefined()
 }

@@ -290,12 +290,23 @@ func (p *httpResponse) headers(lazy.Call) goja.Value {
 
 // xml is the body as an XML value, or null if it is not XML.
 func (p *httpResponse) xml(lazy.Call) goja.Value {
-	node, err := xmltree.Parse(p.xmlText())
+	return p.parsed(p.xmlText(), "callback: answer is not XML")
+}
+
+// parseXML is Spark.parseXml: the value of a text as getResponseXml makes it of an
+// answer, or null if it is not XML.
+func (r *run) parseXML(call lazy.Call) goja.Value {
+	return r.parsed(strings.TrimPrefix(call.Text(0, "text"), "\ufeff"), "callback: text is not XML")
+}
+
+// parsed is the XML value of a text, or null, which it logs.
+func (r *run) parsed(text, problem string) goja.Value {
+	node, err := xmltree.Parse(text)
 	if err != nil {
-		p.logLine(slog.LevelWarn, "callback: answer is not XML", "reason", err.Error())
+		r.logLine(slog.LevelWarn, problem, "reason", err.Error())
 		return goja.Null()
 	}
-	return p.xmlValue(node)
+	return r.xmlValue(node)
 }
 
 // xmlEncoding matches an XML declaration that names an encoding.

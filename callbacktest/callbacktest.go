@@ -50,7 +50,7 @@
 //   - handler: a JSON object of the fields of [callback.Handler] that this case
 //     changes: Prefix, Timeout, HTTPTimeout (such as "50ms"), MaxBody,
 //     MaxParams, MaxResponse, MaxHTTPBody, MaxHTTPCalls, MaxInFlight,
-//     RequestHeaders, AllowHeaders, and Secrets, an object that is a
+//     RequestHeaders, AllowHeaders, Methods, KeepMultipart, and Secrets, an object that is a
 //     [callback.SecretMap].
 //   - response: what must come back, to the byte. Headers are compared in any
 //     order of names. The headers that every answer has (Content-Length,

@@ -179,6 +179,8 @@ type handlerFields struct {
 	MaxHTTPCalls   int
 	MaxInFlight    int
 	RequestHeaders []string
+	Methods        []string
+	KeepMultipart  bool
 	AllowHeaders   []string
 	Secrets        callback.SecretMap
 }
@@ -220,6 +222,10 @@ func (f *handlerFields) apply(h *callback.Handler) {
 	if f.AllowHeaders != nil {
 		h.AllowHeaders = f.AllowHeaders
 	}
+	if f.Methods != nil {
+		h.Methods = f.Methods
+	}
+	set(&h.KeepMultipart, f.KeepMultipart)
 	if f.Secrets != nil {
 		h.Secrets = f.Secrets
 	}

@@ -161,6 +161,7 @@ func (m *resultMessage) encode(e *encoder) {
 	if m.Err == nil {
 		encodeFields(e, m.Result.Data)
 		encodeFields(e, m.Result.Errors)
+		e.optional(m.Result.Raw)
 	}
 }
 
@@ -168,7 +169,7 @@ func (m *resultMessage) decode(d *decoder) {
 	m.Spent = d.bool()
 	m.Computed = time.Duration(d.int())
 	if m.Err = decodeError(d); m.Err == nil && !d.bad {
-		m.Result = &callback.Result{Data: decodeFields(d), Errors: decodeFields(d)}
+		m.Result = &callback.Result{Data: decodeFields(d), Errors: decodeFields(d), Raw: d.optional()}
 	}
 }
 

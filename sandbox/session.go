@@ -230,7 +230,10 @@ func (s *session) validResult(r *callback.Result) bool {
 	if len(r.Data)+len(r.Errors) > limit.ResultNames {
 		return false
 	}
-	room := s.limits.result
+	room := s.limits.result - int64(len(r.Raw))
+	if room < 0 {
+		return false
+	}
 	for _, fields := range [...][]callback.Field{r.Data, r.Errors} {
 		for i := range fields {
 			f := &fields[i]

@@ -25,6 +25,22 @@ func Lookup(label string) (charset encoding.Encoding, ok bool) {
 	return charset, true
 }
 
+// LookupLoosely finds an encoding as [Lookup] does, also by labels as senders
+// write them: in quotes, with "_" for "-", with a "-" too many ("latin-1"). The
+// empty label means UTF-8.
+func LookupLoosely(label string) (charset encoding.Encoding, ok bool) {
+	label = strings.Trim(label, " \t\"'")
+	if label == "" {
+		return nil, true
+	}
+	for _, spelling := range []string{label, strings.ReplaceAll(label, "_", "-"), strings.NewReplacer("_", "", "-", "").Replace(label)} {
+		if charset, ok := Lookup(spelling); ok {
+			return charset, true
+		}
+	}
+	return nil, false
+}
+
 // Decode turns bytes in charset into valid UTF-8; what does not decode becomes
 // U+FFFD.
 func Decode(s string, charset encoding.Encoding) string {

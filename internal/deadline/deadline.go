@@ -16,6 +16,7 @@ import (
 type Context struct {
 	context.Context // the parent
 	deadline        time.Time
+	detached        bool // from the end of the parent
 
 	mu     sync.Mutex
 	waited context.Context // or nil
@@ -26,7 +27,18 @@ type Context struct {
 // New returns a context that ends after timeout, with its parent, or by Cancel,
 // which must be called.
 func New(parent context.Context, timeout time.Duration) *Context {
-	return &Context{Context: parent, deadline: time.Now().Add(timeout)}
+	c := new(Context)
+	c.Init(parent, timeout, false)
+	return c
+}
+
+// Init makes c a context as New does, in memory of the caller's. A detached one has
+// the values and the deadline of parent, but does not end with it.
+func (c *Context) Init(parent context.Context, timeout time.Duration, detached bool) {
+	c.Context, c.deadline, c.detached = parent, time.Now().Add(timeout), detached
+	if at, ok := parent.Deadline(); ok && at.Before(c.deadline) {
+		c.deadline = at
+	}
 }
 
 // Cancel ends the context.
@@ -46,6 +58,8 @@ func (c *Context) wait() context.Context {
 	case c.over:
 		c.waited, c.cancel = context.WithCancel(context.WithoutCancel(c.Context))
 		c.cancel()
+	case c.detached:
+		c.waited, c.cancel = context.WithDeadline(context.WithoutCancel(c.Context), c.deadline)
 	default:
 		c.waited, c.cancel = context.WithDeadline(c.Context, c.deadline)
 	}
@@ -64,9 +78,6 @@ func (c *Context) String() string {
 
 // Deadline implements [context.Context].
 func (c *Context) Deadline() (time.Time, bool) {
-	if at, ok := c.Context.Deadline(); ok && at.Before(c.deadline) {
-		return at, true
-	}
 	return c.deadline, true
 }
 
@@ -81,7 +92,7 @@ func (c *Context) Done() <-chan struct{} {
 func (c *Context) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waited == nil && !c.over && c.Context.Err() == nil && time.Now().Before(c.deadline) {
+	if c.waited == nil && !c.over && (c.detached || c.Context.Err() == nil) && time.Now().Before(c.deadline) {
 		return nil
 	}
 	return c.wait().Err() // from now on the same

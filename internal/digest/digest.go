@@ -48,22 +48,32 @@ var members = [...]Member{
 	{"hmacMd5Base64", md5.New, &hmacToBase64},
 	{"hmacMd5HexWithHexKey", md5.New, &hmacHexToHex},
 	{"hmacMd5Base64WithBase64Key", md5.New, &hmacBase64ToBase64},
+	{"hmacMd5Base64WithHexKey", md5.New, &hmacHexToBase64},
+	{"hmacMd5HexWithBase64Key", md5.New, &hmacBase64ToHex},
 	{"hmacSha1Hex", sha1.New, &hmacToHex},
 	{"hmacSha1Base64", sha1.New, &hmacToBase64},
 	{"hmacSha1HexWithHexKey", sha1.New, &hmacHexToHex},
 	{"hmacSha1Base64WithBase64Key", sha1.New, &hmacBase64ToBase64},
+	{"hmacSha1Base64WithHexKey", sha1.New, &hmacHexToBase64},
+	{"hmacSha1HexWithBase64Key", sha1.New, &hmacBase64ToHex},
 	{"hmacSha256Hex", sha256.New, &hmacToHex},
 	{"hmacSha256Base64", sha256.New, &hmacToBase64},
 	{"hmacSha256HexWithHexKey", sha256.New, &hmacHexToHex},
 	{"hmacSha256Base64WithBase64Key", sha256.New, &hmacBase64ToBase64},
+	{"hmacSha256Base64WithHexKey", sha256.New, &hmacHexToBase64},
+	{"hmacSha256HexWithBase64Key", sha256.New, &hmacBase64ToHex},
 	{"hmacSha384Hex", sha512.New384, &hmacToHex},
 	{"hmacSha384Base64", sha512.New384, &hmacToBase64},
 	{"hmacSha384HexWithHexKey", sha512.New384, &hmacHexToHex},
 	{"hmacSha384Base64WithBase64Key", sha512.New384, &hmacBase64ToBase64},
+	{"hmacSha384Base64WithHexKey", sha512.New384, &hmacHexToBase64},
+	{"hmacSha384HexWithBase64Key", sha512.New384, &hmacBase64ToHex},
 	{"hmacSha512Hex", sha512.New, &hmacToHex},
 	{"hmacSha512Base64", sha512.New, &hmacToBase64},
 	{"hmacSha512HexWithHexKey", sha512.New, &hmacHexToHex},
 	{"hmacSha512Base64WithBase64Key", sha512.New, &hmacBase64ToBase64},
+	{"hmacSha512Base64WithHexKey", sha512.New, &hmacHexToBase64},
+	{"hmacSha512HexWithBase64Key", sha512.New, &hmacBase64ToHex},
 	{"md2Hex", newMD2, &hashToHex},
 	{"md2Base64", newMD2, &hashToBase64},
 	{"md5Hex", md5.New, &hashToHex},
@@ -91,6 +101,8 @@ var (
 	hmacToHex          = form{[]string{"key", "data"}, plainKey, hex.EncodeToString}
 	hmacToBase64       = form{[]string{"key", "data"}, plainKey, encodeBase64}
 	hmacHexToHex       = form{[]string{"hexKey", "data"}, hexKey, hex.EncodeToString}
+	hmacHexToBase64    = form{[]string{"hexKey", "data"}, hexKey, encodeBase64}
+	hmacBase64ToHex    = form{[]string{"base64Key", "data"}, base64Key, hex.EncodeToString}
 	hmacBase64ToBase64 = form{[]string{"base64Key", "data"}, base64Key, encodeBase64}
 )
 

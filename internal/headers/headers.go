@@ -54,6 +54,57 @@ func IsClients(name string) bool {
 	return IsFraming(name)
 }
 
+// FormName returns the name of a part of a form, by its Content-Disposition, or
+// the empty string if it has none. What is no proper header, such as a file name
+// with blanks and no quotes, is read as far as it makes sense.
+func FormName(disposition string) string {
+	if _, params, err := mime.ParseMediaType(disposition); err == nil {
+		return params["name"]
+	}
+	rest := disposition
+	for {
+		_, after, ok := strings.Cut(rest, ";")
+		if !ok {
+			return ""
+		}
+		i := strings.IndexAny(after, "=;")
+		if i < 0 || after[i] == ';' { // no parameter
+			rest = after
+			continue
+		}
+		name, value := after[:i], after[i+1:]
+		if strings.EqualFold(strings.TrimSpace(name), "name") {
+			value, _ = cutValue(value)
+			return value
+		}
+		_, rest = cutValue(value)
+	}
+}
+
+// cutValue splits the value of a parameter from what follows it. A quote ends a
+// quoted value only in front of a semicolon or of the end.
+func cutValue(text string) (value, rest string) {
+	text = strings.TrimLeft(text, " \t")
+	quoted, ok := strings.CutPrefix(text, `"`)
+	if !ok {
+		i := strings.IndexByte(text, ';')
+		if i < 0 {
+			i = len(text)
+		}
+		return strings.TrimSpace(text[:i]), text[i:]
+	}
+	for i := 0; i < len(quoted); i++ {
+		if quoted[i] != '"' {
+			continue
+		}
+		after := strings.TrimLeft(quoted[i+1:], " \t")
+		if after == "" || after[0] == ';' {
+			return quoted[:i], after
+		}
+	}
+	return quoted, ""
+}
+
 // ParseMediaType is [mime.ParseMediaType] for what senders make of a
 // Content-Type: it drops parameters from the first broken one on. Of a text
 // that is no media type it returns nothing.

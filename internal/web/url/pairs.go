@@ -17,17 +17,19 @@ func ParsePairs(s string) []Pair {
 	for part := range strings.SplitSeq(s, "&") {
 		if part != "" {
 			name, value, _ := strings.Cut(part, "=")
-			pairs = append(pairs, Pair{decodePart(name), decodePart(value)})
+			pairs = append(pairs, Pair{encoding.DecodeUTF8([]byte(DecodePart(name))), encoding.DecodeUTF8([]byte(DecodePart(value)))})
 		}
 	}
 	return pairs
 }
 
-func decodePart(s string) string {
+// DecodePart returns the bytes of a name or a value of a form or a query. A "%"
+// that begins no escape stays.
+func DecodePart(s string) string {
 	if strings.IndexByte(s, '+') >= 0 {
 		s = strings.ReplaceAll(s, "+", " ")
 	}
-	return encoding.DecodeUTF8([]byte(percentDecode(s)))
+	return percentDecode(s)
 }
 
 // EncodePairs is what [ParsePairs] reads.
