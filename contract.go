@@ -234,7 +234,7 @@ type ScriptError struct {
 	// Stack is the script's call stack, one frame a line, or empty.
 	Stack string
 
-	// Version is that of the script, as in [Usage], or empty.
+	// Version is that of the script's [Tree], or empty.
 	Version string
 
 	// Err, if not nil, is the cause: [context.DeadlineExceeded] for a script

@@ -3,13 +3,11 @@ package callback
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
 	"net/http"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"example.com/callback/internal/fair"
@@ -30,15 +28,21 @@ const (
 // system/GS_CALLBACK_URL.js (else callbacks/server.js) for the server secret,
 // and modules/{SHORTCODE}.js for require. Compiled scripts are kept. An edit is
 // live at the next request; one that does not compile is logged once and the
-// working script stays.
+// working script stays. A [Call] with a Script runs that module instead.
 //
 // A script that computes beyond its deadline is interrupted, but not in its first
 // ten milliseconds. Where the engine cannot be interrupted (in a long native call)
 // the caller still gets its answer in time; the run is abandoned and counted.
 type GojaRunner struct {
-	// Scripts holds the tree: an [os.DirFS], an embed.FS, a testing/fstest.MapFS. It is
-	// required.
+	// Scripts holds the tree of all calls: an [os.DirFS], an embed.FS, a
+	// testing/fstest.MapFS. An edit is seen by what the file system tells of a
+	// file: its modification time, size and, of the system's own files on Unix,
+	// identity and time of change. Of a file without a modification time it is
+	// seen by the content, which is read in each run; [VersionedFS] spares that.
 	Scripts fs.FS
+
+	// Source supplies the tree of each call. Either it or Scripts is required.
+	Source ScriptSource
 
 	// MaxScriptSize is the longest script or module, in bytes. Zero means
 	// DefaultMaxScriptSize. A longer one fails as if it did not compile.
@@ -73,11 +77,9 @@ type GojaRunner struct {
 	// caller's goroutine.
 	RunInline bool
 
-	scripts sync.Map // of *script by file name
-	members sync.Map // of *program by source: those of the host's Members
-	cached  atomic.Int64
-	places  fair.Places
-	stuck   atomic.Int64
+	cache  scriptCache
+	places fair.Places
+	stuck  atomic.Int64
 }
 
 // RunScript runs the script of call's credential, on a goroutine of its own
@@ -86,9 +88,6 @@ type GojaRunner struct {
 // function may leave the script's locked ([runtime.LockOSThread]): the Go
 // runtime could end the process for it.
 func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error) {
-	if g.Scripts == nil {
-		return nil, errors.New("callback: GojaRunner has no Scripts")
-	}
 	if stuck := g.stuck.Load(); !g.RunInline && stuck >= int64(max(1, cmp.Or(g.MaxStuck, DefaultMaxStuck))) {
 		return nil, fmt.Errorf("%w: %d runs are stuck past their deadline", ErrOverloaded, stuck)
 	}
@@ -100,12 +99,16 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 		// it begins only once the answer is written, that delays the answer.
 		runtime.Gosched()
 	}
+	scripts, err := g.tree(ctx, call)
+	if err != nil {
+		return nil, err
+	}
 	shared := g.MaxRunning
 	if shared <= 0 {
 		shared = runtime.GOMAXPROCS(0)
 	}
 	g.places.Open(shared, cmp.Or(g.Reserve, fair.DefaultReserve(shared)))
-	r := newRun(ctx, g, call)
+	r := newRun(ctx, g, call, scripts)
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
@@ -119,7 +122,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	})
 	resume()
 	r.released.Done()
-	return r.outcome.result, r.outcome.err
+	return r.tell(r.outcome)
 }
 
 // growStack makes the goroutine's stack as large as most runs need while there

@@ -42,7 +42,9 @@ const (
 type run struct {
 	life
 	log        *slog.Logger
+	tree       Tree
 	script     string // the file of the main script
+	version    string // of the main script
 	data       orderedFields
 	errors     orderedFields
 	raw        []byte // RESPONSE_RAW, if the script set it to bytes
@@ -76,9 +78,10 @@ type output struct {
 	fields [4]Field
 }
 
-func newRun(ctx context.Context, g *GojaRunner, call *Call) *run {
+func newRun(ctx context.Context, g *GojaRunner, call *Call, scripts Tree) *run {
 	r := &run{
 		life:    life{runner: g, ctx: ctx, call: call, vm: goja.New()},
+		tree:    scripts,
 		log:     call.Logger,
 		logging: logging{level: slog.LevelDebug},
 	}
@@ -95,18 +98,22 @@ type life struct {
 	call   *Call
 	vm     *goja.Runtime
 
-	hasPlace atomic.Bool // among those of the runner
-	settled  atomic.Bool // outcome is set
+	hasPlace atomic.Bool  // among those of the runner
+	since    time.Time    // it has the place; set only for a Usage
+	queued   atomic.Int64 // nanoseconds of waiting for a place, likewise
+	computed atomic.Int64 // nanoseconds with a place, likewise
+	settled  atomic.Bool  // outcome is set
 	ended    atomic.Bool
 	outcome  outcome
 	released sync.WaitGroup // the caller
 	watch    deadline.Watch
 }
 
-// An outcome is what RunScript returns.
+// An outcome is what RunScript returns, and what it tells of the run.
 type outcome struct {
-	result *Result
-	err    error
+	result          *Result
+	err             error
+	script, version string
 }
 
 // errGoexit is how a run ends in which a host function calls runtime.Goexit.
@@ -119,7 +126,7 @@ var errGoexit = errors.New("callback: the run's goroutine was ended")
 // run.
 func (r *run) runCoroutine(yield func(struct{}) bool) {
 	r.watch.Start(r.ctx, func() { r.stop(yield) })
-	o := outcome{nil, errGoexit}
+	o := outcome{err: errGoexit}
 	defer func() {
 		first := r.settle(o)
 		r.ended.Store(true)
@@ -143,7 +150,15 @@ func (r *run) runInline() (*Result, error) {
 		r.ended.Store(true)
 		r.watch.Stop()
 	}()
-	o := r.run()
+	return r.tell(r.run())
+}
+
+// tell fills in the call's Usage and returns the outcome. It belongs to the caller.
+func (l *life) tell(o outcome) (*Result, error) {
+	if u := l.call.Usage; u != nil {
+		u.Script, u.Version = o.script, o.version
+		u.Queued, u.Computed = time.Duration(l.queued.Load()), time.Duration(l.computed.Load())
+	}
 	return o.result, o.err
 }
 
@@ -170,12 +185,11 @@ func (l *life) stop(yield func(struct{}) bool) {
 
 // abandon releases the caller unless the run has ended.
 func (l *life) abandon(yield func(struct{}) bool) {
-	stuck := &ScriptError{
-		Script:  cloudcode.MainScripts(l.call.Credential)[0],
-		Message: cloudcode.Overran,
-		Err:     l.ctx.Err(),
+	stuck := &ScriptError{Message: cloudcode.Overran, Err: l.ctx.Err()}
+	if names := cloudcode.MainScripts(l.call.Credential, l.call.Script); len(names) > 0 {
+		stuck.Script = names[0] // as far as is known here
 	}
-	if l.settle(outcome{nil, stuck}) {
+	if l.settle(outcome{err: stuck, script: stuck.Script}) {
 		l.runner.stuck.Add(1)
 		l.leave()
 		go yield(struct{}{}) // stands in for the caller until the run has ended
@@ -185,18 +199,18 @@ func (l *life) abandon(yield func(struct{}) bool) {
 // enter takes a place among the scripts that compute. A call waits for it at most
 // half of the time that is left: one that begins with less would fail late.
 func (l *life) enter() error {
-	places := &l.runner.places
-	if !places.TryEnter(l.holder()) {
-		patience, cancel := l.ctx, func() {}
-		if end, ok := l.ctx.Deadline(); ok {
-			patience, cancel = context.WithTimeout(l.ctx, time.Until(end)/2)
-		}
-		defer cancel()
-		if err := places.Enter(patience, l.holder(), cmp.Or(l.runner.MaxQueue, DefaultMaxQueue)); err != nil {
-			return fmt.Errorf("%w: %w", ErrOverloaded, err)
-		}
+	if l.runner.places.TryEnter(l.holder()) {
+		l.holdPlace()
+		return nil
 	}
-	l.hasPlace.Store(true)
+	patience, cancel := l.ctx, func() {}
+	if end, ok := l.ctx.Deadline(); ok {
+		patience, cancel = context.WithTimeout(l.ctx, time.Until(end)/2)
+	}
+	defer cancel()
+	if err := l.waitForPlace(patience, cmp.Or(l.runner.MaxQueue, DefaultMaxQueue)); err != nil {
+		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+	}
 	return nil
 }
 
@@ -205,23 +219,46 @@ func (l *life) holder() fair.Key {
 	return fair.Key{APIKey: l.call.APIKey, Credential: l.call.Credential}
 }
 
+// waitForPlace takes a place, for which it waits until ctx is done, unless maxQueue
+// others wait already.
+func (l *life) waitForPlace(ctx context.Context, maxQueue int) error {
+	var start time.Time
+	if l.call.Usage != nil {
+		start = time.Now()
+	}
+	if err := l.runner.places.Enter(ctx, l.holder(), maxQueue); err != nil {
+		return err
+	}
+	if l.call.Usage != nil {
+		l.queued.Add(int64(time.Since(start)))
+	}
+	l.holdPlace()
+	return nil
+}
+
+func (l *life) holdPlace() {
+	if l.call.Usage != nil {
+		l.since = time.Now()
+	}
+	l.hasPlace.Store(true)
+}
+
 // leave gives the place back, once.
 func (l *life) leave() {
 	if l.hasPlace.CompareAndSwap(true, false) {
+		if l.call.Usage != nil {
+			l.computed.Add(int64(time.Since(l.since)))
+		}
 		l.runner.places.Leave(l.holder())
 	}
 }
 
-// yieldPlace calls f, which waits for something, without a place. It
-// reports whether the run may go on.
+// yieldPlace calls f, which waits for something, without a place. It reports
+// whether the run may go on.
 func (l *life) yieldPlace(f func()) bool {
 	l.leave()
 	f()
-	if l.stopped() || l.runner.places.Enter(l.ctx, l.holder(), math.MaxInt) != nil {
-		return false
-	}
-	l.hasPlace.Store(true)
-	return true
+	return !l.stopped() && l.waitForPlace(l.ctx, math.MaxInt) == nil
 }
 
 // stopped reports whether the run should not go on.
@@ -244,16 +281,18 @@ func (r *run) run() (o outcome) {
 	defer func() {
 		if v := recover(); v != nil {
 			// The engine's own panics included; printing v may run script code.
-			o = outcome{nil, fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.script, string(debug.Stack()))}
+			o.err = fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.script, string(debug.Stack()))
 		}
+		o.script, o.version = r.script, r.version
 		r.leave()
 	}()
 	program, err := r.mainProgram()
 	if err != nil {
-		return outcome{nil, err}
+		return outcome{err: err}
 	}
+	r.version = program.version
 	result, err := r.execute(program)
-	return outcome{result, err}
+	return outcome{result: result, err: err}
 }
 
 // execute runs the program in a new runtime until nothing of it is left to run.
@@ -340,7 +379,7 @@ func (r *run) explain(err error) error {
 	if err == errWaited {
 		return r.explainWait()
 	}
-	e := &ScriptError{Script: r.script}
+	e := &ScriptError{Script: r.script, Version: r.tree.Version}
 	switch x := err.(type) {
 	case *goja.InterruptedError:
 		e.setStack(x.Stack())
@@ -366,7 +405,7 @@ func (r *run) explain(err error) error {
 
 // explainRejection makes an error of a promise's rejection.
 func (r *run) explainRejection(rejected rejection) error {
-	e := &ScriptError{Script: r.script}
+	e := &ScriptError{Script: r.script, Version: r.tree.Version}
 	reason := rejected.promise.Result()
 	if ex := r.vm.Try(func() { panic(reason) }); ex != nil {
 		e.setStack(ex.Stack()) // where an Error was made

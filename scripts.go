@@ -2,31 +2,99 @@ package callback
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/dop251/goja"
 
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/guard"
-	"example.com/callback/internal/limit"
+	"example.com/callback/internal/tree"
 	"example.com/callback/internal/web"
 )
 
-// mainProgram loads the script of the run's credential.
-func (r *run) mainProgram() (*program, error) {
-	if r.call.Credential != "" && !cloudcode.IsName(r.call.Credential) {
-		return nil, ErrNoScript
+// A ScriptSource supplies the scripts of each call: those of its API key, of a
+// tenant, of a release.
+//
+// The runner calls Scripts once for each call, and takes the main script and all
+// modules of the run from the Tree that it returns. Scripts must be safe for
+// concurrent use, be quick (it is part of every call) and return when ctx is done.
+// An error that is [ErrNoScript] means that the call has no scripts. Any other
+// error is that of a source that does not work for the moment, as if it were
+// [ErrUnavailable]; a source keeps its last good Tree itself.
+type ScriptSource interface {
+	Scripts(ctx context.Context, call *Call) (Tree, error)
+}
+
+// A Tree is a game's exported cloud code, as a [GojaRunner] reads it. It is a
+// [ScriptSource] of itself.
+type Tree struct {
+	// FS holds the files.
+	FS fs.FS
+
+	// Version, if not empty, names this state of the files for ever: Trees of the
+	// same Version have the same scripts. The runner then reads each script once
+	// and never looks whether it has changed, and a run never mixes two versions.
+	// If it is empty the runner looks at each file in each run; FS must then be of
+	// a comparable type, such as [os.DirFS] or a pointer.
+	Version string
+}
+
+// Scripts returns t.
+func (t Tree) Scripts(context.Context, *Call) (Tree, error) { return t, nil }
+
+// VersionedFS returns a Tree of fsys whose Version is a hash of the names and
+// contents of its scripts. It is for scripts that do not change while the program
+// runs, such as those of an embed.FS. The error is one of fsys.
+func VersionedFS(fsys fs.FS) (Tree, error) {
+	version, err := tree.Version(fsys)
+	if err != nil {
+		return Tree{}, fmt.Errorf("callback: cannot read the scripts: %w", err)
 	}
-	for _, name := range cloudcode.MainScripts(r.call.Credential) {
+	return Tree{fsys, version}, nil
+}
+
+// tree returns the Tree of a call.
+func (g *GojaRunner) tree(ctx context.Context, call *Call) (Tree, error) {
+	switch {
+	case g.Source == nil && g.Scripts == nil:
+		return Tree{}, errors.New("callback: GojaRunner has no Scripts and no Source")
+	case g.Source == nil:
+		return Tree{FS: g.Scripts}, nil
+	case g.Scripts != nil:
+		return Tree{}, errTwoSources
+	}
+	t, err := g.Source.Scripts(ctx, call)
+	switch {
+	case err != nil && (ctx.Err() != nil || errors.Is(err, ErrNoScript)):
+		return Tree{}, err
+	case err != nil:
+		return Tree{}, fmt.Errorf("%w: script source: %w", ErrUnavailable, err)
+	case t.FS == nil:
+		return Tree{}, fmt.Errorf("%w: script source returned a Tree without FS", ErrUnavailable)
+	case t.Version == "" && !reflect.TypeOf(t.FS).Comparable():
+		return Tree{}, fmt.Errorf("%w: script source returned a Tree with neither Version nor a comparable FS", ErrUnavailable)
+	}
+	return t, nil
+}
+
+var errTwoSources = errors.New("callback: GojaRunner has both Scripts and a Source")
+
+// mainProgram loads the main script of the run.
+func (r *run) mainProgram() (*program, error) {
+	for _, name := range cloudcode.MainScripts(r.call.Credential, r.call.Script) {
 		r.script = name
-		program, err := r.runner.load(r, name, false)
+		program, err := r.load(name)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return program, err
 		}
@@ -34,20 +102,50 @@ func (r *run) mainProgram() (*program, error) {
 	return nil, ErrNoScript
 }
 
-// maxCached is how many compiled scripts are kept.
-const maxCached = 16384
+// Limits of the compiled scripts that a runner keeps.
+const (
+	maxCached      = 16384
+	maxCachedBytes = 64 << 20 // of their source
+)
+
+// A scriptCache keeps compiled scripts.
+type scriptCache struct {
+	scripts sync.Map // of *script by scriptKey
+	count   atomic.Int64
+	bytes   atomic.Int64 // of the scripts' sources
+	members sync.Map     // of *program by source: those of the host's Members
+}
+
+// A scriptKey names a script: by the version of its tree or, if that has none, by
+// the tree itself.
+type scriptKey struct {
+	tree          fs.FS
+	version, name string
+}
+
+func (r *run) key(name string) scriptKey {
+	if r.tree.Version != "" {
+		return scriptKey{version: r.tree.Version, name: name}
+	}
+	if r.runner.Source == nil {
+		return scriptKey{name: name}
+	}
+	return scriptKey{tree: r.tree.FS, name: name}
+}
 
 // A script is a file with what it last compiled to.
 type script struct {
-	busy    chan struct{} // full while somebody compiles
+	busy    chan struct{} // full while a run reads the script
 	version atomic.Pointer[version]
+	used    atomic.Bool  // since the last eviction
+	bytes   atomic.Int64 // of its source
+	gone    atomic.Bool  // from the cache
 }
 
 // A version is what one state of a script's file compiles to: a program, or an
-// error if no earlier state did either.
+// error if no earlier state compiled either.
 type version struct {
-	modTime time.Time
-	size    int64
+	stamp   tree.Stamp // zero in a tree that has a Version
 	program *program
 	err     error
 }
@@ -55,38 +153,44 @@ type version struct {
 // A program is a compiled script.
 type program struct {
 	compiled *goja.Program
+	version  string // of the tree or, if it has none, of the file
 	traits   traits
 }
 
 // load returns the program of a file. The error is fs.ErrNotExist, a
 // *ScriptError if it does not compile, or that of the file system.
-func (g *GojaRunner) load(r *run, name string, module bool) (*program, error) {
-	info, err := fs.Stat(g.Scripts, name)
-	if err == nil && info.IsDir() {
-		err = fs.ErrNotExist
+func (r *run) load(name string) (*program, error) {
+	cache, key := &r.runner.cache, r.key(name)
+	var stamp tree.Stamp
+	certain := true // that the stamp tells whether the file has changed
+	if r.tree.Version == "" {
+		var err error
+		if stamp, certain, err = tree.Stat(r.tree.FS, name); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				cache.forget(key) // it must not come back as what stays when an edit is broken
+			}
+			return nil, err
+		}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		g.forget(name) // it must not come back as what stays when an edit is broken
-	}
-	if err != nil {
-		return nil, err
-	}
-	entry, ok := g.scripts.Load(name)
+	entry, ok := cache.scripts.Load(key)
 	if !ok {
-		entry, ok = g.scripts.LoadOrStore(name, &script{busy: make(chan struct{}, 1)})
-		if !ok && g.cached.Add(1) > maxCached {
-			g.evict()
+		entry, ok = cache.scripts.LoadOrStore(key, &script{busy: make(chan struct{}, 1)})
+		if !ok && cache.count.Add(1) > maxCached {
+			cache.evict()
 		}
 	}
 	s := entry.(*script)
-	if v := s.version.Load(); v != nil && v.is(info) {
+	if !s.used.Load() {
+		s.used.Store(true)
+	}
+	if v := s.version.Load(); v != nil && certain && v.stamp == stamp {
 		return v.program, v.err
 	}
 	select {
 	case s.busy <- struct{}{}:
 	default:
-		// Somebody compiles. Until that has come to something the version
-		// before will do, if there is one.
+		// Another run reads the script. Until it is done the version before will
+		// do, if there is one.
 		if v := s.version.Load(); v != nil && v.program != nil {
 			return v.program, nil
 		}
@@ -107,13 +211,21 @@ func (g *GojaRunner) load(r *run, name string, module bool) (*program, error) {
 	}
 	defer func() { <-s.busy }()
 	old := s.version.Load()
-	if old != nil && old.is(info) {
+	if old != nil && certain && old.stamp == stamp {
 		return old.program, old.err
 	}
-	v, err := g.read(name, module)
+	source, stamp, err := tree.Read(r.tree.FS, name, r.runner.maxScriptSize())
 	if err != nil {
 		return nil, err
 	}
+	if r.tree.Version != "" {
+		stamp = tree.Stamp{}
+	}
+	if old != nil && old.stamp == stamp {
+		return old.program, old.err
+	}
+	v := &version{stamp: stamp}
+	v.program, v.err = r.compile(name, source)
 	if v.err != nil && old != nil && old.program != nil {
 		var broken *ScriptError
 		errors.As(v.err, &broken)
@@ -121,78 +233,83 @@ func (g *GojaRunner) load(r *run, name string, module bool) (*program, error) {
 		v.program, v.err = old.program, nil
 	}
 	s.version.Store(v)
+	cache.setBytes(s, int64(len(source)))
 	return v.program, v.err
 }
 
-func (v *version) is(info fs.FileInfo) bool {
-	return v.size == info.Size() && v.modTime.Equal(info.ModTime())
+// compile compiles a script of the run's tree.
+func (r *run) compile(name string, source []byte) (*program, error) {
+	p, err := compile(name, r.tree.Version, string(source), r.runner.maxScriptSize())
+	if err == nil && p.version == "" {
+		p.version = tree.FileVersion(source)
+	}
+	return p, err
 }
 
-// evict forgets some scripts: those that a map happens to give first.
-func (g *GojaRunner) evict() {
-	g.scripts.Range(func(name, _ any) bool {
-		g.forget(name.(string))
-		return g.cached.Load() > maxCached*3/4
-	})
+func (g *GojaRunner) maxScriptSize() int64 { return cmp.Or(g.MaxScriptSize, DefaultMaxScriptSize) }
+
+// setBytes notes the size of a script's source.
+func (c *scriptCache) setBytes(s *script, size int64) {
+	total := c.bytes.Add(size - s.bytes.Swap(size))
+	if s.gone.Load() {
+		c.bytes.Add(-s.bytes.Swap(0))
+	}
+	if total > maxCachedBytes {
+		c.evict()
+	}
 }
 
-func (g *GojaRunner) forget(name string) {
-	if _, ok := g.scripts.LoadAndDelete(name); ok {
-		g.cached.Add(-1)
+// evict forgets scripts until a quarter of the cache is free: first those that
+// have not been used since the last eviction.
+func (c *scriptCache) evict() {
+	for range 2 {
+		c.scripts.Range(func(key, entry any) bool {
+			if !entry.(*script).used.Swap(false) {
+				c.forget(key.(scriptKey))
+			}
+			return c.count.Load() > maxCached*3/4 || c.bytes.Load() > maxCachedBytes*3/4
+		})
 	}
 }
 
-// read compiles the file as it is now. The error is the file system's; that of
-// the compiler is in the version.
-func (g *GojaRunner) read(name string, module bool) (*version, error) {
-	file, err := g.Scripts.Open(name)
-	if err != nil {
-		return nil, err
+func (c *scriptCache) forget(key scriptKey) {
+	if entry, ok := c.scripts.LoadAndDelete(key); ok {
+		s := entry.(*script)
+		c.count.Add(-1)
+		s.gone.Store(true)
+		c.bytes.Add(-s.bytes.Swap(0))
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	v := &version{modTime: info.ModTime(), size: info.Size()}
-	maxSize := cmp.Or(g.MaxScriptSize, DefaultMaxScriptSize)
-	source, ok, err := limit.ReadAll(file, maxSize)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		v.err = brokenScript(name, compiler.TooLong(maxSize))
-		return v, nil
-	}
-	v.program, v.err = compile(name, string(source), module)
-	return v, nil
 }
 
-// compile compiles a source. The error is a *ScriptError.
-func compile(name, source string, module bool) (*program, error) {
-	compiled, fault := compiler.Compile(name, source, module)
+// compile compiles a source of a version of a tree. The error is a *ScriptError.
+func compile(name, version, source string, maxSize int64) (*program, error) {
+	var compiled *goja.Program
+	fault := compiler.TooLong(maxSize)
+	if int64(len(source)) <= maxSize {
+		compiled, fault = compiler.Compile(name, source, strings.HasPrefix(name, cloudcode.Modules+"/"))
+	}
 	if fault != nil {
-		return nil, brokenScript(name, fault)
+		return nil, &ScriptError{Script: name, Version: version, Line: fault.Line, Column: fault.Column, Message: fault.Message}
 	}
-	return &program{compiled: compiled, traits: traitsOf(source)}, nil
+	return &program{compiled: compiled, version: version, traits: traitsOf(source)}, nil
 }
 
-// brokenScript says which script the compiler refuses, and why.
-func brokenScript(name string, f *compiler.Fault) *ScriptError {
-	return &ScriptError{Script: name, Line: f.Line, Column: f.Column, Message: f.Message}
+// compileMember compiles the Script of a host's member.
+func compileMember(name, source string) (*program, error) {
+	return compile(name, "", "("+source+"\n)", math.MaxInt64)
 }
 
 // memberProgram returns the compiled script of a host's member. There are as
 // many as the host has written, so all are kept.
-func (g *GojaRunner) memberProgram(name, source string) (*program, error) {
-	if p, ok := g.members.Load(source); ok {
+func (c *scriptCache) memberProgram(name, source string) (*program, error) {
+	if p, ok := c.members.Load(source); ok {
 		return p.(*program), nil
 	}
-	p, err := compile("Spark."+name, "("+source+"\n)", false)
+	p, err := compileMember("Spark."+name, source)
 	if err != nil {
 		return nil, err
 	}
-	g.members.Store(source, p)
+	c.members.Store(source, p)
 	return p, nil
 }
 

@@ -99,7 +99,7 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 	if slices.Contains(m.chain, code) || once && m.ran[code] {
 		return goja.Undefined()
 	}
-	program, err := r.runner.load(r, cloudcode.Module(code), true)
+	program, err := r.load(cloudcode.Module(code))
 	var script *ScriptError
 	switch {
 	case r.stopped():
@@ -344,7 +344,7 @@ func (r *run) hostMember(name string) goja.Value {
 	for name, f := range m.Funcs {
 		ecma.Define(functions, name, r.hostFunction(name, f))
 	}
-	program, err := r.runner.memberProgram(name, m.Script)
+	program, err := r.runner.cache.memberProgram(name, m.Script)
 	if err != nil {
 		ecma.Throw(r.vm, "Spark.%s: %s", name, err.Error())
 	}

@@ -69,10 +69,18 @@ func (r *run) logLine(level slog.Level, message string, attrs ...any) {
 	}
 	if r.logging.lines == limit.LogLines || r.logging.bytes > limit.LogBytes {
 		r.logging.full = true
-		r.log.WarnContext(r.ctx, "callback: script logs too much, the rest is dropped", "script", r.script)
+		r.log.WarnContext(r.ctx, "callback: script logs too much, the rest is dropped", r.logAttrs()...)
 		return
 	}
-	r.log.Log(r.ctx, level, message, append([]any{"script", r.script}, attrs...)...)
+	r.log.Log(r.ctx, level, message, append(r.logAttrs(), attrs...)...)
+}
+
+// logAttrs say which script logs.
+func (r *run) logAttrs() []any {
+	if r.tree.Version == "" {
+		return []any{"script", r.script}
+	}
+	return []any{"script", r.script, "version", r.tree.Version}
 }
 
 // logError logs what is wrong with the host's code.

@@ -132,15 +132,23 @@ func (v *problems) validateMembers(field, owner string, members Members) {
 			}
 		}
 		if m.Script != "" {
-			if _, err := compile(owner+name, "("+m.Script+"\n)", false); err != nil {
+			if _, err := compileMember(owner+name, m.Script); err != nil {
 				v.add("%s: %v", field, strings.TrimPrefix(err.Error(), "callback: "))
 			}
 		}
 	}
 }
 
-// Validate reports a GojaRunner without scripts.
-func (g *GojaRunner) Validate() error { return cloudcode.Validate("GojaRunner", g.Scripts) }
+// Validate reports a GojaRunner without scripts. It does not ask its Source.
+func (g *GojaRunner) Validate() error {
+	switch {
+	case g.Source == nil:
+		return cloudcode.Validate("GojaRunner", g.Scripts)
+	case g.Scripts != nil:
+		return errTwoSources
+	}
+	return nil
+}
 
 // Validate reports keys that no request can have, and empty secrets. The error
 // holds no key, since one may be a secret in the wrong place.

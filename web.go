@@ -115,7 +115,7 @@ var errWaited = errors.New("waited past its deadline for timers or outbound requ
 
 // explainWait makes the error of errWaited.
 func (r *run) explainWait() error {
-	e := &ScriptError{Script: r.script, Message: errWaited.Error(), Err: r.ctx.Err()}
+	e := &ScriptError{Script: r.script, Version: r.tree.Version, Message: errWaited.Error(), Err: r.ctx.Err()}
 	if !errors.Is(e.Err, context.DeadlineExceeded) {
 		e.Message = "interrupted while it waited for timers or outbound requests"
 	}

@@ -19,6 +19,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/tree"
 )
 
 // messages returns an empty message of each type.
@@ -127,7 +128,7 @@ func sampleFrames() [][]byte {
 				APIKey: "k", Data: []callback.Param{{Name: "a", Values: []string{"b", "c"}}}, Now: time.Unix(1, 2), Seed: 3,
 			},
 			HasHTTP: true, Remaining: time.Second, Levels: 15,
-			Files:   []fileState{{name: "modules/M.js", stamp: stamp{time.Unix(1, 0), 2}}, {name: "x", absent: true}},
+			Files:   []fileState{{name: "modules/M.js", stamp: tree.Stamp{Sec: 1, Size: 2}}, {name: "x", absent: true}},
 			Members: []byte{1, 0, 1, 'f', 0, 0, 1, 1, 'g', 1},
 		}),
 		encoded(&logMessage{Level: 2, Message: "message", Attrs: []logAttr{
@@ -140,7 +141,7 @@ func sampleFrames() [][]byte {
 		encoded(&httpReply{Status: 200, Header: http.Header{"A": {"b"}}, Body: []byte("body")}),
 		encoded(&invokeQuestion{Args: callback.Args{[]byte(`{"a":1}`)}}),
 		encoded(&invokeReply{Value: []byte(`{"a":1}`)}),
-		encoded(&statReply{Stamp: stamp{time.Unix(1, 0), 2}}),
+		encoded(&statReply{Stamp: tree.Stamp{Sec: 1, Size: 2, Inode: 3, Sum: [16]byte{4}}}),
 		encoded(&readReply{File: fileText{text: []byte("x")}, OnTrial: true, Previous: &fileText{text: []byte("y")}}),
 		encoded(&resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte("1")}}}}),
 		encoded(&resultMessage{

@@ -8,7 +8,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/cloudcode"
-	"example.com/callback/internal/limit"
+	"example.com/callback/internal/tree"
 )
 
 // A library gives children access to the scripts, and keeps one rule for all of
@@ -57,32 +57,24 @@ type trial struct {
 }
 
 // stat returns the stamp of the version that children are to run.
-func (l *library) stat(name string) (stamp, error) {
+func (l *library) stat(name string) (tree.Stamp, error) {
 	if !cloudcode.IsScript(name) {
-		return stamp{}, fs.ErrNotExist
+		return tree.Stamp{}, fs.ErrNotExist
 	}
-	info, err := fs.Stat(l.scripts, name)
+	s, err := tree.Look(l.scripts, name, l.maxSize)
 	if err != nil {
-		return stamp{}, err
+		return tree.Stamp{}, err
 	}
-	if info.IsDir() {
-		return stamp{}, fs.ErrNotExist
-	}
-	s := stampOf(info)
 	if f, ok := l.files.Load(name); ok {
 		f := f.(*file)
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.good != nil && f.latest.verdict == broken && f.latest.content.stamp.equal(s) {
+		if f.good != nil && f.latest.verdict == broken && f.latest.content.stamp == s {
 			return f.good.content.stamp, nil
 		}
 	}
 	return s, nil
 }
-
-func stampOf(info fs.FileInfo) stamp { return stamp{info.ModTime(), info.Size()} }
-
-func (s stamp) equal(t stamp) bool { return s.size == t.size && s.modTime.Equal(t.modTime) }
 
 // read returns the version of a file to run, and its trial if it has to be tried.
 func (l *library) read(name string) (*readReply, *trial) {
@@ -118,27 +110,18 @@ func (l *library) read(name string) (*readReply, *trial) {
 
 // refresh reads the file if it has changed. It is called with f.mu held.
 func (l *library) refresh(f *file, name string) error {
-	opened, err := l.scripts.Open(name)
+	text, stamp, err := tree.Read(l.scripts, name, l.maxSize)
 	if err != nil {
 		return err
 	}
-	defer opened.Close()
-	info, err := opened.Stat()
-	if err != nil {
-		return err
-	}
-	if f.latest != nil && f.latest.content.stamp.equal(stampOf(info)) {
+	if f.latest != nil && f.latest.content.stamp == stamp {
 		return nil
-	}
-	text, _, err := limit.ReadAll(opened, l.maxSize)
-	if err != nil {
-		return err
 	}
 	number := 0
 	if f.latest != nil {
 		number = f.latest.number + 1
 	}
-	f.latest = &version{number: number, content: fileText{stamp: stampOf(info), text: text}}
+	f.latest = &version{number: number, content: fileText{stamp: stamp, text: text}}
 	return nil
 }
 
@@ -201,7 +184,7 @@ func (l *library) addModule(main, module string) {
 // states returns the name of the call's main script and the states of the files
 // that it is known to need. The error is the call's.
 func (l *library) states(call *callback.Call) (main string, files []fileState, err error) {
-	for _, name := range cloudcode.MainScripts(call.Credential) {
+	for _, name := range cloudcode.MainScripts(call.Credential, call.Script) {
 		s, err := l.stat(name)
 		if err == nil {
 			files = append(files, fileState{name: name, stamp: s})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/callback"
+	"example.com/callback/internal/tree"
 )
 
 // A kind tells the messages apart.
@@ -202,19 +203,19 @@ func (m *statQuestion) decode(d *decoder) { m.Name = d.string() }
 
 type statReply struct {
 	Err   error // the other field is meaningless if it is not nil
-	Stamp stamp
+	Stamp tree.Stamp
 }
 
 func (m *statReply) kind() kind { return kindReply }
 
 func (m *statReply) encode(e *encoder) {
 	encodeError(e, m.Err)
-	m.Stamp.encode(e)
+	encodeStamp(e, &m.Stamp)
 }
 
 func (m *statReply) decode(d *decoder) {
 	m.Err = decodeError(d)
-	m.Stamp.decode(d)
+	decodeStamp(d, &m.Stamp)
 }
 
 // A readQuestion asks for the text of a file.
@@ -264,54 +265,52 @@ func (m *verdictMessage) kind() kind        { return kindVerdict }
 func (m *verdictMessage) encode(e *encoder) { encodeError(e, m.Err) }
 func (m *verdictMessage) decode(d *decoder) { m.Err = decodeError(d) }
 
-// A stamp tells versions of a file apart, as [callback.GojaRunner] does.
-type stamp struct {
-	modTime time.Time
-	size    int64
+func encodeStamp(e *encoder, s *tree.Stamp) {
+	for _, part := range []int64{s.Sec, s.Nsec, s.Size, int64(s.Device), int64(s.Inode), s.ChangeSec, s.ChangeNsec} {
+		e.int(part)
+	}
+	e.bytes(s.Sum[:])
 }
 
-func (s *stamp) encode(e *encoder) {
-	e.time(s.modTime)
-	e.int(s.size)
-}
-
-func (s *stamp) decode(d *decoder) {
-	s.modTime = d.time()
-	s.size = d.int()
+func decodeStamp(d *decoder, s *tree.Stamp) {
+	s.Sec, s.Nsec, s.Size = d.int(), d.int(), d.int()
+	s.Device, s.Inode = uint64(d.int()), uint64(d.int())
+	s.ChangeSec, s.ChangeNsec = d.int(), d.int()
+	copy(s.Sum[:], d.bytes())
 }
 
 // A fileState is the state of a file of the scripts at one time.
 type fileState struct {
 	name   string
 	absent bool
-	stamp  stamp // zero if absent
+	stamp  tree.Stamp // zero if absent
 }
 
 func (f *fileState) encode(e *encoder) {
 	e.string(f.name)
 	e.bool(f.absent)
-	f.stamp.encode(e)
+	encodeStamp(e, &f.stamp)
 }
 
 func (f *fileState) decode(d *decoder) {
 	f.name = d.string()
 	f.absent = d.bool()
-	f.stamp.decode(d)
+	decodeStamp(d, &f.stamp)
 }
 
 // A fileText is one version of a file of the scripts.
 type fileText struct {
-	stamp stamp
+	stamp tree.Stamp
 	text  []byte // at most one byte more than MaxScriptSize
 }
 
 func (f *fileText) encode(e *encoder) {
-	f.stamp.encode(e)
+	encodeStamp(e, &f.stamp)
 	e.bytes(f.text)
 }
 
 func (f *fileText) decode(d *decoder) {
-	f.stamp.decode(d)
+	decodeStamp(d, &f.stamp)
 	f.text = d.bytes()
 }
 

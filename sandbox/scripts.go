@@ -8,6 +8,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/compiler"
+	"example.com/callback/internal/tree"
 )
 
 // Stat implements [fs.StatFS]. Mostly the call has brought the answer.
@@ -90,8 +91,11 @@ func (f *openFile) Close() error               { return nil }
 type fileInfo fileState
 
 func (f fileInfo) Name() string       { return f.name }
-func (f fileInfo) Size() int64        { return f.stamp.size }
+func (f fileInfo) Size() int64        { return f.stamp.Size }
 func (f fileInfo) Mode() fs.FileMode  { return 0o444 }
-func (f fileInfo) ModTime() time.Time { return f.stamp.modTime }
+func (f fileInfo) ModTime() time.Time { return time.Unix(f.stamp.Sec, f.stamp.Nsec) }
 func (f fileInfo) IsDir() bool        { return false }
 func (f fileInfo) Sys() any           { return nil }
+
+// Stamp tells package tree the stamp that the file has in the parent.
+func (f fileInfo) Stamp() tree.Stamp { return f.stamp }

@@ -22,14 +22,22 @@ const (
 	ServerScriptOld = Callbacks + "/server.js"
 )
 
-// MainScripts are the files that may be a credential's main script, in the order
-// in which they are looked for; the empty credential is that of the server
-// secret.
-func MainScripts(credential string) []string {
-	if credential == "" {
+// MainScripts are the files that may be the main script of a call, in the order in
+// which they are looked for. module, if not empty, is the one that the call runs
+// instead of its credential's script; the empty credential is that of the server
+// secret. There are none if the name can be no script's.
+func MainScripts(credential, module string) []string {
+	switch {
+	case module != "" && IsName(module):
+		return []string{Module(module)}
+	case module != "":
+		return nil
+	case credential == "":
 		return []string{ServerScript, ServerScriptOld}
+	case IsName(credential):
+		return []string{Callbacks + "/" + credential + ".js"}
 	}
-	return []string{Callbacks + "/" + credential + ".js"}
+	return nil
 }
 
 // Module is the file of a module.

@@ -11,9 +11,12 @@ import (
 
 func TestMainScripts(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"callbacks/hello.js"}, cloudcode.MainScripts("hello"))
-	require.Equal(t, []string{"system/GS_CALLBACK_URL.js", "callbacks/server.js"}, cloudcode.MainScripts(""))
-	for _, file := range append(cloudcode.MainScripts(""), cloudcode.MainScripts("a-B_9")[0], cloudcode.Module("API")) {
+	require.Equal(t, []string{"callbacks/hello.js"}, cloudcode.MainScripts("hello", ""))
+	require.Equal(t, []string{"modules/JOB.js"}, cloudcode.MainScripts("hello", "JOB"))
+	require.Equal(t, []string{"system/GS_CALLBACK_URL.js", "callbacks/server.js"}, cloudcode.MainScripts("", ""))
+	require.Empty(t, cloudcode.MainScripts("../x", ""))
+	require.Empty(t, cloudcode.MainScripts("hello", "../x"))
+	for _, file := range append(cloudcode.MainScripts("", ""), cloudcode.MainScripts("a-B_9", "")[0], cloudcode.Module("API")) {
 		require.True(t, cloudcode.IsScript(file), file)
 	}
 }

@@ -1,0 +1,12 @@
+//go:build darwin || freebsd || netbsd
+
+package tree
+
+import "syscall"
+
+func (s *Stamp) addSystem(sys any) {
+	if stat, ok := sys.(*syscall.Stat_t); ok {
+		s.Device, s.Inode = uint64(stat.Dev), uint64(stat.Ino)
+		s.ChangeSec, s.ChangeNsec = int64(stat.Ctimespec.Sec), int64(stat.Ctimespec.Nsec)
+	}
+}

@@ -1,0 +1,268 @@
+package callback_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+	"example.com/callback/internal/testkit"
+)
+
+// A sourceFunc is a function as a ScriptSource.
+type sourceFunc func(ctx context.Context, call *callback.Call) (callback.Tree, error)
+
+func (f sourceFunc) Scripts(ctx context.Context, call *callback.Call) (callback.Tree, error) {
+	return f(ctx, call)
+}
+
+// A countingFS counts the files that are opened.
+type countingFS struct {
+	fs.FS
+	opened *atomic.Int64
+}
+
+func (c countingFS) Open(name string) (fs.File, error) {
+	c.opened.Add(1)
+	return c.FS.Open(name)
+}
+
+// release is a tree whose main script and module tell their version.
+func release(version string) callback.Tree {
+	return callback.Tree{Version: version, FS: fstest.MapFS{
+		"callbacks/hello.js": {Data: []byte(`requireOnce("LIB"); Spark.setScriptData("v", "` + version + ` " + lib)`)},
+		"modules/LIB.js":     {Data: []byte(`var lib = "` + version + `"`)},
+	}}
+}
+
+func runOf(t *testing.T, r callback.ScriptRunner, call *callback.Call) (string, callback.Usage) {
+	t.Helper()
+	call.Usage = new(callback.Usage)
+	result, err := r.RunScript(t.Context(), call)
+	require.NoError(t, err)
+	require.Len(t, result.Data, 1)
+	return string(result.Data[0].Value), *call.Usage
+}
+
+// TestSourceByCall: each call has the tree of its API key, and its version.
+func TestSourceByCall(t *testing.T) {
+	t.Parallel()
+	r := &callback.GojaRunner{Source: sourceFunc(func(_ context.Context, call *callback.Call) (callback.Tree, error) {
+		if call.APIKey == "none" {
+			return callback.Tree{}, callback.ErrNoScript
+		}
+		return release(call.APIKey), nil
+	})}
+	for range 2 {
+		for _, key := range []string{"v1", "v2"} {
+			got, usage := runOf(t, r, &callback.Call{APIKey: key, Credential: "hello"})
+			require.Equal(t, fmt.Sprintf("%q", key+" "+key), got)
+			require.Equal(t, "callbacks/hello.js", usage.Script)
+			require.Equal(t, key, usage.Version)
+			require.Positive(t, usage.Computed)
+		}
+	}
+	_, err := r.RunScript(t.Context(), &callback.Call{APIKey: "none", Credential: "hello"})
+	require.ErrorIs(t, err, callback.ErrNoScript)
+}
+
+// TestVersionNeverChanges: of a tree with a version each script is read once, also
+// one that does not compile.
+func TestVersionNeverChanges(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int64
+	tree := release("v1")
+	tree.FS = countingFS{tree.FS, &opened}
+	r := &callback.GojaRunner{Source: tree}
+	for range 3 {
+		runOf(t, r, &callback.Call{Credential: "hello"})
+	}
+	require.EqualValues(t, 2, opened.Load())
+
+	broken := callback.Tree{FS: countingFS{fstest.MapFS{"callbacks/hello.js": {Data: []byte("var = ;")}}, &opened}, Version: "v2"}
+	r.Source = broken
+	for range 2 {
+		_, err := r.RunScript(t.Context(), &callback.Call{Credential: "hello"})
+		var script *callback.ScriptError
+		require.ErrorAs(t, err, &script)
+		require.Equal(t, "v2", script.Version)
+		require.Equal(t, "callbacks/hello.js", script.Script)
+	}
+	require.EqualValues(t, 3, opened.Load())
+}
+
+// TestOneVersionPerRun: while releases are swapped under load no run mixes two.
+func TestOneVersionPerRun(t *testing.T) {
+	t.Parallel()
+	var current atomic.Pointer[callback.Tree]
+	swap := func(i int) {
+		tree := release(fmt.Sprint("v", i%5))
+		current.Store(&tree)
+	}
+	swap(0)
+	r := &callback.GojaRunner{Source: sourceFunc(func(context.Context, *callback.Call) (callback.Tree, error) { return *current.Load(), nil })}
+	done := make(chan error)
+	for range 4 {
+		go func() {
+			for range 250 {
+				result, err := r.RunScript(context.Background(), &callback.Call{Credential: "hello"})
+				if err != nil {
+					done <- err
+					return
+				}
+				v := string(result.Data[0].Value)
+				if len(v) != len(`"v1 v1"`) || v[1:3] != v[4:6] {
+					done <- errors.New("mixed: " + v)
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for i, left := 0, 4; left > 0; i++ {
+		swap(i)
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+			left--
+		default:
+		}
+	}
+}
+
+// TestVersionInScriptError: an error of a script names the version that it ran in.
+func TestVersionInScriptError(t *testing.T) {
+	t.Parallel()
+	const endless = `for (;;) {}`
+	for _, source := range []string{`null.x`, `Promise.reject(new Error("x"))`, endless} {
+		ctx := context.Context(t.Context())
+		if source == endless {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+		}
+		r := &callback.GojaRunner{Source: callback.Tree{FS: fstest.MapFS{"callbacks/hello.js": {Data: []byte(source)}}, Version: "v7"}}
+		_, err := r.RunScript(ctx, &callback.Call{Credential: "hello"})
+		var script *callback.ScriptError
+		require.ErrorAs(t, err, &script, source)
+		require.Equal(t, "v7", script.Version, source)
+	}
+}
+
+// TestFileVersion: without a version of the tree, that of the main script is a
+// hash of it.
+func TestFileVersion(t *testing.T) {
+	t.Parallel()
+	version := func(source string) string {
+		r := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(source)}}}
+		_, usage := runOf(t, r, &callback.Call{Credential: "hello"})
+		require.Len(t, usage.Version, 32)
+		return usage.Version
+	}
+	require.Equal(t, version(`Spark.setScriptData("a", 1)`), version(`Spark.setScriptData("a", 1)`))
+	require.NotEqual(t, version(`Spark.setScriptData("a", 1)`), version(`Spark.setScriptData("a", 2)`))
+}
+
+// TestModuleAsMainScript: Call.Script names a module to run.
+func TestModuleAsMainScript(t *testing.T) {
+	t.Parallel()
+	r := &callback.GojaRunner{Scripts: fstest.MapFS{
+		"callbacks/hello.js": {Data: []byte(`Spark.setScriptData("v", 1)`)},
+		"modules/JOB.js":     {Data: []byte(`const v = 2; Spark.setScriptData("v", v)`)},
+	}}
+	got, usage := runOf(t, r, &callback.Call{Credential: "hello", Script: "JOB"})
+	require.Equal(t, "2", got)
+	require.Equal(t, "modules/JOB.js", usage.Script)
+	for _, name := range []string{"NONE", "../callbacks/hello"} {
+		_, err := r.RunScript(t.Context(), &callback.Call{Credential: "hello", Script: name})
+		require.ErrorIs(t, err, callback.ErrNoScript, name)
+	}
+}
+
+// TestBrokenSource: a source that does not work is a 503, and the log names it.
+func TestBrokenSource(t *testing.T) {
+	t.Parallel()
+	for want, source := range map[string]callback.ScriptSource{
+		"callback: unavailable: script source: no database": sourceFunc(func(context.Context, *callback.Call) (callback.Tree, error) {
+			return callback.Tree{}, errors.New("no database")
+		}),
+		"callback: unavailable: script source returned a Tree without FS":                               callback.Tree{Version: "v1"},
+		"callback: unavailable: script source returned a Tree with neither Version nor a comparable FS": callback.Tree{FS: fstest.MapFS{}},
+	} {
+		log := new(testkit.Log)
+		h := &callback.Handler{
+			Runner:  &callback.GojaRunner{Source: source},
+			Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+			Logger:  log.Logger(),
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/callback/E3/hello/s3cret", nil))
+		require.Equal(t, 503, w.Code)
+		require.Contains(t, log.String(), want)
+	}
+	for _, r := range []*callback.GojaRunner{{}, {Scripts: fstest.MapFS{}, Source: release("v1")}} {
+		_, err := r.RunScript(t.Context(), &callback.Call{Credential: "hello"})
+		require.ErrorContains(t, err, "callback: GojaRunner has ")
+	}
+}
+
+// TestFoldersOfASource: trees without a version are told apart by their FS, and
+// edits in them are live.
+func TestFoldersOfASource(t *testing.T) {
+	t.Parallel()
+	dirs := map[string]string{"a": t.TempDir(), "b": t.TempDir()}
+	write := func(key, text string) {
+		file := filepath.Join(dirs[key], "callbacks", "hello.js")
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, []byte(`Spark.setScriptData("v", "`+text+`")`), 0o600))
+	}
+	write("a", "one")
+	write("b", "two")
+	r := &callback.GojaRunner{Source: sourceFunc(func(_ context.Context, call *callback.Call) (callback.Tree, error) {
+		return callback.Tree{FS: os.DirFS(dirs[call.APIKey])}, nil
+	})}
+	want := func(key, text string) {
+		t.Helper()
+		got, _ := runOf(t, r, &callback.Call{APIKey: key, Credential: "hello"})
+		require.Equal(t, `"`+text+`"`, got)
+	}
+	want("a", "one")
+	want("b", "two")
+	write("a", "three")
+	want("a", "three")
+	want("b", "two")
+}
+
+// TestEditWithoutTimes: an edit in a tree that tells no times is live, also one of
+// the same size.
+func TestEditWithoutTimes(t *testing.T) {
+	eachRunner(t, func(f *scriptFolder) {
+		for _, v := range []string{"1", "2", "3"} {
+			f.files["callbacks/hello.js"] = &fstest.MapFile{Data: []byte(`require("LIB"); Spark.setScriptData("v", lib)`)}
+			f.files["modules/LIB.js"] = &fstest.MapFile{Data: []byte(`var lib = ` + v)}
+			f.want(`{"v":` + v + `}`)
+		}
+	})
+}
+
+func TestVersionedFS(t *testing.T) {
+	t.Parallel()
+	tree, err := callback.VersionedFS(fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.setScriptData("v", 1)`)}})
+	require.NoError(t, err)
+	got, usage := runOf(t, &callback.GojaRunner{Source: tree}, &callback.Call{Credential: "hello"})
+	require.Equal(t, "1", got)
+	require.Equal(t, tree.Version, usage.Version)
+	_, err = callback.VersionedFS(fstest.MapFS{})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "callback: cannot read the scripts: no callbacks, modules or system folder")
+}
