@@ -135,7 +135,8 @@ type Usage struct {
 
 	// ChildCPU is the processor time that a sandbox's child used for the call,
 	// and ChildMemory the most memory that the child has ever had, in bytes.
-	// Other runners leave them zero.
+	// Other runners leave them zero, and so does the sandbox on other systems
+	// than Linux; ChildMemory is zero too if the child ended by itself.
 	ChildCPU    time.Duration
 	ChildMemory int64
 }

@@ -185,7 +185,7 @@ func (t *task) run() bool {
 	spent := t.w.bloated(t.compile)
 	m := &resultMessage{Spent: spent, Err: err, Result: result}
 	if t.call.Usage != nil {
-		m.Computed = t.call.Usage.Computed
+		m.Computed, m.Version = t.call.Usage.Computed, t.call.Usage.Version
 	}
 	var e encoder
 	return e.send(t.w.out, m, t.limits.of) == nil && !spent

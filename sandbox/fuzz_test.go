@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -110,6 +112,59 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
+// A call crosses with all of its fields, whichever there are, but for those that
+// live in one process.
+func TestWholeCall(t *testing.T) {
+	t.Parallel()
+	live := []string{"Members", "Globals", "HTTP", "Logger", "Usage"}
+	call := new(callback.Call)
+	v := reflect.ValueOf(call).Elem()
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if !field.IsExported() || slices.Contains(live, field.Name) {
+			continue
+		}
+		switch f := v.Field(i).Addr().Interface().(type) {
+		case *string:
+			*f = field.Name
+		case *[]byte:
+			*f = []byte(field.Name)
+		case *json.RawMessage:
+			*f = []byte(field.Name)
+		case *[]callback.Param:
+			*f = []callback.Param{{Name: field.Name, Values: []string{"1", "2"}}}
+		case *time.Time:
+			*f = time.Unix(int64(i+1), 5)
+		case *time.Duration:
+			*f = time.Duration(i + 1)
+		case *int64:
+			*f = int64(i + 1)
+		case *uint64:
+			*f = uint64(i + 1)
+		default:
+			t.Fatalf("what is %s?", field.Name)
+		}
+	}
+	var e encoder
+	(&callMessage{Call: call}).encode(&e)
+	var m callMessage
+	d := &decoder{b: e.b}
+	m.decode(d)
+	require.NoError(t, d.done())
+	require.Equal(t, call, m.Call)
+
+	// nil and empty are different.
+	for _, call := range []*callback.Call{
+		{}, {Data: []callback.Param{}, RequestHeaders: []callback.Param{}, Body: []byte{}, Input: json.RawMessage{}},
+	} {
+		var e encoder
+		(&callMessage{Call: call}).encode(&e)
+		d := &decoder{b: e.b}
+		m.decode(d)
+		require.Equal(t, call, m.Call)
+	}
+}
+
 // encoded returns the message's frame.
 func encoded(m message) []byte {
 	var frame bytes.Buffer
@@ -185,8 +240,8 @@ func TestHostileFrames(t *testing.T) {
 		"unknown kind":      {[]byte{'?', 0, 0, 0, 0}, "broke the protocol"},
 		"a kind of ours":    {[]byte{byte(kindCancel), 0, 0, 0, 0}, "broke the protocol"},
 		"no fields":         {[]byte{byte(kindResult), 0, 0, 0, 0}, "broke the protocol"},
-		"many fields":       {[]byte{byte(kindResult), 0, 0, 0, 6, 0, 0, 0, 255, 255, 3}, "broke the protocol"},
-		"one byte too many": {[]byte{byte(kindResult), 0, 0, 0, 6, 0, 0, 0, 0, 0, 0}, "broke the protocol"},
+		"many fields":       {[]byte{byte(kindResult), 0, 0, 0, 7, 0, 0, 0, 0, 255, 255, 3}, "broke the protocol"},
+		"one byte too many": {[]byte{byte(kindResult), 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0}, "broke the protocol"},
 		"result over bytes": {result(`"` + strings.Repeat("x", 1<<10) + `"`), "broke the protocol"},
 		"result of names":   {encoded(&resultMessage{Result: &callback.Result{Data: names(limit.ResultNames + 1)}}), "broke the protocol"},
 		"many arguments":    {encoded(&invokeQuestion{Args: arguments(limit.Args + 1)}), "broke the protocol"},

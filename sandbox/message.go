@@ -150,7 +150,9 @@ type resultMessage struct {
 	Err    error            // why there is no Result
 	Result *callback.Result // nil if and only if Err is not
 
-	Computed time.Duration // see callback.Usage; zero unless the call HasUsage
+	// As in callback.Usage. They are zero unless the call HasUsage.
+	Computed time.Duration
+	Version  string
 }
 
 func (m *resultMessage) kind() kind { return kindResult }
@@ -158,6 +160,7 @@ func (m *resultMessage) kind() kind { return kindResult }
 func (m *resultMessage) encode(e *encoder) {
 	e.bool(m.Spent)
 	e.int(int64(m.Computed))
+	e.string(m.Version)
 	encodeError(e, m.Err)
 	if m.Err == nil {
 		encodeFields(e, m.Result.Data)
@@ -169,6 +172,7 @@ func (m *resultMessage) encode(e *encoder) {
 func (m *resultMessage) decode(d *decoder) {
 	m.Spent = d.bool()
 	m.Computed = time.Duration(d.int())
+	m.Version = d.string()
 	if m.Err = decodeError(d); m.Err == nil && !d.bad {
 		m.Result = &callback.Result{Data: decodeFields(d), Errors: decodeFields(d), Raw: d.optional()}
 	}

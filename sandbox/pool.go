@@ -51,13 +51,14 @@ func (r *Runner) begin() error {
 }
 
 func (r *Runner) setup() *setup {
+	zone := cmp.Or(r.Zone, time.UTC)
+	_, offset := time.Now().In(zone).Zone()
 	s := &setup{
 		MaxMemory:     cmp.Or(r.MaxMemory, DefaultMaxMemory),
 		MaxScriptSize: cmp.Or(r.MaxScriptSize, callback.DefaultMaxScriptSize),
-		Zone:          time.Local.String(),
+		Zone:          zone.String(),
+		ZoneOffset:    int64(offset),
 	}
-	_, offset := time.Now().Zone()
-	s.ZoneOffset = int64(offset)
 	s.TZ, s.HasTZ = os.LookupEnv("TZ")
 	return s
 }

@@ -121,6 +121,11 @@ type Runner struct {
 	// compile.
 	MaxScriptSize int64
 
+	// Zone is the local time zone of scripts. nil means UTC, whatever the host's
+	// is. A child must be able to load it by its name, or knows only the offset
+	// that the zone has when the child starts.
+	Zone *time.Location
+
 	// RequireSeccomp refuses to run scripts where the kernel does not restrict
 	// the system calls of children: RunScript and Start then return
 	// [ErrNoSeccomp]. Without it the log says so, once, and calls are served. It
@@ -177,6 +182,10 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	var start time.Time
+	if call.Usage != nil {
+		start = time.Now()
+	}
 	main, files, err := r.lib.states(call)
 	if err != nil {
 		return nil, err
@@ -188,7 +197,14 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 			return nil, err
 		}
 		s := &session{runner: r, child: c, ctx: ctx, call: call, main: main}
+		if call.Usage != nil {
+			s.meter = &meter{usage: callback.Usage{Script: main, Queued: time.Since(start)}, process: c.process.Process.Pid}
+			s.meter.begin()
+		}
 		result, end, err := s.run(files)
+		if call.Usage != nil {
+			*call.Usage = s.meter.end()
+		}
 		c.calls++
 		switch {
 		case end == neverBegan:

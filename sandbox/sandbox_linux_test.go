@@ -249,3 +249,37 @@ func TestNoDeadlineToSpeakOf(t *testing.T) {
 	_, err := r.RunScript(ctx, &callback.Call{Credential: "x"})
 	require.NoError(t, err)
 }
+
+// What a call takes is measured, also of a child that is killed.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree(
+		"callbacks/small.js", "",
+		"callbacks/busy.js", `var a = []; for (var i = 0; i < 100; i++) a.push(new Uint8Array(1e6).fill(1)); Spark.setScriptData("say", 1)`,
+		"callbacks/regexp.js", `/^(?=(a+)+$)(a+)+$/.test("a".repeat(40) + "b")`))
+	r.Processes = 1
+	measure := func(ctx context.Context, credential string) (callback.Usage, error) {
+		var usage callback.Usage
+		_, err := r.RunScript(ctx, &callback.Call{Credential: credential, Usage: &usage})
+		return usage, err
+	}
+	busy, err := measure(t.Context(), "busy")
+	require.NoError(t, err)
+	require.Equal(t, "callbacks/busy.js", busy.Script)
+	require.Positive(t, busy.Queued, "the child had to start")
+	require.Positive(t, busy.ChildCPU)
+	require.Greater(t, busy.ChildMemory, int64(100e6))
+
+	small, err := measure(t.Context(), "small")
+	require.NoError(t, err)
+	require.Equal(t, "callbacks/small.js", small.Script)
+	require.Less(t, small.ChildCPU, busy.ChildCPU, "of this call alone")
+	require.Greater(t, small.ChildMemory, int64(100e6), "the most that the child ever had")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	killed, err := measure(ctx, "regexp")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Positive(t, killed.ChildCPU)
+	require.Positive(t, killed.ChildMemory)
+}

@@ -161,7 +161,7 @@ func TestSameAsInProcess(t *testing.T) {
 			}
 			want := try(&callback.GojaRunner{Scripts: scripts})
 			r := newRunner(t, scripts)
-			r.Processes = 1
+			r.Processes, r.Zone = 1, time.Local
 			for range 3 { // fresh, and with all in its caches
 				require.Equal(t, want, try(r))
 			}
@@ -654,4 +654,20 @@ func TestAloneHasAll(t *testing.T) {
 	}
 	calls.Wait()
 	require.Len(t, r.Pids(), 3)
+}
+
+// Scripts have the zone of the Runner, which is UTC unless it says so.
+func TestZone(t *testing.T) {
+	t.Parallel()
+	vienna, err := time.LoadLocation("Europe/Vienna")
+	require.NoError(t, err)
+	for want, zone := range map[string]*time.Location{
+		`"2024-07-01T12:00:00.000Z"`: nil,
+		`"2024-07-01T10:00:00.000Z"`: vienna,
+		`"2024-07-01T08:30:00.000Z"`: time.FixedZone("nowhere", 3*3600+1800),
+	} {
+		r := newRunner(t, tree("callbacks/x.js", `Spark.setScriptData("say", new Date(2024, 6, 1, 12).toISOString())`))
+		r.Processes, r.Zone = 1, zone
+		require.Equal(t, want, say(t, r, "x"))
+	}
 }

@@ -35,6 +35,7 @@ type session struct {
 	killed   bool        // by the watch
 
 	trial *trial // the version that the child is compiling
+	meter *meter // nil unless the call's Usage is asked for
 
 	outbound outbound
 
@@ -108,6 +109,9 @@ func (s *session) killUnlessAnswered() {
 	for start := time.Now(); !s.answered.Load(); time.Sleep(killGrace / 16) {
 		if time.Since(start) > killGrace {
 			s.killed = true
+			if s.meter != nil {
+				s.meter.read() // while the process has its memory
+			}
 			s.child.kill()
 			return
 		}
@@ -218,6 +222,9 @@ func (s *session) result(d *decoder) (*callback.Result, ending, error) {
 	}
 	if m.Err == nil && !s.validResult(m.Result) {
 		return nil, childDied, errFrame
+	}
+	if s.meter != nil {
+		s.meter.usage.Computed, s.meter.usage.Version = max(m.Computed, 0), limit.Text(m.Version, maxVersion)
 	}
 	if m.Spent {
 		return m.Result, childSpent, m.Err

@@ -13,7 +13,7 @@ type setup struct {
 	MaxMemory     int64
 	MaxScriptSize int64
 
-	Zone       string // name of the host's time.Local
+	Zone       string // name of the zone; "Local" is the host's time.Local
 	ZoneOffset int64  // seconds east of UTC, if only the host knows Zone
 	HasTZ      bool   // the host's environment has TZ; a child's is empty
 	TZ         string
@@ -81,7 +81,7 @@ func (s *setup) apply() *readyMessage {
 	return m
 }
 
-// setZone sets local time to the parent's. It needs the files of the system.
+// setZone sets local time. It needs the files of the system.
 func (s *setup) setZone() {
 	if s.Zone != "Local" {
 		location, err := time.LoadLocation(s.Zone)

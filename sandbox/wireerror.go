@@ -73,6 +73,7 @@ func encodeError(e *encoder, err error) {
 		e.int(int64(script.Column))
 		e.string(script.Message)
 		e.string(script.Stack)
+		e.string(script.Version)
 		if inner, ok := script.Err.(*callback.ScriptError); ok {
 			encodeError(e, errors.New(inner.Message)) // the library nests none; decodeError refuses it
 		} else {
@@ -90,6 +91,7 @@ func encodeError(e *encoder, err error) {
 const (
 	maxErrorText  = 8 << 10
 	maxErrorStack = 64 << 10
+	maxVersion    = 256
 )
 
 // decodeError returns the error that encodeError was given, as far as it was
@@ -112,6 +114,7 @@ func decodeErrorAt(d *decoder, depth int) error {
 			Column:  int(d.int()),
 			Message: limit.Text(d.string(), maxErrorText),
 			Stack:   limit.Text(d.string(), maxErrorStack),
+			Version: limit.Text(d.string(), maxVersion),
 			Err:     decodeErrorAt(d, depth+1),
 		}
 	case noScriptError:

@@ -1,0 +1,32 @@
+package sandbox
+
+import (
+	"time"
+
+	"example.com/callback"
+)
+
+// A meter measures what a call takes of its child, from outside: a child's own
+// figures could be false.
+type meter struct {
+	process int
+	before  time.Duration // processor time of the process when the call began
+	usage   callback.Usage
+}
+
+func (m *meter) begin() { m.before, _ = processUsage(m.process) }
+
+// read takes the figures of the process as they are. Those of a process that has
+// ended are kept as they were.
+func (m *meter) read() {
+	cpu, memory := processUsage(m.process)
+	if cpu > m.before {
+		m.usage.ChildCPU = cpu - m.before
+	}
+	m.usage.ChildMemory = max(m.usage.ChildMemory, memory)
+}
+
+func (m *meter) end() callback.Usage {
+	m.read()
+	return m.usage
+}
