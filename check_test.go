@@ -213,3 +213,20 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// TestCheckCounts: one of a kind is told in the singular.
+func TestCheckCounts(t *testing.T) {
+	t.Parallel()
+	one := map[string]string{"callbacks/a.js": ""}
+	two := map[string]string{"callbacks/a.js": "", "callbacks/b.js": ""}
+	for want, files := range map[string]map[string]string{
+		"1 script checked: 1 can run, 0 cannot\n":  one,
+		"2 scripts checked: 2 can run, 0 cannot\n": two,
+	} {
+		report, err := Check(testkit.Tree(files), CheckOptions{})
+		require.NoError(t, err)
+		var text strings.Builder
+		require.NoError(t, report.WriteText(&text, false))
+		require.Contains(t, text.String(), want)
+	}
+}

@@ -268,6 +268,58 @@ func TestObserveSlow(t *testing.T) {
 	require.Len(t, seen, 3)
 }
 
+// TestObserverPatience: an answer waits for its observer for 50 ms, and not at all
+// while another is overdue.
+func TestObserverPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := httpHandler(``)
+		release := make(chan struct{})
+		h.Observe = func(context.Context, *callback.Run) { <-release }
+		took := func() time.Duration {
+			begin := time.Now()
+			require.Equal(t, 200, get(t, h, helloURL).Code)
+			return time.Since(begin)
+		}
+		require.Equal(t, 50*time.Millisecond, took())
+		require.Zero(t, took())
+		require.Zero(t, took())
+		close(release)
+		synctest.Wait()
+		require.Zero(t, took(), "it returns at once")
+		release = make(chan struct{})
+		require.Equal(t, 50*time.Millisecond, took(), "nobody is overdue any more")
+		close(release)
+		synctest.Wait()
+	})
+}
+
+// TestObserveDurations: what a run and its parts took is told, to the millisecond.
+func TestObserveDurations(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := httpHandler(`Spark.wait(); Spark.getHttp("http://api.example/").get()`)
+		h.Members = callback.Members{"wait": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			time.Sleep(30 * time.Millisecond)
+			return nil, nil
+		}}}
+		h.HTTP = callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) {
+			time.Sleep(70 * time.Millisecond)
+			return &http.Response{StatusCode: 200}, nil
+		})
+		var run *callback.Run
+		h.Observe = func(_ context.Context, r *callback.Run) { run = r }
+		begin := time.Now()
+		require.Equal(t, 200, get(t, h, helloURL).Code)
+		require.Equal(t, begin, run.Start)
+		require.Equal(t, 100*time.Millisecond, run.Duration)
+		require.Equal(t, begin, run.Functions[0].Start)
+		require.Equal(t, 30*time.Millisecond, run.Functions[0].Duration)
+		require.Equal(t, begin.Add(30*time.Millisecond), run.Outbound[0].Start)
+		require.Equal(t, 70*time.Millisecond, run.Outbound[0].Duration)
+	})
+}
+
 func TestObservePanics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
