@@ -124,6 +124,8 @@ func TestPlayers(t *testing.T) {
 			`[true,false,true,["A"],true,false,false]`},
 		{`p = Spark.player; p.credit1(9); p.persist(); out([p.matchesMongoQuery({currency1: {$gt: 8}}), p.matchesMongoQueryString("{\"currency1\": 1}")])`, `[true,false]`},
 
+		{`try { Spark.player.isOnline() } catch (e) { out(e.message) }`, `"SparkPlayer.isOnline is not supplied by this host"`},
+
 		// Players are documents of a collection that scripts read.
 		{`Spark.player.credit1(9); c = Spark.systemCollection("player"); out(c.find({currency1: {$gt: 0}}, {userName: 1}))`, `[{"_id":"ada","userName":"ada1815"}]`},
 		{`out(Spark.loadPlayer({$oid: "bob"}).getDisplayName())`, `"Bob"`},
@@ -133,6 +135,26 @@ func TestPlayers(t *testing.T) {
 		require.Equal(t, `200 {"out":`+tt.want+`}`, run(newStore(t), script), tt.script)
 	}
 }
+
+// A player has all members that the original documented, be it to say that there
+// is nothing behind one.
+func TestPlayerIsComplete(t *testing.T) {
+	t.Parallel()
+	var calls strings.Builder
+	for _, name := range strings.Fields(playerMembers) {
+		fmt.Fprintf(&calls, "if (typeof Spark.player.%[1]s !== 'function') missing.push('%[1]s');", name)
+	}
+	require.Equal(t, `200 {"missing":[]}`, run(newStore(t), `missing = [];`+calls.String()+`Spark.setScriptData("missing", missing)`))
+}
+
+const playerMembers = `addAchievement addVGood credit credit1 credit2 credit3 credit4 credit5 credit6 debit debit1 debit2
+	debit3 debit4 debit5 debit6 deletePlayer disconnect dismissMessage getAchievements getAllBalances getBalance
+	getBalance1 getBalance2 getBalance3 getBalance4 getBalance5 getBalance6 getCreationDate getDisplayName
+	getExperimentSegments getExternalIds getFriendIds getLastSeen getPlayerId getPrivateData getPushRegistrations
+	getScriptData getSegmentValue getSegments getUserName getVirtualGoods hasAchievement hasVGood hideOnLeaderboards
+	isHiddenOnLeaderboards isOnline matchesMongoQuery matchesMongoQueryString persist removeAchievement
+	removeExperiment removePrivateData removePushRegistration removeScriptData resetAuthTokens setExperimentSegment
+	setPassword setPrivateData setScriptData setSegmentValue showOnLeaderboards unlock useVGood validatePassword`
 
 // The members work alike in another process: only JSON crosses.
 func TestSandbox(t *testing.T) {

@@ -63,6 +63,15 @@ function (host) {
         this.useVGood = function (code, value) { return take("virtualGoods", code, value); };
         this.hasVGood = function (code) { return host.balance(id, "virtualGoods", String(code)); };
         this.getVirtualGoods = function () { return host.balances(id, "virtualGoods"); };
+
+        // What else the original's players had: a call says what is missing.
+        ["deletePlayer", "disconnect", "dismissMessage", "getExperimentSegments", "getExternalIds", "getFriendIds",
+            "getLastSeen", "getPushRegistrations", "hideOnLeaderboards", "isHiddenOnLeaderboards", "isOnline",
+            "removeExperiment", "removePushRegistration", "resetAuthTokens", "setExperimentSegment", "setPassword",
+            "showOnLeaderboards", "unlock", "validatePassword"
+        ].forEach(function (name) {
+            player[name] = function () { throw new Error("SparkPlayer." + name + " is not supplied by this host"); };
+        });
     }
 
     return function loadPlayer(id) {
