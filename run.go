@@ -312,8 +312,8 @@ func (r *run) execute(program *program) (*Result, error) {
 
 	// Promise jobs are run before RunProgram returns.
 	_, err := r.vm.RunProgram(r.prepare(program))
-	if r.web != nil {
-		err = r.runLoop(err)
+	if r.web != nil || program.handler {
+		err = r.finish(program, err)
 	}
 	if err != nil && !r.exitedBy(err) {
 		return nil, r.explain(err)
@@ -376,8 +376,11 @@ func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation)
 // wrapped or compared: that can run script code, without end and without a way to
 // recover. What is read of them is read here, in the runtime.
 func (r *run) explain(err error) error {
-	if err == errWaited {
+	switch err {
+	case errWaited:
 		return r.explainWait()
+	case web.ErrNoHandler, web.ErrNoResponse, web.ErrBodyUsed, web.ErrUnsettled:
+		return &ScriptError{Script: r.script, Version: r.tree.Version, Message: err.Error()}
 	}
 	e := &ScriptError{Script: r.script, Version: r.tree.Version}
 	switch x := err.(type) {

@@ -153,7 +153,9 @@ type version struct {
 // A program is a compiled script.
 type program struct {
 	compiled *goja.Program
-	version  string // of the tree or, if it has none, of the file
+	version  string   // of the tree or, if it has none, of the file
+	handler  bool     // it exports one
+	declared []string // the standard globals that it declares as variables
 	traits   traits
 }
 
@@ -283,7 +285,7 @@ func (c *scriptCache) forget(key scriptKey) {
 
 // compile compiles a source of a version of a tree. The error is a *ScriptError.
 func compile(name, version, source string, maxSize int64) (*program, error) {
-	var compiled *goja.Program
+	var compiled *compiler.Script
 	fault := compiler.TooLong(maxSize)
 	if int64(len(source)) <= maxSize {
 		compiled, fault = compiler.Compile(name, source, strings.HasPrefix(name, cloudcode.Modules+"/"))
@@ -291,7 +293,13 @@ func compile(name, version, source string, maxSize int64) (*program, error) {
 	if fault != nil {
 		return nil, &ScriptError{Script: name, Version: version, Line: fault.Line, Column: fault.Column, Message: fault.Message}
 	}
-	return &program{compiled: compiled, version: version, traits: traitsOf(source)}, nil
+	p := &program{compiled: compiled.Program, version: version, handler: compiled.Handler, traits: traitsOf(source)}
+	for _, name := range compiled.Variables {
+		if web.Has(name) && !slices.Contains(p.declared, name) {
+			p.declared = append(p.declared, name)
+		}
+	}
+	return p, nil
 }
 
 // compileMember compiles the Script of a host's member.
@@ -320,26 +328,12 @@ type traits struct {
 	stringify bool      // likewise
 	guards    guard.Set // builtins that are held to a limit
 	own       bool      // our names as properties of the global object itself
-	declared  []string  // those of the standard globals that it declares, likewise
 }
 
 // declaresOurs matches where it matters to a program that our names are only
 // inherited by the global object: a var of the same name would hide them, and
 // strict code could not assign to them.
 var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce)\b`)
-
-// declaresVar matches the declaration of a variable.
-var declaresVar = regexp.MustCompile(`\bvar\s+(\w+)\b`)
-
-// declaredGlobals are the standard globals that a source declares as variables.
-func declaredGlobals(source string) (names []string) {
-	for _, match := range declaresVar.FindAllStringSubmatch(source, -1) {
-		if name := match[1]; web.Has(name) && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
 
 func traitsOf(source string) traits {
 	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")
@@ -351,6 +345,5 @@ func traitsOf(source string) traits {
 		stringify: json && (stringify || !parse),
 		guards:    guard.For(source),
 		own:       declaresOurs.MatchString(source),
-		declared:  declaredGlobals(source),
 	}
 }

@@ -62,7 +62,7 @@ func (r *run) prepare(p *program) *goja.Program {
 		r.installed.own = true
 		r.own(r.world.Keys())
 	}
-	r.own(p.traits.declared)
+	r.own(p.declared)
 	r.guards.Place(r.vm, p.traits.guards)
 	return p.compiled
 }
@@ -206,18 +206,20 @@ func (r *run) params(params []Param) *goja.Object {
 	return object
 }
 
-// getRequestBytes is the request's body as bytes, after inflation.
 func (r *run) getRequestBytes(lazy.Call) goja.Value {
-	body := slices.Clone(r.call.Body)
-	if r.call.Body == nil {
+	return ecma.NewUint8Array(r.vm, r.requestBody())
+}
+
+// requestBody is a copy of the request's body, after inflation.
+func (r *run) requestBody() []byte {
+	if r.call.Body == nil && hasBody(r.call.Method) { // on GET it is an ordinary parameter
 		for i := range r.call.Data {
-			// On GET it is an ordinary parameter.
-			if r.call.Data[i].Name == bodyParam && hasBody(r.call.Method) {
-				body = []byte(r.call.Data[i].Values[0])
+			if r.call.Data[i].Name == bodyParam {
+				return []byte(r.call.Data[i].Values[0])
 			}
 		}
 	}
-	return ecma.NewUint8Array(r.vm, body)
+	return slices.Clone(r.call.Body)
 }
 
 // strings makes an array of strings.

@@ -33,34 +33,83 @@ func TooLong(limit int64) *Fault {
 // names one makes the parser open any file or URL it likes.
 var ParserOptions = []parser.Option{parser.WithDisableSourceMaps}
 
-// Parse parses a source, of which a byte order mark is no part.
+// Parse parses a source, of which a byte order mark is no part. What it exports is
+// a variable, as for [Compile].
 func Parse(name, source string) (*ast.Program, error) {
+	tree, err := parse(name, source)
+	if at := exportOffset(strings.TrimPrefix(source, "\ufeff"), err); at >= 0 {
+		if exporting, fault := parseExport(name, source, at, err); fault == nil {
+			return exporting, nil
+		}
+	}
+	return tree, err
+}
+
+func parse(name, source string) (*ast.Program, error) {
 	return parser.ParseFile(nil, name, strings.TrimPrefix(source, "\ufeff"), 0, ParserOptions...)
 }
 
+// A Script is a compiled source.
+type Script struct {
+	Program *goja.Program
+
+	// Handler is whether the script exports an object, which [HandlerName] holds
+	// once the program has run.
+	Handler bool
+
+	// Variables are the names that the script declares with var at its top level.
+	Variables []string
+}
+
 // Compile compiles a source. A module is compiled so that it can run twice in
-// one global scope.
-func Compile(name, source string, module bool) (p *goja.Program, fault *Fault) {
+// one global scope; it exports nothing.
+func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	defer func() {
 		if v := recover(); v != nil {
-			p, fault = nil, &Fault{Message: fmt.Sprintf("the compiler failed with a %T", v)}
+			s, fault = nil, &Fault{Message: fmt.Sprintf("the compiler failed with a %T", v)}
 		}
 	}()
 	if nesting(source) > maxNesting {
 		return nil, &Fault{Message: fmt.Sprintf("SyntaxError: brackets are nested more than %d deep", maxNesting)}
 	}
-	tree, err := Parse(name, source)
+	s = &Script{}
+	tree, err := parse(name, source)
+	if at := exportOffset(strings.TrimPrefix(source, "\ufeff"), err); at >= 0 && !module {
+		if tree, fault = parseExport(name, source, at, err); fault != nil {
+			return nil, fault
+		}
+		s.Handler, err = true, nil
+	}
 	if err != nil {
 		return nil, explain(source, err)
 	}
 	if module {
 		hoistLexical(tree)
 	}
-	p, err = goja.CompileAST(tree, false)
+	s.Variables = declared(tree)
+	s.Program, err = goja.CompileAST(tree, s.Handler) // what exports is strict
 	if err != nil {
 		return nil, explain(source, err)
 	}
-	return p, nil
+	return s, nil
+}
+
+// parseExport parses a source of which err says that the word export is at an
+// offset.
+func parseExport(name, source string, at int, err error) (*ast.Program, *Fault) {
+	text := strings.TrimPrefix(source, "\ufeff")
+	changed, ok := declareExport(text, at)
+	if !ok {
+		return nil, explain(source, err)
+	}
+	tree, err := parse(name, changed)
+	if err != nil {
+		return nil, explain(source, err)
+	}
+	if ok, err := exported(tree); !ok || err != nil {
+		return nil, explainExport(text, at)
+	}
+	return tree, nil
 }
 
 // maxNesting is how deep brackets may be nested in a script: the parser and the

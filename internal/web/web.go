@@ -47,6 +47,8 @@ type Globals struct {
 	host  Host
 	realm *realm.Realm
 	made  map[string]goja.Value // of several that are made together
+
+	messages *fetch.Globals // nil: not made yet
 }
 
 // New prepares the globals of a run that ends with the context.
@@ -131,8 +133,16 @@ func (g *Globals) console(string) goja.Value {
 	return c.NewGlobal(g.realm)
 }
 
+// classes are those of package fetch, made once.
+func (g *Globals) classes() *fetch.Globals {
+	if g.messages == nil {
+		g.messages = fetch.NewGlobals(g.realm, g.Loop, g.host.Client)
+	}
+	return g.messages
+}
+
 func (g *Globals) fetch(name string) goja.Value {
-	made := fetch.NewGlobals(g.realm, g.Loop, g.host.Client)
+	made := g.classes()
 	g.made["fetch"], g.made["Headers"] = made.Fetch, made.Headers.Constructor
 	g.made["Request"], g.made["Response"] = made.Request.Constructor, made.Response.Constructor
 	g.made["AbortController"], g.made["AbortSignal"] = made.AbortController.Constructor, made.AbortSignal.Constructor

@@ -239,3 +239,40 @@ func (g *Globals) json(r *realm.Realm, call goja.FunctionCall) goja.Value {
 	init := r.Options(call.Argument(1), "Response.json: init")
 	return r.Object(g.Response, g.newResponse(r, body{bytes: text}, "application/json", init))
 }
+
+// An Incoming is the request that a script's handler gets.
+type Incoming struct {
+	Method  string
+	URL     string
+	Headers []Header
+	Body    []byte // nil: none
+}
+
+// NewIncoming makes a Request of the one that a script's handler gets. Its headers
+// can be read only.
+func (g *Globals) NewIncoming(r *realm.Realm, in *Incoming) *goja.Object {
+	q := &request{method: in.Method, body: body{bytes: in.Body, none: in.Body == nil}, headers: &headerList{immutable: true, list: in.Headers}}
+	u, err := url.Parse(in.URL, nil)
+	if err != nil {
+		u, _ = url.Parse("https://callback.invalid/", nil) // a query that is too long
+	}
+	q.url = u
+	return r.Object(g.Request, q)
+}
+
+// ReadResponse reads a Response that a script's handler answers with. It reports
+// false for what is none, or is the result of Response.error.
+func ReadResponse(r *realm.Realm, v goja.Value) (status int, headers []Header, bytes []byte, used, ok bool) {
+	p, ok := realm.Is[*response](r, v)
+	if !ok || p.kind == "error" {
+		return 0, nil, nil, false, false
+	}
+	for i := 0; ; i++ {
+		name, value, more := p.headers.at(i)
+		if !more {
+			break
+		}
+		headers = append(headers, Header{name, value})
+	}
+	return p.status, headers, append([]byte{}, p.bytes...), p.used, true
+}

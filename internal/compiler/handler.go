@@ -1,0 +1,138 @@
+package compiler
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/parser"
+)
+
+// HandlerName is the global variable that holds what a script exports.
+const HandlerName = "$entry"
+
+// The engine has no modules. The statement
+//
+//	export default { async fetch(request, env) { … } }
+//
+// becomes the declaration of a variable, without a change of any position:
+//
+//	var    $entry= { async fetch(request, env) { … } }
+//
+// It is no reading of the source by hand: the parser says where the word export
+// stands that it does not know, and its tree says that the declaration is one of
+// the top level.
+const (
+	exportWord, exportAs   = "export", "var   "
+	defaultWord, defaultAs = "default", HandlerName + "="
+)
+
+// exportOffset is where the word export stands that a parser's error is about, or
+// below zero.
+func exportOffset(source string, err error) int {
+	var list parser.ErrorList
+	if !errors.As(err, &list) || len(list) == 0 {
+		return -1
+	}
+	at := offsetOf(source, list[0].Position.Line, list[0].Position.Column)
+	if at < 0 || !strings.HasPrefix(source[at:], exportWord) {
+		return -1
+	}
+	return at
+}
+
+// declareExport makes a declaration of the statement export default at an offset.
+// It reports false if another statement is there.
+func declareExport(source string, at int) (string, bool) {
+	next := at + len(exportWord)
+	next += blankLength(source[next:])
+	if !strings.HasPrefix(source[next:], defaultWord) || strings.Contains(source, HandlerName) {
+		return "", false
+	}
+	return source[:at] + exportAs + source[at+len(exportWord):next] + defaultAs + source[next+len(defaultWord):], true
+}
+
+// blankLength is the length of the white space and comments that s begins with.
+func blankLength(s string) int {
+	rest := s
+	for {
+		rest = strings.TrimLeft(rest, " \t\r\n\v\f\u00a0\ufeff\u2028\u2029")
+		switch {
+		case strings.HasPrefix(rest, "/*"):
+			_, after, ok := strings.Cut(rest[2:], "*/")
+			if !ok {
+				return len(s) - len(rest)
+			}
+			rest = after
+		case strings.HasPrefix(rest, "//"):
+			_, after, ok := strings.Cut(rest, "\n")
+			if !ok {
+				return len(s) - len(rest)
+			}
+			rest = after
+		default:
+			return len(s) - len(rest)
+		}
+	}
+}
+
+// errExport is the error of an export default of something else.
+var errExport = errors.New("`export default` is followed by an object here: `export default { async fetch(request, env) { … } }`")
+
+// exported reports whether a tree declares the exported variable. The error is for
+// a declaration that is not one of the top level, or not of a value: functions and
+// classes that are exported would have to be declared, too.
+func exported(tree *ast.Program) (bool, error) {
+	found := 0
+	for _, statement := range tree.Body {
+		s, ok := statement.(*ast.VariableStatement)
+		if !ok || len(s.List) == 0 {
+			continue
+		}
+		name, ok := s.List[0].Target.(*ast.Identifier)
+		if !ok || name.Name.String() != HandlerName {
+			continue
+		}
+		found++
+		switch s.List[0].Initializer.(type) {
+		case *ast.ObjectLiteral, *ast.Identifier, *ast.NewExpression, *ast.CallExpression:
+		default:
+			return false, errExport
+		}
+		if len(s.List) != 1 {
+			return false, errExport
+		}
+	}
+	declared := 0
+	for _, declaration := range tree.DeclarationList {
+		for _, binding := range declaration.List {
+			if name, ok := binding.Target.(*ast.Identifier); ok && name.Name.String() == HandlerName {
+				declared++
+			}
+		}
+	}
+	if found != declared || found > 1 {
+		return false, errExport
+	}
+	return found == 1, nil
+}
+
+// explainExport makes a Fault of errExport.
+func explainExport(source string, at int) *Fault {
+	f := &Fault{Message: fmt.Sprintf("SyntaxError: %v", errExport)}
+	f.Line, f.Column = positionOf(source, at)
+	return f
+}
+
+// declared are the names that a tree declares as variables of the top level.
+func declared(tree *ast.Program) (names []string) {
+	for _, declaration := range tree.DeclarationList {
+		for _, binding := range declaration.List {
+			if name, ok := binding.Target.(*ast.Identifier); ok {
+				names = append(names, name.Name.String())
+			}
+		}
+	}
+	return names
+}
