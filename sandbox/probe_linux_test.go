@@ -233,6 +233,7 @@ func serveProbe(text string) map[string]string {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		panic(err)
 	}
+	fmt.Println("what a package prints must not come among the frames")
 	return p.run(false)
 }
 
@@ -352,6 +353,8 @@ func beginTestProcess() {
 	switch {
 	case mode == "probe":
 		sandbox.ServeProbe(serveProbe)
+	case mode == "panic":
+		sandbox.ServeProbe(func(value string) map[string]string { panic(value) })
 	case mode == "refuse-seccomp":
 		refuseSeccomp()
 	case os.Getenv(probeEnv) != "":

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"sync"
+
+	"example.com/callback/internal/limit"
 )
 
 // A frame is what readFrame has read.
@@ -121,7 +123,7 @@ func (w *worker) await(mine chan frame) frame {
 // child keeps to the first by itself; past the second the parent waits.
 const (
 	maxRequests     = 64
-	maxRequestBytes = 64 << 20
+	maxRequestBytes = limit.RequestBody
 )
 
 // outbound are the outbound requests of a session that are under way.
