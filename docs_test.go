@@ -245,15 +245,16 @@ func TestDeclarations(t *testing.T) {
 		delete(declared, class)
 	}
 	require.Equal(t, map[string][]string{
-		"SparkPairs": {},
-		"SparkData":  {"REQUEST_BODY", "REQUEST_HEADERS"},
-		"SparkXml":   {"toString", "toXMLString"},
+		"SparkPairs":   {},
+		"SparkData":    {"REQUEST_BODY", "REQUEST_HEADERS"},
+		"SparkXml":     {"toString", "toXMLString"},
+		"SparkRequest": {"Send", "Execute", "SendAs", "ExecuteAs"},
 	}, declared)
 	var globals []string
 	for _, m := range regexp.MustCompile(`(?m)^declare var (\w+):`).FindAllSubmatch(text, -1) {
 		globals = append(globals, string(m[1]))
 	}
-	require.Equal(t, []string{"Spark", "require", "requireOnce"}, globals)
+	require.Equal(t, []string{"Spark", "require", "requireOnce", "SparkRequests"}, globals)
 }
 
 // A diagnostic is a line of the TypeScript compiler's.

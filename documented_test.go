@@ -17,25 +17,26 @@ import (
 // for what else typeof says. The list is the contract's own words, not the
 // library's.
 var carriedMembers = map[string]string{
-	"this": "Spark:object require requireOnce",
-	"Spark": `getData data:object setScriptData getScriptData removeScriptData removeAllScriptData
+	"this": "Spark:object require requireOnce SparkRequests:object",
+	"Spark": `getRequestMethod getRequestBytes parseXml getData data:object setScriptData getScriptData removeScriptData removeAllScriptData
 		setScriptError getScriptError removeScriptError removeAllScriptErrors hasScriptErrors
 		getLog getHttp getDigester exit getRemainingMilliseconds currentStack getCredentialType
 		getSessionId getClientIp getPlayer player:object`,
-	"Spark.getPlayer()": "getPlayerId",
-	"Spark.player":      "getPlayerId",
+	"Spark.getPlayer()": "getPlayerId playerId:string",
+	"Spark.player":      "getPlayerId playerId:string",
 	"Spark.getLog()":    "debug info warn error getLevel setLevel",
-	"Spark.getHttp('http://h.test/')": `setBasicAuth setHeaders get delete postForm postJson postString postXml
-		putForm putJson putString putXml`,
+	"Spark.getHttp('http://h.test/')": `setBasicAuth setHeaders get head delete postForm postJson postString postXml
+		putForm putJson putString putXml patchForm patchJson patchString patchXml`,
 	"Spark.getHttp('http://h.test/').get()":                  "getResponseCode getResponseString getResponseJson getResponseXml getHeaders getCookies",
 	"Spark.getHttp('http://h.test/').get().getResponseXml()": "toString toXMLString",
-	"Spark.getDigester()": `hmacMd5Hex hmacMd5Base64 hmacMd5HexWithHexKey hmacMd5Base64WithBase64Key
-		hmacSha1Hex hmacSha1Base64 hmacSha1HexWithHexKey hmacSha1Base64WithBase64Key
-		hmacSha256Hex hmacSha256Base64 hmacSha256HexWithHexKey hmacSha256Base64WithBase64Key
-		hmacSha384Hex hmacSha384Base64 hmacSha384HexWithHexKey hmacSha384Base64WithBase64Key
-		hmacSha512Hex hmacSha512Base64 hmacSha512HexWithHexKey hmacSha512Base64WithBase64Key
-		md2Hex md2Base64 md5Hex md5Base64 sha1Hex sha1Base64 sha256Hex sha256Base64
-		sha384Hex sha384Base64 sha512Hex sha512Base64`,
+	"Spark.getDigester()": `hmacMd5Hex hmacMd5Base64 hmacMd5HexWithHexKey hmacMd5Base64WithBase64Key hmacMd5Base64WithHexKey
+		hmacMd5HexWithBase64Key hmacSha1Hex hmacSha1Base64 hmacSha1HexWithHexKey hmacSha1Base64WithBase64Key
+		hmacSha1Base64WithHexKey hmacSha1HexWithBase64Key hmacSha256Hex hmacSha256Base64 hmacSha256HexWithHexKey
+		hmacSha256Base64WithBase64Key hmacSha256Base64WithHexKey hmacSha256HexWithBase64Key hmacSha384Hex
+		hmacSha384Base64 hmacSha384HexWithHexKey hmacSha384Base64WithBase64Key hmacSha384Base64WithHexKey
+		hmacSha384HexWithBase64Key hmacSha512Hex hmacSha512Base64 hmacSha512HexWithHexKey
+		hmacSha512Base64WithBase64Key hmacSha512Base64WithHexKey hmacSha512HexWithBase64Key md2Hex md2Base64 md5Hex
+		md5Base64 sha1Hex sha1Base64 sha256Hex sha256Base64 sha384Hex sha384Base64 sha512Hex sha512Base64`,
 }
 
 // runSource runs a script for a player, with an upstream that answers <a/>, and

@@ -66,7 +66,8 @@ type run struct {
 // objects are the JavaScript objects of which a run has one each, as far as they
 // have been made.
 type objects struct {
-	spark, data, player, log, digest *goja.Object
+	spark, player, log, digest *goja.Object
+	data                       goja.Value
 
 	prototype *goja.Object // Object.prototype, whatever the script makes of that name
 }

@@ -313,7 +313,7 @@ func (c *scriptCache) memberProgram(name, source string) (*program, error) {
 	if p, ok := c.members.Load(source); ok {
 		return p.(*program), nil
 	}
-	p, err := compileMember("Spark."+name, source)
+	p, err := compileMember(name, source)
 	if err != nil {
 		return nil, err
 	}
@@ -333,7 +333,7 @@ type traits struct {
 // declaresOurs matches where it matters to a program that our names are only
 // inherited by the global object: a var of the same name would hide them, and
 // strict code could not assign to them.
-var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce)\b`)
+var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce|SparkRequests)\b`)
 
 func traitsOf(source string) traits {
 	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")

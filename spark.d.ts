@@ -13,6 +13,21 @@ declare var require: (shortCode: string) => void;
 
 /** Runs modules/{shortCode}.js in the global scope, unless it ran before in this run. */
 declare var requireOnce: (shortCode: string) => void;
+/** Requests by name, for the host's sendRequest: new SparkRequests.LogEventRequest(). */
+declare var SparkRequests: { [name: string]: new () => SparkRequest };
+
+/** A request: the script sets its properties, then sends it. */
+interface SparkRequest {
+	[name: string]: any;
+	/** Sends it by Spark.sendRequest. */
+	Send(): any;
+	/** The same as Send. */
+	Execute(): any;
+	/** Sends it by Spark.sendRequestAs, as that player. */
+	SendAs(playerId: string): any;
+	/** The same as SendAs. */
+	ExecuteAs(playerId: string): any;
+}
 
 // In JavaScript files TypeScript takes require for that of Node.js and looks for
 // the module; so there is a module of every name.
@@ -28,6 +43,9 @@ type SparkJson = any;
 interface SparkPairs {
 	[name: string]: string | number | boolean | null | (string | number | boolean | null)[];
 }
+
+/** A form: names to values, of which any but an array becomes one text. */
+type SparkForm = { [name: string]: SparkJson | null | undefined };
 
 /** The request's parameters: a string, or an array of strings for a repeated name. */
 interface SparkData {
@@ -101,6 +119,8 @@ interface Spark {
 interface SparkPlayer {
 	/** The player's id. */
 	getPlayerId(): string;
+	/** The same. */
+	playerId: string;
 }
 
 /** An outbound request. Each method that sends it gives null if no answer came. */
@@ -111,24 +131,34 @@ interface SparkHttp {
 	setHeaders(headers: SparkPairs): SparkHttp;
 	/** Sends a GET. */
 	get(): SparkHttpResponse | null;
+	/** Sends a HEAD. */
+	head(): SparkHttpResponse | null;
 	/** Sends a DELETE. */
 	delete(): SparkHttpResponse | null;
-	/** Sends a POST with a form; a number or boolean becomes text, an array repeats the name, null is empty. */
-	postForm(form: SparkPairs | null): SparkHttpResponse | null;
+	/** Sends a POST with a form; a number or boolean becomes text, an array repeats the name, null is empty, an object is its JSON. */
+	postForm(form: SparkForm | null): SparkHttpResponse | null;
 	/** Sends a POST with JSON. */
 	postJson(value: SparkJson): SparkHttpResponse | null;
 	/** Sends a POST with plain text. */
 	postString(text: string | number | boolean): SparkHttpResponse | null;
 	/** Sends a POST with XML: markup, or a value of getResponseXml. */
 	postXml(xml: string | SparkXml): SparkHttpResponse | null;
-	/** Sends a PUT with a form; a number or boolean becomes text, an array repeats the name, null is empty. */
-	putForm(form: SparkPairs | null): SparkHttpResponse | null;
+	/** Sends a PUT with a form; a number or boolean becomes text, an array repeats the name, null is empty, an object is its JSON. */
+	putForm(form: SparkForm | null): SparkHttpResponse | null;
 	/** Sends a PUT with JSON. */
 	putJson(value: SparkJson): SparkHttpResponse | null;
 	/** Sends a PUT with plain text. */
 	putString(text: string | number | boolean): SparkHttpResponse | null;
 	/** Sends a PUT with XML: markup, or a value of getResponseXml. */
 	putXml(xml: string | SparkXml): SparkHttpResponse | null;
+	/** Sends a PATCH with a form, as postForm does. */
+	patchForm(form: SparkForm | null): SparkHttpResponse | null;
+	/** Sends a PATCH with JSON. */
+	patchJson(value: SparkJson): SparkHttpResponse | null;
+	/** Sends a PATCH with plain text. */
+	patchString(text: string | number | boolean): SparkHttpResponse | null;
+	/** Sends a PATCH with XML: markup, or a value of getResponseXml. */
+	patchXml(xml: string | SparkXml): SparkHttpResponse | null;
 }
 
 /** The answer to an outbound request, whatever its status. */
@@ -159,13 +189,13 @@ interface SparkXml {
 /** The log of the host. It takes anything: a string as it is, an Error with its stack, else JSON. */
 interface SparkLog {
 	/** Logs at the level DEBUG. */
-	debug(value: any): void;
+	debug(...values: any[]): void;
 	/** Logs at the level INFO. */
-	info(value: any): void;
+	info(...values: any[]): void;
 	/** Logs at the level WARN. */
-	warn(value: any): void;
+	warn(...values: any[]): void;
 	/** Logs at the level ERROR. */
-	error(value: any): void;
+	error(...values: any[]): void;
 	/** The lowest level that is logged. */
 	getLevel(): SparkLogLevel;
 	/** Sets the lowest level that is logged, for this run. */

@@ -37,8 +37,19 @@ var worldClass = lazy.Class[*run]{
 		lazy.Value("Spark", (*run).makeSpark),
 		lazy.Func("require", func(r *run, call lazy.Call) goja.Value { return r.require(call, false) }),
 		lazy.Func("requireOnce", func(r *run, call lazy.Call) goja.Value { return r.require(call, true) }),
+		lazy.Value("SparkRequests", func(r *run) goja.Value { return lazy.New(r.vm, &requestsClass, r) }),
 	},
+	Override: (*run).hostGlobal,
 	Fallback: (*run).standardGlobal,
+}
+
+// hostGlobal makes one of the host's global names, or returns nil.
+func (r *run) hostGlobal(name string) goja.Value {
+	if _, ok := r.call.Globals[name]; !ok {
+		return nil
+	}
+	r.makeSpark() // its Script gets it
+	return r.hostMember(r.call.Globals, "", name)
 }
 
 func (r *run) makeSpark() goja.Value {
@@ -159,7 +170,7 @@ var sparkClass = lazy.Class[*run]{
 		lazy.Func("getPlayer", func(r *run, _ lazy.Call) goja.Value { return r.getPlayer() }),
 		lazy.Value("player", (*run).player),
 	},
-	Override:      (*run).hostMember,
+	Override:      func(r *run, name string) goja.Value { return r.hostMember(r.call.Members, "Spark.", name) },
 	OverrideNames: func(r *run) []string { return slices.Sorted(maps.Keys(r.call.Members)) },
 	Fallback:      documented("Spark"),
 }
@@ -178,14 +189,19 @@ func documented(class string) func(*run, string) goja.Value {
 	}
 }
 
-// getData makes the object of the request's data, once. Its properties are
+// getData makes the value of the call's data, once. The properties of an object are
 // defined and not assigned: "__proto__" is a name like any other.
 func (r *run) getData() goja.Value {
-	if r.objects.data == nil {
-		r.objects.data = r.params(r.call.Data)
+	switch {
+	case r.objects.data != nil:
+	case r.call.Input != nil:
+		r.objects.data = r.fromJSON(string(r.call.Input))
+	default:
+		data := r.params(r.call.Data)
 		if r.call.RequestHeaders != nil {
-			ecma.Define(r.objects.data, headersParam, r.params(r.call.RequestHeaders))
+			ecma.Define(data, headersParam, r.params(r.call.RequestHeaders))
 		}
+		r.objects.data = data
 	}
 	return r.objects.data
 }
@@ -304,6 +320,7 @@ var playerClass = lazy.Class[*run]{
 	Name: "SparkPlayer",
 	Members: []lazy.Member[*run]{
 		lazy.Func("getPlayerId", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.call.PlayerID) }),
+		lazy.Value("playerId", func(r *run) goja.Value { return r.vm.ToValue(r.call.PlayerID) }),
 	},
 	Fallback: documented("SparkPlayer"),
 }
@@ -333,9 +350,10 @@ func (r *run) player() goja.Value {
 	return r.getPlayer()
 }
 
-// hostMember makes a member that the host supplies, or returns nil.
-func (r *run) hostMember(name string) goja.Value {
-	m, ok := r.call.Members[name]
+// hostMember makes one of the host's members, or returns nil. owner and name are
+// what scripts call it.
+func (r *run) hostMember(members Members, owner, name string) goja.Value {
+	m, ok := members[name]
 	if !ok {
 		return nil
 	}
@@ -346,9 +364,9 @@ func (r *run) hostMember(name string) goja.Value {
 	for name, f := range m.Funcs {
 		ecma.Define(functions, name, r.hostFunction(name, f))
 	}
-	program, err := r.runner.cache.memberProgram(name, m.Script)
+	program, err := r.runner.cache.memberProgram(owner+name, m.Script)
 	if err != nil {
-		ecma.Throw(r.vm, "Spark.%s: %s", name, err.Error())
+		ecma.Throw(r.vm, "%s: %s", owner+name, err.Error())
 	}
 	value, err := r.vm.RunProgram(r.prepare(program))
 	if err != nil {
@@ -356,7 +374,7 @@ func (r *run) hostMember(name string) goja.Value {
 	}
 	function, ok := goja.AssertFunction(value)
 	if !ok {
-		ecma.Throw(r.vm, "Spark.%s: the host's script is not a function expression", name)
+		ecma.Throw(r.vm, "%s: the host's script is not a function expression", owner+name)
 	}
 	member, err := function(goja.Undefined(), functions, r.objects.spark)
 	if err != nil {

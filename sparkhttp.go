@@ -25,6 +25,7 @@ import (
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/limit"
+	weburl "example.com/callback/internal/web/url"
 	"example.com/callback/internal/xmltree"
 )
 
@@ -34,6 +35,7 @@ var httpClass = lazy.Class[*sparkHTTP]{
 		lazy.Func("setBasicAuth", (*sparkHTTP).setBasicAuth),
 		lazy.Func("setHeaders", (*sparkHTTP).setHeaders),
 		lazy.Func("get", sendNothing(http.MethodGet)),
+		lazy.Func("head", sendNothing(http.MethodHead)),
 		lazy.Func("delete", sendNothing(http.MethodDelete)),
 		lazy.Func("postForm", sendBody(http.MethodPost, form)),
 		lazy.Func("postJson", sendBody(http.MethodPost, jsonText)),
@@ -43,6 +45,10 @@ var httpClass = lazy.Class[*sparkHTTP]{
 		lazy.Func("putJson", sendBody(http.MethodPut, jsonText)),
 		lazy.Func("putString", sendBody(http.MethodPut, plainText)),
 		lazy.Func("putXml", sendBody(http.MethodPut, xmlText)),
+		lazy.Func("patchForm", sendBody(http.MethodPatch, form)),
+		lazy.Func("patchJson", sendBody(http.MethodPatch, jsonText)),
+		lazy.Func("patchString", sendBody(http.MethodPatch, plainText)),
+		lazy.Func("patchXml", sendBody(http.MethodPatch, xmlText)),
 	},
 }
 
@@ -108,7 +114,11 @@ func (h *sparkHTTP) setBasicAuth(call lazy.Call) goja.Value {
 }
 
 func (h *sparkHTTP) setHeaders(call lazy.Call) goja.Value {
-	h.eachPair(call, "headers", func(name, value string, repeat bool) {
+	refuse := func(name string, _ goja.Value) string {
+		call.Throw("headers", fmt.Sprintf("has a value for %q that is not a string, number or boolean", limit.Text(name, 100)))
+		return ""
+	}
+	h.eachPair(call, "headers", refuse, func(name, value string, repeat bool) {
 		if !httpguts.ValidHeaderFieldName(name) {
 			call.Throw("headers", fmt.Sprintf("has %q, which is not a header name", limit.Text(name, 100)))
 		}
@@ -126,10 +136,10 @@ func (h *sparkHTTP) setHeaders(call lazy.Call) goja.Value {
 	return h.self
 }
 
-// eachPair calls f for each property of the call's first argument: an object of
-// scalars, null, or arrays of them. repeat is set for the elements of an array
-// but its first.
-func (h *sparkHTTP) eachPair(call lazy.Call, arg string, f func(name, value string, repeat bool)) {
+// eachPair calls f for each property of the call's first argument, an object, as
+// text: scalars as they are, null as nothing, other values as other makes them. An
+// array stands for its elements; repeat is set for all but the first of them.
+func (h *sparkHTTP) eachPair(call lazy.Call, arg string, other func(name string, v goja.Value) string, f func(name, value string, repeat bool)) {
 	object, ok := call.Argument(0).(*goja.Object)
 	if !ok || object.ClassName() == "Array" || object.ClassName() == "Function" {
 		call.Throw(arg, "must be an object of names to values")
@@ -147,7 +157,7 @@ func (h *sparkHTTP) eachPair(call lazy.Call, arg string, f func(name, value stri
 		for i, value := range values {
 			text, ok := ecma.Scalar(value)
 			if !ok && !ecma.IsNothing(value) {
-				call.Throw(arg, fmt.Sprintf("has a value for %q that is not a string, number or boolean", limit.Text(name, 100)))
+				text = other(name, value)
 			}
 			f(name, text, i > 0)
 		}
@@ -160,7 +170,14 @@ func (h *sparkHTTP) form(v goja.Value, call lazy.Call) string {
 	if ecma.IsNothing(v) {
 		return ""
 	}
-	h.eachPair(call, "form", func(name, value string, _ bool) {
+	encode := func(name string, v goja.Value) string {
+		text, ok := h.toJSON(v)
+		if !ok {
+			call.Throw("form", fmt.Sprintf("has a value for %q that is not JSON", limit.Text(name, 100)))
+		}
+		return string(text)
+	}
+	h.eachPair(call, "form", encode, func(name, value string, _ bool) {
 		if body.Len() > 0 {
 			body.WriteByte('&')
 		}
@@ -205,6 +222,37 @@ func (h *sparkHTTP) xml(v goja.Value, call lazy.Call) string {
 	return ""
 }
 
+// requestURL reads a URL as a browser does: blanks around it go, and what cannot
+// stand in a URL is percent-encoded. Without a fragment, it is one that net/url
+// reads as well, which takes no "%" in a path that begins no escape.
+func requestURL(text string) string {
+	u, err := weburl.Parse(text, nil)
+	if err != nil {
+		return text
+	}
+	href, _, _ := strings.Cut(u.Href(), "#")
+	path, query, hasQuery := strings.Cut(href, "?")
+	path = escapeBareSigns(path)
+	if hasQuery {
+		path += "?" + query
+	}
+	return path
+}
+
+// escapeBareSigns escapes each "%" that begins no escape.
+func escapeBareSigns(s string) string {
+	for from := 0; ; from++ {
+		i := strings.IndexByte(s[from:], '%')
+		if i < 0 {
+			return s
+		}
+		from += i
+		if _, err := url.PathUnescape(s[from:min(from+3, len(s))]); err != nil {
+			s = s[:from] + "%25" + s[from+1:]
+		}
+	}
+}
+
 // send sends the request. Without an answer it returns null, and the log says
 // why.
 func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
@@ -213,7 +261,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 	h.wait(func() { answer, err = h.exchange(verb, body, contentType) })
 	if err != nil {
 		to := ""
-		if u, err := url.Parse(h.url); err == nil {
+		if u, err := url.Parse(requestURL(h.url)); err == nil {
 			to = u.Host // and no more: the rest of a URL may hold a secret
 		}
 		h.explainHTTP(to, err)
@@ -238,7 +286,7 @@ func (h *sparkHTTP) exchange(verb, body, contentType string) (host.Response, err
 			header.Set("Content-Type", contentType)
 		}
 	}
-	req, err := host.NewRequest(ctx, verb, h.url, header, reader)
+	req, err := host.NewRequest(ctx, verb, requestURL(h.url), header, reader)
 	if err != nil {
 		return host.Response{}, err
 	}

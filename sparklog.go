@@ -2,6 +2,7 @@ package callback
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/dop251/goja"
 
@@ -29,11 +30,21 @@ var logClass = lazy.Class[*run]{
 	},
 }
 
-// logAt logs any value.
+// logAt logs any values, with blanks between them.
 func logAt(level slog.Level) func(*run, lazy.Call) goja.Value {
 	return func(r *run, call lazy.Call) goja.Value {
 		if level >= r.logging.level && r.log.Enabled(r.ctx, level) {
-			r.logLine(level, limit.Text(r.logText(call.Argument(0)), limit.LogLine))
+			var text strings.Builder
+			for i := range max(len(call.Arguments), 1) {
+				if i > 0 {
+					text.WriteByte(' ')
+				}
+				text.WriteString(r.logText(call.Argument(i)))
+				if text.Len() > limit.LogLine {
+					break
+				}
+			}
+			r.logLine(level, limit.Text(text.String(), limit.LogLine))
 		}
 		return goja.Undefined()
 	}

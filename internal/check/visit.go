@@ -337,8 +337,6 @@ func foreignGlobal(name string) (Kind, string) {
 		return Foreign, name + ": there is no browser here"
 	case "await":
 		return Foreign, "await belongs in an async function; the members of Spark need none"
-	case "SparkRequests":
-		return Foreign, "SparkRequests is not carried: a module can define it"
 	}
 	return "", ""
 }
