@@ -50,6 +50,9 @@ func serveHostile(mode string) error {
 	if mode == "sandbox" {
 		pool := &sandbox.Runner{Scripts: testkit.Tree(files)}
 		defer pool.Close()
+		if testkit.Race { // which counts as the child's, and is many times that of the scripts
+			pool.MaxMemory = 2 << 30
+		}
 		runner = pool
 	} else {
 		inProcess := &callback.GojaRunner{Scripts: testkit.Tree(files)}

@@ -1,3 +1,3 @@
 // class: response
-// expect: 200
+// expect: 500
 for (var i = 0; i < 2e5; i++) Spark.setScriptData("k" + i, i);
