@@ -67,12 +67,23 @@ func (a Args) Scan(dst ...any) error {
 				if typeErr.Field != "" {
 					what += ": " + typeErr.Field
 				}
-				return fmt.Errorf("%s is a %s, not %s", what, typeErr.Value, jsonKind(typeErr.Type.Kind()))
+				return fmt.Errorf("%s is %s, not %s", what, jsonValue(typeErr.Value), jsonKind(typeErr.Type.Kind()))
 			}
 			return fmt.Errorf("argument %d is not as expected", i+1)
 		}
 	}
 	return nil
+}
+
+// jsonValue is what a script author calls what [json.UnmarshalTypeError] tells.
+func jsonValue(value string) string {
+	switch value {
+	case "array", "object":
+		return "an " + value
+	case "bool":
+		return "a boolean"
+	}
+	return "a " + value
 }
 
 // jsonKind is what a script author calls the kind of a Go value.

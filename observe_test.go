@@ -245,6 +245,30 @@ func TestObserveLog(t *testing.T) {
 
 // TestObserveSlow: an observer that does not return delays no answer of the same
 // connection.
+// TestKeepLog keeps the lines that fit, at their size and just below it.
+func TestKeepLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // no answer overtakes its observer
+		h, _ := httpHandler(`Spark.getLog().info("x")`)
+		kept := func(keep int) []callback.LogLine {
+			h.KeepLog = keep
+			var run *callback.Run
+			h.Observe = func(_ context.Context, r *callback.Run) { run = r }
+			require.Equal(t, 200, get(t, h, helloURL).Code)
+			require.Equal(t, 1, run.LogLines)
+			return run.Log
+		}
+		line := kept(1000)[0]
+		size := len(line.Message)
+		for _, a := range line.Attrs {
+			size += len(a.Key) + len(a.Value.String())
+		}
+		require.Len(t, kept(size), 1)
+		require.Empty(t, kept(size-1))
+		require.Empty(t, kept(0))
+	})
+}
+
 func TestObserveSlow(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(`Spark.setScriptData("a", 1)`)

@@ -1,0 +1,50 @@
+package callback_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+)
+
+// TestArgsScan: what does not fit is told in words for the script's author.
+func TestArgsScan(t *testing.T) {
+	t.Parallel()
+	type options struct {
+		Level int `json:"level"`
+		Tags  []string
+		Deep  struct {
+			On bool `json:"on"`
+		} `json:"deep"`
+	}
+	for _, test := range []struct{ args, want string }{
+		{`["a", {"level": 1, "tags": ["x"], "deep": {"on": true}}]`, ""},
+		{`[null, null]`, ""},
+		{`["a"]`, ""},
+		{`["a", {}, "more"]`, ""},
+		{`[1, {}]`, "argument 1 is a number, not a string"},
+		{`["a", "b"]`, "argument 2 is a string, not an object"},
+		{`["a", {"level": "x"}]`, "argument 2: level is a string, not a number"},
+		{`["a", {"tags": {}}]`, "argument 2: Tags is an object, not an array"},
+		{`[true, {}]`, "argument 1 is a boolean, not a string"},
+		{`[[], {}]`, "argument 1 is an array, not a string"},
+		{`["a", {"deep": {"on": 1}}]`, "argument 2: deep.on is a number, not a boolean"},
+	} {
+		var args callback.Args
+		require.NoError(t, json.Unmarshal([]byte(test.args), &args))
+		text, opts := "as it was", options{}
+		err := args.Scan(&text, &opts)
+		if test.want != "" {
+			require.EqualError(t, err, test.want, test.args)
+			continue
+		}
+		require.NoError(t, err, test.args)
+	}
+	text, n := "as it was", 7
+	require.NoError(t, callback.Args{}.Scan(&text, &n))
+	require.Equal(t, "as it was 7", fmt.Sprint(text, " ", n))
+	require.EqualError(t, callback.Args{json.RawMessage(`{`)}.Scan(&n), "argument 1 is not as expected")
+}
