@@ -65,6 +65,11 @@ type Call struct {
 	// of the credential's script. It is for calls of a scheduler or a queue.
 	Script string `json:"script,omitempty"`
 
+	// Version, if not empty, is the version of the scripts that must run,
+	// whichever is live: for a retry, or for a test of one that is not live. A
+	// [ScriptSource] gives that version or fails with [ErrNoVersion].
+	Version string `json:"version,omitempty"`
+
 	// Data is what Spark.getData() returns, in order, each name once.
 	Data []Param `json:"data,omitempty"`
 
@@ -199,6 +204,10 @@ var ErrOverloaded = errors.New("callback: overloaded")
 // ErrUnavailable means that something that a call needs does not work for the
 // moment. The caller gets a 503.
 var ErrUnavailable = errors.New("callback: unavailable")
+
+// ErrNoVersion means that there is no version of the scripts as [Call].Version
+// names it.
+var ErrNoVersion = errors.New("callback: no such version")
 
 // ErrTooMany means that the caller makes more calls than it may. It gets a 429.
 var ErrTooMany = errors.New("callback: too many calls")

@@ -30,7 +30,7 @@ import (
 // modules of the run from the Tree that it returns. Scripts must be safe for
 // concurrent use, be quick (it is part of every call) and return when ctx is done.
 // An error that is [ErrNoScript] means that the call has no scripts. Any other
-// error is that of a source that does not work for the moment, as if it were
+// error, except [ErrNoVersion], is that of a source that does not work for the moment, as if it were
 // [ErrUnavailable]; a source keeps its last good Tree itself.
 type ScriptSource interface {
 	Scripts(ctx context.Context, call *Call) (Tree, error)
@@ -69,6 +69,8 @@ func (g *GojaRunner) tree(ctx context.Context, call *Call) (Tree, error) {
 	switch {
 	case g.Source == nil && g.Scripts == nil:
 		return Tree{}, errors.New("callback: GojaRunner has no Scripts and no Source")
+	case g.Source == nil && call.Version != "":
+		return Tree{}, noVersion(call)
 	case g.Source == nil:
 		return Tree{FS: g.Scripts}, nil
 	case g.Scripts != nil:
@@ -76,7 +78,7 @@ func (g *GojaRunner) tree(ctx context.Context, call *Call) (Tree, error) {
 	}
 	t, err := g.Source.Scripts(ctx, call)
 	switch {
-	case err != nil && (ctx.Err() != nil || errors.Is(err, ErrNoScript)):
+	case err != nil && (ctx.Err() != nil || errors.Is(err, ErrNoScript) || errors.Is(err, ErrNoVersion)):
 		return Tree{}, err
 	case err != nil:
 		return Tree{}, fmt.Errorf("%w: script source: %w", ErrUnavailable, err)
@@ -84,9 +86,14 @@ func (g *GojaRunner) tree(ctx context.Context, call *Call) (Tree, error) {
 		return Tree{}, fmt.Errorf("%w: script source returned a Tree without FS", ErrUnavailable)
 	case t.Version == "" && !reflect.TypeOf(t.FS).Comparable():
 		return Tree{}, fmt.Errorf("%w: script source returned a Tree with neither Version nor a comparable FS", ErrUnavailable)
+	case call.Version != "" && t.Version != call.Version:
+		return Tree{}, noVersion(call)
 	}
 	return t, nil
 }
+
+// noVersion says that the scripts are not of the version that the call names.
+func noVersion(call *Call) error { return fmt.Errorf("%w: %q", ErrNoVersion, call.Version) }
 
 var errTwoSources = errors.New("callback: GojaRunner has both Scripts and a Source")
 
