@@ -5,9 +5,11 @@
 //
 //	db := &pgcallback.DB{Pool: pool}
 //	if err := db.Migrate(ctx); err != nil { … }
+//	scripts := &pgcallback.Source{DB: db}
+//	go scripts.Run(ctx)
 //	mux.Handle("/callback/", &callback.Handler{
-//		Runner:  runner,
-//		Secrets: db,
+//		Runner:  &callback.GojaRunner{Source: scripts},
+//		Secrets: &callback.SecretCache{Store: db},
 //		Members: db.Members(nil),
 //	})
 //

@@ -43,8 +43,8 @@ const maxSecrets = 16
 
 // Secrets returns the secrets of the credential that are valid now, by the
 // database's clock, with one query. So a DB is a [callback.SecretStore]. Put a
-// cache before it: what that holds stays valid for its TTL after it was
-// revoked.
+// [callback.SecretCache] before it: what that holds stays valid for its TTL after
+// it was revoked.
 func (db *DB) Secrets(ctx context.Context, apiKey, credential string) ([]callback.Secret, error) {
 	if !isText(apiKey, credential) {
 		return nil, nil

@@ -3,6 +3,9 @@
 package pgcallback_test
 
 import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -78,4 +81,34 @@ func TestSecretsOfABrokenStore(t *testing.T) {
 	db := &pgcallback.DB{Pool: newPool(t)} // not migrated
 	_, err := db.Secrets(t.Context(), "E3", "hello")
 	require.ErrorContains(t, err, "callback: secrets: ")
+}
+
+// A secret that was revoked opens its credential until the cache has let go of
+// it, and no longer.
+func TestRevokedSecretBehindACache(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	cache := &callback.SecretCache{Store: db, TTL: 100 * time.Millisecond, MaxStale: time.Hour}
+	handler := &callback.Handler{
+		Runner: callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) {
+			return new(callback.Result), nil
+		}),
+		Secrets: cache,
+		Logger:  slog.New(slog.DiscardHandler),
+	}
+	status := func(secret string) int {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "/callback/E3/hello/"+secret, nil))
+		return w.Code
+	}
+	old, err := db.AddSecret(t.Context(), "E3", "hello", callback.NewSecret("old"), "", pgcallback.Validity{})
+	require.NoError(t, err)
+	_, err = db.RotateSecret(t.Context(), "E3", "hello", callback.NewSecret("new"), "", time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, 200, status("old"))
+	require.Equal(t, 200, status("new"))
+
+	require.NoError(t, db.RevokeSecret(t.Context(), "E3", old))
+	require.Eventually(t, func() bool { return status("old") == 403 }, 30*time.Second, time.Millisecond)
+	require.Equal(t, 200, status("new"))
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.com/callback"
+	"example.com/callback/internal/cloudcode"
 )
 
 // Limits of a version. A tree that is larger is refused.
@@ -30,7 +30,7 @@ const (
 // Errors of the functions that name a version or a stage.
 var (
 	// ErrNoVersion means that the API key has no such version.
-	ErrNoVersion = errors.New("callback: no such version")
+	ErrNoVersion = callback.ErrNoVersion
 	// ErrNoStage means that nothing was ever promoted to the stage.
 	ErrNoStage = errors.New("callback: no such stage")
 	// ErrMoved means that a stage is no longer at Change.Current.
@@ -102,9 +102,8 @@ type Promotion struct {
 	Previous string
 }
 
-// Publish stores the files of fsys as a version of the API key, without making
-// it live anywhere. Files and folders whose names begin with a dot are left
-// out. A tree in which [callback.Check] finds a script that cannot run is a
+// Publish stores the scripts of fsys as a version of the API key, without making
+// it live anywhere. Other files are left out. A tree in which [callback.Check] finds a script that cannot run is a
 // [*RefusedError]. Publishing a tree again returns the version that is there.
 func (db *DB) Publish(ctx context.Context, apiKey string, fsys fs.FS, change Change) (*Version, error) {
 	if !isText(apiKey, change.Author, change.Message) {
@@ -147,17 +146,14 @@ func readTree(fsys fs.FS) (fstest.MapFS, error) {
 		if err != nil {
 			return err
 		}
-		if name != "." && strings.HasPrefix(path.Base(name), ".") {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
+		if entry.IsDir() && name != "." && !slices.Contains(scriptFolders, name) {
+			return fs.SkipDir
+		}
+		if !cloudcode.IsScript(name) {
 			return nil
 		}
 		if info, err := fs.Stat(fsys, name); err != nil || !info.Mode().IsRegular() {
 			return err // a symbolic link counts as what it points to
-		}
-		if !isText(name) {
-			return fmt.Errorf("%q: %w", name, errNotText)
 		}
 		content, err := fs.ReadFile(fsys, name)
 		if err != nil {
@@ -171,10 +167,12 @@ func readTree(fsys fs.FS) (fstest.MapFS, error) {
 		return nil
 	})
 	if err == nil && len(files) == 0 {
-		err = errors.New("no files")
+		err = errors.New("no scripts")
 	}
 	return files, err
 }
+
+var scriptFolders = []string{cloudcode.Callbacks, cloudcode.Modules, cloudcode.System}
 
 func sortedNames(files fstest.MapFS) []string {
 	names := make([]string, 0, len(files))
@@ -339,7 +337,8 @@ func (db *DB) files(ctx context.Context, apiKey, id string) (fstest.MapFS, error
 var stageName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
 // Promote moves a stage of the API key to the version that ref names, as for
-// Version. A stage that does not exist begins to.
+// Version. A stage that does not exist begins to. Each [Source] of the stage
+// has the version within two seconds.
 func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Change) (*Promotion, error) {
 	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current string) (string, string, error) {
 		version, err := db.version(ctx, tx, apiKey, ref)

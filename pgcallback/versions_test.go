@@ -40,9 +40,11 @@ func TestPublish(t *testing.T) {
 		"modules/M.js":           {Data: []byte("// m")},
 		"modules/COPY.js":        {Data: []byte("// m")},
 		"modules/EMPTY.js":       {Data: []byte{}},
-		"system/.swp":            {Data: []byte("x")},
-		".git/HEAD":              {Data: []byte("x")},
-		"modules/folder/deep.js": {Data: []byte("\x00\xff")},
+		"modules/BYTES.js":       {Data: []byte("// \x00ü")},
+		"modules/folder/deep.js": {Data: []byte("secret")},
+		"system/.swp":            {Data: []byte("secret")},
+		".git/HEAD":              {Data: []byte("secret")},
+		".env":                   {Data: []byte("secret")},
 	}
 	v, err := db.Publish(t.Context(), "E3", tree, pgcallback.Change{Author: "ann", Message: "first"})
 	require.NoError(t, err)
@@ -64,7 +66,7 @@ func TestPublish(t *testing.T) {
 		}
 		return err
 	}))
-	require.Equal(t, []string{"callbacks/hello.js", "modules/COPY.js", "modules/EMPTY.js", "modules/M.js", "modules/folder/deep.js"}, names)
+	require.Equal(t, []string{"callbacks/hello.js", "modules/BYTES.js", "modules/COPY.js", "modules/EMPTY.js", "modules/M.js"}, names)
 
 	again, err := db.Publish(t.Context(), "E3", tree, pgcallback.Change{Author: "bob", Message: "second"})
 	require.NoError(t, err)
@@ -91,24 +93,24 @@ func TestPublishRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "callback: version refused: callbacks/hello.js:1:")
 
 	_, err = db.Publish(t.Context(), "E3", fstest.MapFS{}, pgcallback.Change{})
-	require.EqualError(t, err, "callback: publish: no files")
+	require.EqualError(t, err, "callback: publish: no scripts")
 	_, err = db.Publish(t.Context(), "E3", fstest.MapFS{"README": {}}, pgcallback.Change{})
-	require.ErrorContains(t, err, "no callbacks, modules or system folder")
+	require.EqualError(t, err, "callback: publish: no scripts")
 	_, err = db.Publish(t.Context(), "E3\x00", scripts("1"), pgcallback.Change{})
 	require.ErrorContains(t, err, "zero byte")
 
 	many := scripts("1")
 	for i := range pgcallback.MaxFiles - 1 {
-		many[fmt.Sprintf("assets/%d", i)] = &fstest.MapFile{}
+		many[fmt.Sprintf("modules/M%d.js", i)] = &fstest.MapFile{}
 	}
 	_, err = db.Publish(t.Context(), "E3", many, pgcallback.Change{})
 	require.NoError(t, err)
-	many["assets/more"] = &fstest.MapFile{}
+	many["modules/MORE.js"] = &fstest.MapFile{}
 	_, err = db.Publish(t.Context(), "E3", many, pgcallback.Change{})
 	require.ErrorContains(t, err, "more than 10000 files or 67108864 bytes")
 
 	half := &fstest.MapFile{Data: make([]byte, pgcallback.MaxBytes/2+1)}
-	_, err = db.Publish(t.Context(), "E3", fstest.MapFS{"callbacks/a": half, "callbacks/b": half}, pgcallback.Change{})
+	_, err = db.Publish(t.Context(), "E3", fstest.MapFS{"callbacks/a.js": half, "callbacks/b.js": half}, pgcallback.Change{})
 	require.ErrorContains(t, err, "more than 10000 files or 67108864 bytes")
 
 	versions, err := db.Versions(t.Context(), "E3", 10)
