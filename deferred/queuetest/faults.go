@@ -1,0 +1,667 @@
+//go:build unix
+
+package queuetest
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+	"example.com/callback/deferred"
+	"example.com/callback/sandbox"
+)
+
+// Parts are what a front or worker of a [Faults] test is made of.
+type Parts struct {
+	// Queue is what is tested.
+	Queue Queue
+
+	// Source, if not nil, gives the scripts, those of [Scripts], and Secrets
+	// knows the ones of the callback "E3/event", of which one is "s".
+	Source  callback.ScriptSource
+	Secrets callback.SecretStore
+
+	// Close ends them.
+	Close func()
+}
+
+// An Open opens the parts of a process. The address is that of Faults.
+type Open func(ctx context.Context, address string) (*Parts, error)
+
+// Main must be the first thing that the TestMain of a package with a [Faults]
+// test does: the fronts and workers of the test are processes of its binary, and
+// begin here. In any other process it returns.
+func Main(open Open) {
+	sandbox.Main()
+	role := os.Getenv("QUEUETEST_ROLE")
+	if role == "" {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { // the test's end closes the pipe, however it ends
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	if err := serve(ctx, open, role, os.Getenv("QUEUETEST_DIR")); err != nil {
+		fmt.Fprintln(os.Stderr, role, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// Faults sends events to fronts that defer them to a queue, kills and stops what
+// takes part, and accounts for each event:
+//
+//   - One that was acknowledged is done, or dead if its script is poison.
+//   - All attempts of an event have one run id, the acknowledged one, and one
+//     version of the scripts, though versions are switched meanwhile.
+//   - One that is sent again by the same key is not a second run.
+//   - An effect happens twice at most as often as a worker, or the database
+//     under it, was killed with runs under way.
+type Faults struct {
+	// Address is given to Open.
+	Address string
+
+	// Server is the queue's server. nil means that the queue lives in the
+	// process that uses it: then one process is front and worker.
+	Server interface {
+		Kill()
+		Restart() error
+		Signal(syscall.Signal) error
+	}
+
+	// Fronts is how many there are, if Server is not nil. Zero means 2.
+	Fronts int
+
+	// SetVersion makes the version "v1" or "v2" of [Scripts] live, if the Parts
+	// have a Source.
+	SetVersion func(version string) error
+
+	// Long has 640 events and an outage of 60 seconds, instead of 160 and 3.
+	Long bool
+}
+
+// The events, by number: every 10th is sent twice, every 20th fails at first,
+// and a few are poison.
+const (
+	rate         = 20 // events a second
+	places       = 8  // of each worker
+	maxAttempts  = 6
+	failures     = 2 // of an event that fails at first
+	runTime      = 100 * time.Millisecond
+	runTimeout   = 4 * time.Second // of the Handler
+	sendTimeout  = 5 * time.Second
+	drainTimeout = 150 * time.Second // and the outage
+)
+
+func isTwice(i int) bool  { return i%10 == 3 }
+func isFlaky(i int) bool  { return i%20 == 7 }
+func isPoison(i int) bool { return i%53 == 30 }
+
+// script is what the workers run. The effects are requests to the test.
+const script = `// callback: deferred
+var d = Spark.getData();
+function step(path) {
+	var r = Spark.getHttp(d.effects + path + "?k=" + d.k + "&run=" + Spark.getSessionId() + "&version=VERSION").get();
+	if (r === null || r.getResponseCode() !== 200) throw new Error("not now: " + path);
+}
+step("/begin");
+if (d.poison) for (var a = [];;) a.push(new Array(100000).join("x" + a.length));
+step("/work");
+step("/done");
+`
+
+// Scripts returns the scripts of a version: "v1" or "v2".
+func Scripts(version string) fs.FS {
+	return fstest.MapFS{"callbacks/event.js": {Data: []byte(strings.ReplaceAll(script, "VERSION", version))}}
+}
+
+// A versionFile is a ScriptSource in which a file tells which version is live.
+type versionFile string
+
+func (f versionFile) Scripts(_ context.Context, call *callback.Call) (callback.Tree, error) {
+	version := call.Version
+	if version == "" {
+		live, err := os.ReadFile(string(f))
+		if err != nil {
+			return callback.Tree{}, err
+		}
+		version = string(live)
+	}
+	return callback.Tree{FS: Scripts(version), Version: version}, nil
+}
+
+func (f versionFile) set(version string) error {
+	if err := os.WriteFile(string(f)+".new", []byte(version), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(string(f)+".new", string(f))
+}
+
+func versionFileIn(dir string) versionFile { return versionFile(filepath.Join(dir, "version")) }
+
+// perVersion has a pool of processes for each version.
+type perVersion struct {
+	source callback.ScriptSource
+
+	mu    sync.Mutex
+	pools map[string]*sandbox.Runner
+}
+
+func (p *perVersion) RunScript(ctx context.Context, call *callback.Call) (*callback.Result, error) {
+	tree, err := p.source.Scripts(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	return p.pool(tree).RunScript(ctx, call)
+}
+
+func (p *perVersion) pool(tree callback.Tree) *sandbox.Runner {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pools == nil {
+		p.pools = map[string]*sandbox.Runner{}
+	}
+	pool, ok := p.pools[tree.Version]
+	if !ok {
+		pool = &sandbox.Runner{Scripts: tree.FS, Processes: places, MaxMemory: 128 << 20}
+		p.pools[tree.Version] = pool
+	}
+	return pool
+}
+
+func (p *perVersion) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pool := range p.pools {
+		_ = pool.Close()
+	}
+}
+
+// serve is a front, a worker, or both.
+func serve(ctx context.Context, open Open, role, dir string) error {
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	parts, err := open(ctx, os.Getenv("QUEUETEST_ADDRESS"))
+	for err != nil && ctx.Err() == nil { // the database may be gone just now
+		logger.Error("open", "error", err)
+		time.Sleep(100 * time.Millisecond)
+		parts, err = open(ctx, os.Getenv("QUEUETEST_ADDRESS"))
+	}
+	if err != nil {
+		return err
+	}
+	defer parts.Close()
+	queue := parts.Queue
+	if parts.Source == nil {
+		parts.Source = versionFileIn(dir)
+		parts.Secrets = callback.SecretMap{"E3/event": "s"}
+	}
+	runners := &perVersion{source: parts.Source}
+	defer runners.close()
+	handler := &callback.Handler{
+		Runner: &deferred.Runner{
+			Next:        runners,
+			Queue:       queue,
+			Source:      parts.Source,
+			Key:         deferred.HeaderKey("Webhook-Id"),
+			MaxAttempts: maxAttempts,
+		},
+		Secrets:        parts.Secrets,
+		RequestHeaders: []string{"Webhook-Id"},
+		HTTP:           &callback.HTTPClient{DangerouslyAllowPrivate: true},
+		Timeout:        runTimeout,
+		Logger:         logger,
+	}
+	var ended sync.WaitGroup
+	defer ended.Wait()
+	if strings.Contains(role, "worker") {
+		worker := &deferred.Worker{
+			Queue:   queue,
+			Runner:  handler,
+			Backoff: func(attempt int) time.Duration { return time.Duration(attempt) * 500 * time.Millisecond },
+			Logger:  logger,
+		}
+		ended.Go(func() {
+			if err := worker.Run(ctx); err != nil {
+				logger.Error("worker", "error", err)
+			}
+		})
+	}
+	if strings.Contains(role, "front") {
+		socket := filepath.Join(dir, role)
+		_ = os.Remove(socket)
+		listener, err := net.Listen("unix", socket)
+		if err != nil {
+			return err
+		}
+		mux := http.NewServeMux()
+		mux.Handle("/callback/", handler)
+		mux.HandleFunc("/state", func(w http.ResponseWriter, r *http.Request) {
+			s, err := queue.Status(r.Context(), r.FormValue("run"))
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			fmt.Fprint(w, s.State)
+		})
+		server := &http.Server{Handler: mux}
+		defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+	}
+	return nil
+}
+
+// A process is a front or a worker.
+type process struct {
+	role, dir, address string
+
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+func (p *process) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	log, err := os.OpenFile(filepath.Join(p.dir, p.role+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	p.cmd = exec.Command(os.Args[0])
+	p.cmd.Env = append(os.Environ(), "QUEUETEST_ROLE="+p.role, "QUEUETEST_DIR="+p.dir, "QUEUETEST_ADDRESS="+p.address)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	return p.cmd.Start()
+}
+
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// An event is what the test knows of one.
+type event struct {
+	number   int
+	posts    int
+	acks     []string // run ids
+	ackTime  time.Time
+	begins   int
+	begun    time.Time // first
+	dones    []time.Time
+	runs     map[string]bool
+	versions map[string]bool
+}
+
+// Run runs the test.
+func (f Faults) Run(t *testing.T) {
+	dir := t.TempDir()
+	ledger := &ledger{events: map[string]*event{}}
+	effects := httptest.NewServer(ledger)
+	defer effects.Close()
+	setVersion := func(version string) {
+		t.Logf("%5.1f s: %s is live", ledger.elapsed(), version)
+		if f.SetVersion != nil {
+			require.NoError(t, f.SetVersion(version))
+			return
+		}
+		require.NoError(t, versionFileIn(dir).set(version))
+	}
+	setVersion("v1")
+
+	roles, workers := []string{"front-worker"}, 1
+	if f.Server != nil {
+		roles, workers = []string{"worker-0", "worker-1"}, 2
+		for i := range cmp.Or(f.Fronts, 2) {
+			roles = append(roles, fmt.Sprint("front-", i))
+		}
+	}
+	processes := map[string]*process{}
+	var fronts []*http.Client
+	for _, role := range roles {
+		p := &process{role: role, dir: dir, address: f.Address}
+		require.NoError(t, p.start())
+		t.Cleanup(p.kill)
+		processes[role] = p
+		if strings.HasPrefix(role, "front") {
+			fronts = append(fronts, &http.Client{Timeout: sendTimeout, Transport: &http.Transport{
+				DisableKeepAlives: true,
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, role))
+				},
+			}})
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, role := range roles {
+				t.Logf("log of %s:\n%s", role, tail(filepath.Join(dir, role+".log")))
+			}
+		}
+	})
+	for _, front := range fronts {
+		require.Eventually(t, func() bool {
+			resp, err := front.Get("http://front/state")
+			if err == nil {
+				resp.Body.Close()
+			}
+			return err == nil
+		}, time.Minute, 20*time.Millisecond, "the fronts start")
+	}
+
+	ledger.start()
+	kills := 0
+	restart := func(role string) func() {
+		return func() {
+			kills++
+			t.Logf("%5.1f s: kill -9 %s", ledger.elapsed(), role)
+			processes[role].kill()
+			require.NoError(t, processes[role].start())
+		}
+	}
+	outage, seconds := 3*time.Second, 8
+	if f.Long {
+		outage, seconds = time.Minute, 32
+	}
+	plan := []func(){
+		restart(roles[0]),
+		func() { setVersion("v2") },
+		restart(roles[len(roles)-1]),
+		func() { setVersion("v1") },
+	}
+	if f.Server != nil {
+		plan = append(plan,
+			func() {
+				kills++
+				t.Logf("%5.1f s: kill -9 of the database, which is gone for %v", ledger.elapsed(), outage)
+				f.Server.Kill()
+				time.Sleep(outage)
+				require.NoError(t, f.Server.Restart())
+			},
+			func() {
+				t.Logf("%5.1f s: SIGSTOP of the database, for %v", ledger.elapsed(), outage/2)
+				require.NoError(t, f.Server.Signal(syscall.SIGSTOP))
+				time.Sleep(outage / 2)
+				require.NoError(t, f.Server.Signal(syscall.SIGCONT))
+			},
+			restart(roles[1]),
+		)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		ledger.send(rate*seconds, effects.URL, fronts)
+	}()
+	for i, fault := range plan {
+		time.Sleep(time.Until(ledger.began.Add(time.Duration(i+1) * time.Duration(seconds) * time.Second / time.Duration(len(plan)+1))))
+		fault()
+	}
+	t.Logf("%5.1f s: no more faults", ledger.elapsed())
+	<-sent
+	t.Logf("%5.1f s: all are sent", ledger.elapsed())
+
+	require.Eventually(t, func() bool { return ledger.isDrained(fronts) }, drainTimeout+outage, 100*time.Millisecond, "all that was acknowledged comes to an end")
+	t.Logf("%5.1f s: all are done or dead", ledger.elapsed())
+	ledger.judge(t, kills*places*workers)
+}
+
+// A ledger sends the events and receives their effects.
+type ledger struct {
+	began time.Time
+
+	mu     sync.Mutex
+	events map[string]*event
+	order  []int // of first begins
+}
+
+func (l *ledger) start() { l.began = time.Now() }
+
+func (l *ledger) elapsed() float64 {
+	if l.began.IsZero() {
+		return 0
+	}
+	return time.Since(l.began).Seconds()
+}
+
+// ServeHTTP receives an effect.
+func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	e := l.events[r.FormValue("k")]
+	if e == nil {
+		l.mu.Unlock()
+		http.Error(w, "no such event", http.StatusNotFound)
+		return
+	}
+	switch r.URL.Path {
+	case "/begin":
+		if e.begins == 0 {
+			e.begun = time.Now()
+			l.order = append(l.order, e.number)
+		}
+		e.begins++
+		e.runs[r.FormValue("run")] = true
+		e.versions[r.FormValue("version")] = true
+		if isFlaky(e.number) && e.begins <= failures {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	case "/done":
+		e.dones = append(e.dones, time.Now())
+	}
+	l.mu.Unlock()
+	if r.URL.Path == "/work" {
+		time.Sleep(runTime)
+	}
+}
+
+// send sends events at a steady rate, each until it is acknowledged.
+func (l *ledger) send(n int, effects string, fronts []*http.Client) {
+	var senders sync.WaitGroup
+	for i := range n {
+		time.Sleep(time.Until(l.began.Add(time.Duration(i) * time.Second / rate)))
+		e := &event{number: i, runs: map[string]bool{}, versions: map[string]bool{}}
+		key := fmt.Sprintf("event-%d", i)
+		l.mu.Lock()
+		l.events[key] = e
+		l.mu.Unlock()
+		form := url.Values{"k": {key}, "effects": {effects}}
+		if isPoison(i) {
+			form.Set("poison", "1")
+		}
+		times := 1
+		if isTwice(i) {
+			times = 2
+		}
+		for j := range times {
+			senders.Go(func() {
+				for try := 0; ; try++ {
+					id := post(fronts[(i+j+try)%len(fronts)], key, form)
+					l.mu.Lock()
+					e.posts++
+					if id != "" {
+						e.acks = append(e.acks, id)
+						e.ackTime = time.Now()
+					}
+					l.mu.Unlock()
+					if id != "" || try == 60 {
+						return
+					}
+					time.Sleep(min(2*time.Second, 250*time.Millisecond<<min(try, 8)))
+				}
+			})
+		}
+	}
+	senders.Wait()
+}
+
+// post sends an event once, and returns its run id if it is acknowledged.
+func post(front *http.Client, key string, form url.Values) string {
+	req, err := http.NewRequest("POST", "http://front/callback/E3/event/s", strings.NewReader(form.Encode()))
+	if err != nil {
+		return ""
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Webhook-Id", key)
+	resp, err := front.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	var answer struct{ Run string }
+	if resp.StatusCode != http.StatusAccepted || json.NewDecoder(resp.Body).Decode(&answer) != nil {
+		return ""
+	}
+	return answer.Run
+}
+
+// isDrained reports whether each acknowledged event is done or, if it is poison,
+// dead, and the queue knows that.
+func (l *ledger) isDrained(fronts []*http.Client) bool {
+	l.mu.Lock()
+	ids := map[string]deferred.State{}
+	drained := true
+	for _, e := range l.events {
+		if len(e.acks) == 0 {
+			continue
+		}
+		want := deferred.Finished
+		if isPoison(e.number) {
+			want = deferred.Dead
+		} else if len(e.dones) == 0 {
+			drained = false
+		}
+		ids[e.acks[0]] = want
+	}
+	l.mu.Unlock()
+	if !drained {
+		return false
+	}
+	for id, want := range ids {
+		if stateOf(fronts[0], id) != want {
+			return false
+		}
+	}
+	return true
+}
+
+func stateOf(front *http.Client, id string) deferred.State {
+	resp, err := front.Get("http://front/state?run=" + url.QueryEscape(id))
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	state, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return ""
+	}
+	return deferred.State(state)
+}
+
+// judge accounts for the events. twiceAllowed is how many effects may have
+// happened twice.
+func (l *ledger) judge(t *testing.T, twiceAllowed int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var acknowledged, again, lost, twice, dead, late int
+	var waits, runs []time.Duration
+	for key, e := range l.events {
+		if e.posts > 1 {
+			again++
+		}
+		if len(e.acks) == 0 {
+			if len(e.dones) > 0 {
+				late++
+			}
+			continue
+		}
+		acknowledged++
+		for _, id := range e.acks {
+			require.Equal(t, e.acks[0], id, "%s: a duplicate is the same run", key)
+		}
+		if e.begins > 0 {
+			require.Equal(t, map[string]bool{e.acks[0]: true}, e.runs, "%s: each attempt is the run that was acknowledged", key)
+			require.Len(t, e.versions, 1, "%s: each attempt has one version", key)
+			waits = append(waits, e.begun.Sub(e.ackTime))
+		}
+		require.LessOrEqual(t, e.begins, maxAttempts, key)
+		switch {
+		case isPoison(e.number):
+			dead++
+			require.Empty(t, e.dones, key)
+		case len(e.dones) == 0:
+			lost++
+		default:
+			runs = append(runs, e.dones[0].Sub(e.ackTime))
+		}
+		if len(e.dones) > 1 {
+			twice++
+		}
+	}
+	t.Logf("%d events, %d acknowledged, %d sent more than once; %d lost, %d done twice, %d dead, %d done without acknowledgement",
+		len(l.events), acknowledged, again, lost, twice, dead, late)
+	t.Logf("begun after acknowledgement: %s; done: %s", quantiles(waits), quantiles(runs))
+	inversions := 0
+	for i := 1; i < len(l.order); i++ {
+		if l.order[i] < l.order[i-1] {
+			inversions++
+		}
+	}
+	t.Logf("%d of %d events began before one that was sent earlier", inversions, len(l.order))
+	require.Equal(t, len(l.events), acknowledged, "senders try until they are heard")
+	require.Zero(t, lost)
+	require.NotZero(t, dead)
+	require.LessOrEqual(t, twice, twiceAllowed)
+}
+
+func quantiles(d []time.Duration) string {
+	slices.Sort(d)
+	if len(d) == 0 {
+		return "none"
+	}
+	q := func(p float64) time.Duration { return d[int(p*float64(len(d)-1))].Round(time.Millisecond) }
+	return fmt.Sprintf("p50 %v, p90 %v, max %v", q(.5), q(.9), q(1))
+}
+
+// tail returns the last lines of a log.
+func tail(file string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	var lines []string
+	for scanner := bufio.NewScanner(f); scanner.Scan(); {
+		if lines = append(lines, scanner.Text()); len(lines) > 30 {
+			lines = lines[1:]
+		}
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,276 @@
+package deferred
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/callback"
+)
+
+// DefaultMaxAge is how long a call waits for a place before it is dead, if the
+// [Worker] says nothing.
+const DefaultMaxAge = 24 * time.Hour
+
+// A Worker runs the calls of a [Queue]. Its fields must not change once it
+// runs.
+type Worker struct {
+	// Queue is where the calls are. It is required.
+	Queue Queue
+
+	// Runner runs them: as a rule the [*callback.Handler], which gives each its
+	// deadline, outbound client, members and logger. It is required.
+	Runner callback.ScriptRunner
+
+	// DangerouslyInProcess lets Runner be a [callback.GojaRunner]. A script that
+	// ends its process ends all others under way there, and the worker with
+	// them, as often as the call may be tried. Package sandbox has a runner
+	// that keeps scripts apart.
+	DangerouslyInProcess bool
+
+	// MaxPerCredential is how many calls of a credential this worker runs at
+	// once. Others of it come later, without holding up those of other
+	// credentials. Zero means that there is no limit.
+	MaxPerCredential int
+
+	// Backoff returns the time from a failed attempt, which counts from 1, to
+	// the next. nil means 5 seconds, 15, 45, and so on up to an hour, give or
+	// take a tenth.
+	Backoff func(attempt int) time.Duration
+
+	// MaxAge is how long after it was due a call that cannot be run, for
+	// overload or an outage, becomes dead. Zero means DefaultMaxAge.
+	MaxAge time.Duration
+
+	// Judge, if not nil, may change the verdict on an attempt, which it is
+	// given.
+	Judge func(ctx context.Context, job *Job, verdict Verdict) Verdict
+
+	// Logger takes what goes wrong. nil means [slog.Default].
+	Logger *slog.Logger
+
+	limits limits
+}
+
+// ErrInProcess refuses a [Worker] whose scripts share its process.
+var ErrInProcess = errors.New("callback: a worker needs a sandbox: with a GojaRunner one script can end all that run beside it (DangerouslyInProcess allows it)")
+
+// Run runs calls until ctx is done. Then it takes no more and returns when those
+// under way have ended. The error is that of a Worker that cannot start.
+func (w *Worker) Run(ctx context.Context) error {
+	if w.Queue == nil || w.Runner == nil {
+		return errors.New("callback: deferred.Worker needs a Queue and a Runner")
+	}
+	if !w.DangerouslyInProcess && inProcess(w.Runner) {
+		return ErrInProcess
+	}
+	return w.Queue.Work(ctx, w.attempt)
+}
+
+// inProcess reports whether a runner is known to run scripts in this process.
+func inProcess(runner callback.ScriptRunner) bool {
+	switch r := runner.(type) {
+	case *callback.Handler:
+		return inProcess(r.Runner)
+	case *Runner:
+		return inProcess(r.Next)
+	case *callback.GojaRunner:
+		return true
+	}
+	return false
+}
+
+// An attempt is what one attempt of a job knows of itself.
+type attempt struct {
+	scheduled atomic.Int64 // calls of the scheduler so far
+}
+
+type attemptKey struct{}
+
+// attemptOf returns the attempt that ctx belongs to, or nil.
+func attemptOf(ctx context.Context) *attempt {
+	a, _ := ctx.Value(attemptKey{}).(*attempt)
+	return a
+}
+
+// attempt runs a job and judges it.
+func (w *Worker) attempt(ctx context.Context, job *Job) Verdict {
+	owner := job.APIKey + "/" + job.Credential
+	delay, ok := w.limits.enter(owner, w.MaxPerCredential)
+	if !ok {
+		return w.later(job, Verdict{Action: Later, Delay: delay, Err: errLimit})
+	}
+	start := time.Now()
+	verdict := w.run(ctx, job)
+	w.limits.leave(owner, w.MaxPerCredential, time.Since(start))
+	if w.Judge != nil {
+		verdict = w.Judge(ctx, job, verdict)
+	}
+	verdict = w.later(job, verdict)
+	if verdict.Action != Done {
+		log := cmp.Or(w.Logger, slog.Default())
+		log.WarnContext(ctx, "callback: deferred run failed", "run", job.ID, "api_key", job.APIKey, "credential", job.Credential,
+			"attempt", job.Attempt, "of", job.MaxAttempts, "verdict", verdict.Action.String(), "error", verdict.Err)
+	}
+	return verdict
+}
+
+var errLimit = errors.New("callback: the credential has all of its places")
+
+// later turns the verdict on a call that has waited too long into Drop.
+func (w *Worker) later(job *Job, v Verdict) Verdict {
+	if v.Action != Later || age(job) <= cmp.Or(w.MaxAge, DefaultMaxAge) {
+		return v
+	}
+	return Verdict{Action: Drop, Err: fmt.Errorf("callback: waited past its time: %w", v.Err)}
+}
+
+// age is how long ago the job became due for the first time.
+func age(job *Job) time.Duration {
+	due := job.Created
+	if job.NotBefore.After(due) {
+		due = job.NotBefore
+	}
+	return time.Since(due)
+}
+
+func (w *Worker) run(ctx context.Context, job *Job) (verdict Verdict) {
+	defer func() {
+		if v := recover(); v != nil { // its value may hold a secret
+			verdict = w.retry(job, fmt.Errorf("callback: panic of type %T in a deferred run", v))
+		}
+	}()
+	var call callback.Call
+	if err := json.Unmarshal(job.Call, &call); err != nil {
+		return Verdict{Action: Drop, Err: fmt.Errorf("callback: the job holds no call: %w", err)}
+	}
+	if job.Live {
+		call.Version = ""
+	}
+	result, err := w.Runner.RunScript(context.WithValue(ctx, attemptKey{}, new(attempt)), &call)
+	switch {
+	case err == nil:
+		if status := statusOf(result); status == 429 || status >= 500 {
+			return w.retry(job, fmt.Errorf("callback: the script answered with status %d", status))
+		}
+		return Verdict{Action: Done, Result: result}
+	case errors.Is(err, callback.ErrNoScript):
+		return Verdict{Action: Drop, Err: err}
+	case errors.Is(err, callback.ErrOverloaded), errors.Is(err, callback.ErrUnavailable), errors.Is(err, callback.ErrTooMany):
+		return Verdict{Action: Later, Delay: patience(job), Err: err}
+	}
+	return w.retry(job, err)
+}
+
+// statusOf returns the status that a script has set, or 0.
+func statusOf(result *callback.Result) (status int) {
+	if result == nil {
+		return 0
+	}
+	for _, field := range result.Data {
+		if field.Name == "RESPONSE_STATUS" {
+			_ = json.Unmarshal(field.Value, &status)
+		}
+	}
+	return status
+}
+
+// patience is how long to wait with a call that could not be run: the longer it
+// has waited, the longer, so that an outage does not become a storm.
+func patience(job *Job) time.Duration {
+	return jitter(min(max(age(job)/8, time.Second), time.Minute))
+}
+
+func (w *Worker) retry(job *Job, err error) Verdict {
+	backoff := w.Backoff
+	if backoff == nil {
+		backoff = defaultBackoff
+	}
+	return Verdict{Action: Retry, Delay: backoff(job.Attempt), Err: err}
+}
+
+func defaultBackoff(attempt int) time.Duration {
+	delay := 5 * time.Second
+	for range min(attempt-1, 7) {
+		delay *= 3
+	}
+	return jitter(min(delay, time.Hour))
+}
+
+// jitter changes a time by up to a tenth, so that what failed together does not
+// come back together.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()-0.5)/5*float64(d))
+}
+
+// limits counts the calls of each credential that are under way. The zero value
+// is ready to use.
+type limits struct {
+	mu     sync.Mutex
+	owners map[string]*owner
+}
+
+// An owner is a credential with calls under way or put off.
+type owner struct {
+	running int
+	mean    time.Duration // of its calls, roughly
+	next    time.Time     // when the call that is put off next may come back
+}
+
+// maxPutOff bounds the time for which a call is put off.
+const maxPutOff = 30 * time.Second
+
+// enter takes one of an owner's places, or says when to come back. The ones that
+// are put off come back one by one, at the rate at which the owner's calls end:
+// so a backlog of a thousand does not come back a thousand times.
+func (l *limits) enter(name string, limit int) (delay time.Duration, ok bool) {
+	if limit <= 0 {
+		return 0, true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.owners == nil {
+		l.owners = map[string]*owner{}
+	}
+	o := l.owners[name]
+	if o == nil {
+		o = &owner{mean: 100 * time.Millisecond}
+		l.owners[name] = o
+	}
+	now := time.Now()
+	if o.running < limit {
+		o.running++
+		return 0, true
+	}
+	step := max(o.mean/time.Duration(limit), 10*time.Millisecond)
+	if o.next.Before(now) {
+		o.next = now
+	}
+	if wait := o.next.Add(step).Sub(now); wait < maxPutOff {
+		o.next = o.next.Add(step)
+		return wait, false
+	}
+	return jitter(maxPutOff), false
+}
+
+// leave gives a place back after a call that took so long.
+func (l *limits) leave(name string, limit int, took time.Duration) {
+	if limit <= 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := l.owners[name]
+	o.running--
+	o.mean = (o.mean*7 + took) / 8
+	if o.running == 0 && o.next.Before(time.Now()) {
+		delete(l.owners, name)
+	}
+}
