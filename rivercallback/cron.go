@@ -1,0 +1,151 @@
+package rivercallback
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/robfig/cron/v3"
+
+	"example.com/callback"
+	"example.com/callback/deferred"
+	"example.com/callback/internal/cloudcode"
+)
+
+// A CronEntry is a module that runs at set times. Each time is one run, whatever
+// the number of workers. A time at which there is no worker is missed.
+type CronEntry struct {
+	// Schedule is a line of crontab: minute, hour, day of the month, month and
+	// day of the week, in UTC, or after "CRON_TZ=Europe/Berlin " in that zone;
+	// or "@daily", "@every 90s" and the like.
+	Schedule string
+
+	// APIKey and Module name what runs.
+	APIKey string
+	Module string
+
+	// Data is what Spark.getData() returns there. nil is null.
+	Data json.RawMessage
+
+	// MaxAttempts is how often a run may be begun. Zero means
+	// [deferred.DefaultMaxAttempts].
+	MaxAttempts int
+
+	// CatchUp has the last time that was missed run when the workers start, if
+	// it is not longer ago. It must be shorter than Options.Keep, which is how
+	// long it is known that a time was not missed. Zero means that what was
+	// missed does not run.
+	CatchUp time.Duration
+}
+
+// A cronJob is a CronEntry at work.
+type cronJob struct {
+	entry    CronEntry
+	schedule cron.Schedule
+
+	mu   sync.Mutex
+	next time.Time // when River makes the next run; zero at the start
+}
+
+func newCronJob(entry CronEntry, keep time.Duration) (*cronJob, error) {
+	schedule, err := cron.ParseStandard(entry.Schedule)
+	if err != nil {
+		return nil, fmt.Errorf("cron entry of module %s: %w", entry.Module, err)
+	}
+	if !cloudcode.IsName(entry.Module) {
+		return nil, fmt.Errorf("cron entry %q: %q is not the short code of a module", entry.Schedule, entry.Module)
+	}
+	if entry.Data != nil && !json.Valid(entry.Data) {
+		return nil, fmt.Errorf("cron entry of module %s: data are not JSON", entry.Module)
+	}
+	if entry.CatchUp >= keep {
+		return nil, fmt.Errorf("cron entry of module %s: CatchUp is not shorter than Keep", entry.Module)
+	}
+	if entry.Data == nil {
+		entry.Data = json.RawMessage("null")
+	}
+	if entry.MaxAttempts == 0 {
+		entry.MaxAttempts = deferred.DefaultMaxAttempts
+	}
+	return &cronJob{entry: entry, schedule: schedule}, nil
+}
+
+// periodic returns the entry as River's.
+func (c *cronJob) periodic(q *Queue) *river.PeriodicJob {
+	c.mu.Lock()
+	c.next = time.Time{}
+	c.mu.Unlock()
+	construct := func() (river.JobArgs, *river.InsertOpts) {
+		at := c.due(time.Now())
+		if at.IsZero() {
+			return nil, nil // River then inserts nothing
+		}
+		job, err := c.job(at, q.cronVersion(c.entry.APIKey))
+		if err == nil {
+			var a args
+			var opts *river.InsertOpts
+			if a, opts, err = q.pack(job); err == nil {
+				return a, opts
+			}
+		}
+		q.logger.Error("callback: queue: cron entry", "module", c.entry.Module, "error", err)
+		return nil, nil
+	}
+	return river.NewPeriodicJob(c, construct, &river.PeriodicJobOpts{RunOnStart: c.entry.CatchUp > 0})
+}
+
+// Next implements [river.PeriodicSchedule].
+func (c *cronJob) Next(current time.Time) time.Time {
+	next := c.schedule.Next(current.UTC())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.next = next
+	return next
+}
+
+// due returns the time for which a run is made now: the one that River waited
+// for or, at the start, the last one that may have been missed.
+func (c *cronJob) due(now time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.next.IsZero() && !c.next.After(now.Add(time.Second)) {
+		return c.next
+	}
+	var missed time.Time
+	for at := c.schedule.Next(now.UTC().Add(-c.entry.CatchUp)); !at.IsZero() && !at.After(now); at = c.schedule.Next(at) {
+		missed = at
+	}
+	return missed
+}
+
+// job returns the run of a time. The time is in its key, so that two workers
+// which both make it make one run.
+func (c *cronJob) job(at time.Time, version string) (*deferred.Job, error) {
+	id := deferred.NewKey("cron", c.entry.APIKey, c.entry.Module, c.entry.Schedule, string(c.entry.Data), at.UTC().Format(time.RFC3339))
+	call := &callback.Call{APIKey: c.entry.APIKey, RunID: "cron-" + id[:24], Script: c.entry.Module, Version: version, Input: c.entry.Data}
+	job, err := deferred.NewJob(call, c.entry.MaxAttempts)
+	if err != nil {
+		return nil, err
+	}
+	job.Key = id
+	job.Created = at
+	return job, nil
+}
+
+// cronVersion returns the version with which a run of an API key is tried. If the
+// source fails, the run takes place nevertheless, with what is live then.
+func (q *Queue) cronVersion(apiKey string) string {
+	if q.options.Source == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	tree, err := q.options.Source.Scripts(ctx, &callback.Call{APIKey: apiKey})
+	if err != nil {
+		q.logger.WarnContext(ctx, "callback: queue: version of a cron run is unknown", "api_key", apiKey, "error", err)
+	}
+	return tree.Version
+}

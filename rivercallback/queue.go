@@ -1,0 +1,298 @@
+// Package rivercallback is a [deferred.Queue] over River, a job queue that keeps
+// its jobs in a SQL database: in one file of SQLite, for one process, or in
+// Postgres, for any number of fronts and workers.
+//
+// River does the queueing, locking, retrying and scheduling. This package maps
+// jobs and verdicts to it:
+//
+//   - A job is unique by its Key as long as River keeps it: a finished one for
+//     Options.Keep, a dead one until an operator drops it.
+//   - A worker that dies is noticed when its jobs have run for longer than
+//     Options.MaxRun and ten seconds; one of the workers looks every 30 seconds.
+//   - A job that is scheduled for later, or is retried after more than five
+//     seconds, may begin up to five seconds late.
+package rivercallback
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"example.com/callback"
+	"example.com/callback/deferred"
+)
+
+// What a zero field of [Options] means.
+const (
+	DefaultSchema = "callback_queue"
+	DefaultPlaces = 16
+	DefaultMaxRun = 30 * time.Second
+	DefaultKeep   = 24 * time.Hour
+)
+
+// Options are what can be chosen of a [Queue]. The zero value is sound.
+type Options struct {
+	// Schema is where River's tables are in Postgres: a name of letters, digits
+	// and underscores. Empty means DefaultSchema. SQLite has no schemas.
+	Schema string
+
+	// Places is how many jobs a Work runs at once. Zero means DefaultPlaces.
+	Places int
+
+	// MaxRun is how long a run may last, after which it is cancelled. It must
+	// be longer than the Timeout of the Handler that runs the calls. Zero means
+	// DefaultMaxRun.
+	MaxRun time.Duration
+
+	// Keep is how long a finished job is kept: its result can be read, and its
+	// Key refuses duplicates, for so long. Zero means DefaultKeep.
+	Keep time.Duration
+
+	// Cron are modules that run at set times. All workers of a queue should be
+	// given the same.
+	Cron []CronEntry
+
+	// Source gives the version with which a run of Cron is tried: the one that
+	// is live at its time. nil means the one that is live at each attempt.
+	Source callback.ScriptSource
+
+	// Logger takes what goes wrong. nil means [slog.Default].
+	Logger *slog.Logger
+}
+
+// A Queue is a [deferred.Queue] and a [deferred.Operator] over River. Its
+// methods are safe for concurrent use.
+type Queue struct {
+	options Options
+	logger  *slog.Logger
+	cron    []*cronJob
+	client  client // of the methods but Work
+	connect func(*river.Config) (client, error)
+	counts  func(ctx context.Context) (map[deferred.State]int, error)
+	byArg   string // SQL for jobs that have an argument: %[1]s is its name, and that of the parameter
+	close   func() error
+}
+
+var (
+	_ deferred.Queue    = (*Queue)(nil)
+	_ deferred.Operator = (*Queue)(nil)
+)
+
+// A client is what is used of a [river.Client], whatever its transactions.
+type client interface {
+	Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
+	JobDelete(ctx context.Context, id int64) (*rivertype.JobRow, error)
+	JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
+	JobRetry(ctx context.Context, id int64) (*rivertype.JobRow, error)
+	JobUpdate(ctx context.Context, id int64, params *river.JobUpdateParams) (*rivertype.JobRow, error)
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+	StopAndCancel(ctx context.Context) error
+	Stopped() <-chan struct{}
+}
+
+// open completes q for a driver of River.
+func open[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx], schema string) error {
+	q.options.Places = cmp.Or(q.options.Places, DefaultPlaces)
+	q.options.MaxRun = cmp.Or(q.options.MaxRun, DefaultMaxRun)
+	q.options.Keep = cmp.Or(q.options.Keep, DefaultKeep)
+	q.options.Schema = schema
+	q.logger = cmp.Or(q.options.Logger, slog.Default())
+	for _, entry := range q.options.Cron {
+		job, err := newCronJob(entry, q.options.Keep)
+		if err != nil {
+			return err
+		}
+		q.cron = append(q.cron, job)
+	}
+	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Schema: schema, Logger: q.riverLogger()})
+	if err != nil {
+		return err
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	q.connect = func(config *river.Config) (client, error) { return river.NewClient(driver, config) }
+	q.client, err = q.connect(&river.Config{Schema: schema, Logger: q.riverLogger()})
+	return err
+}
+
+// riverLogger is what River logs to: what it reports of single jobs below the
+// level of a warning is said by the Worker.
+func (q *Queue) riverLogger() *slog.Logger { return slog.New(warnings{q.logger.Handler()}) }
+
+// OpenSQLite opens a queue in a file, which it creates if need be. The fronts and
+// workers of the file must be in this process; they may use one Queue. The
+// caller closes it.
+func OpenSQLite(ctx context.Context, file string, options Options) (*Queue, error) {
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("callback: queue: %w", err)
+	}
+	name := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: url.Values{
+		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"},
+		"_txlock": {"immediate"},
+	}.Encode()}
+	db, err := sql.Open("sqlite", name.String())
+	if err != nil {
+		return nil, fmt.Errorf("callback: queue: %w", err)
+	}
+	db.SetMaxOpenConns(1) // SQLite has one writer; the others wait here instead of failing
+	q := &Queue{options: options, close: db.Close, byArg: "args ->> '$.%[1]s' = @%[1]s"}
+	q.counts = func(ctx context.Context) (map[deferred.State]int, error) {
+		rows, err := db.QueryContext(ctx, countQuery("river_job"))
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		return collectCounts(rows)
+	}
+	if err = open(ctx, q, riversqlite.New(db), ""); err == nil {
+		// Postgres has an index of River's for this.
+		_, err = db.ExecContext(ctx, "create index if not exists callback_job_id on river_job (args ->> '$.id')")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("callback: queue: %w", err), db.Close())
+	}
+	return q, nil
+}
+
+// OpenPostgres opens a queue in a database, in a schema of its own, which it
+// creates and migrates if need be; many processes may do so at once. The pool
+// stays the caller's. Each Work takes a connection of it for its notices, so it
+// should have at least four.
+func OpenPostgres(ctx context.Context, pool *pgxpool.Pool, options Options) (*Queue, error) {
+	schema := cmp.Or(options.Schema, DefaultSchema)
+	quoted := pgx.Identifier{schema}.Sanitize()
+	q := &Queue{options: options, close: func() error { return nil }, byArg: "args @> jsonb_build_object('%[1]s', @%[1]s::text)"}
+	q.counts = func(ctx context.Context) (map[deferred.State]int, error) {
+		rows, err := pool.Query(ctx, countQuery(quoted+".river_job"))
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		return collectCounts(rows)
+	}
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		// Held until River has migrated, over connections of its own.
+		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended($1, 0))", "callback queue "+schema); err != nil {
+			return err
+		}
+		if _, err := pool.Exec(ctx, "create schema if not exists "+quoted); err != nil {
+			return err
+		}
+		return open(ctx, q, riverpgxv5.New(pool), schema)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("callback: queue: %w", err)
+	}
+	return q, nil
+}
+
+// Close closes the file of a queue in SQLite. No method may be under way.
+func (q *Queue) Close() error { return q.close() }
+
+// kind is River's name for the jobs of this package.
+const kind = "callback"
+
+// args are a job in River. What is not needed for queries is one string of bytes,
+// since Postgres' jsonb does not take every text.
+type args struct {
+	ID    string `json:"id"`
+	Key   string `json:"key,omitempty" river:"unique"`
+	Label string `json:"label,omitempty"`
+	Job   []byte `json:"job"` // the deferred.Job as JSON
+
+	delay time.Duration // until the next attempt, if this one fails
+}
+
+// Kind implements [river.JobArgs].
+func (args) Kind() string { return kind }
+
+// pack returns a job as River's.
+func (q *Queue) pack(job *deferred.Job) (args, *river.InsertOpts, error) {
+	text, err := json.Marshal(job)
+	if err != nil {
+		return args{}, nil, err
+	}
+	opts := &river.InsertOpts{MaxAttempts: job.MaxAttempts, ScheduledAt: job.NotBefore}
+	if job.Key != "" {
+		opts.UniqueOpts = river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStateCancelled, rivertype.JobStateCompleted, rivertype.JobStateDiscarded,
+			rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+		}}
+	}
+	return args{ID: job.ID, Key: job.Key, Label: job.Label, Job: text}, opts, nil
+}
+
+// note is what this package keeps with a job beside its arguments: River's
+// "output".
+type note struct {
+	Live   bool   `json:"live,omitempty"`
+	Result []byte `json:"result,omitempty"` // a callback.Result as JSON
+}
+
+// unpack returns River's job as one of package deferred, with the note.
+func unpack(row *rivertype.JobRow) (job deferred.Job, n note, err error) {
+	var a args
+	if err := json.Unmarshal(row.EncodedArgs, &a); err != nil {
+		return job, n, err
+	}
+	if err := json.Unmarshal(a.Job, &job); err != nil {
+		return job, n, err
+	}
+	var metadata struct{ Output note }
+	if err := json.Unmarshal(row.Metadata, &metadata); err != nil {
+		return job, n, err
+	}
+	job.Attempt, job.MaxAttempts, job.Live = row.Attempt, row.MaxAttempts, metadata.Output.Live
+	return job, metadata.Output, nil
+}
+
+// Enqueue implements [deferred.Queue].
+func (q *Queue) Enqueue(ctx context.Context, job *deferred.Job) (string, error) {
+	a, opts, err := q.pack(job)
+	if err != nil {
+		return "", fmt.Errorf("callback: queue: %w", err)
+	}
+	inserted, err := q.client.Insert(ctx, a, opts)
+	if err != nil {
+		return "", fmt.Errorf("callback: queue: %w", err)
+	}
+	if !inserted.UniqueSkippedAsDuplicate {
+		return job.ID, nil
+	}
+	var first args
+	if err := json.Unmarshal(inserted.Job.EncodedArgs, &first); err != nil {
+		return "", fmt.Errorf("callback: queue: %w", err)
+	}
+	return first.ID, nil
+}
+
+// clean makes text fit for Postgres' jsonb, and bounds it.
+func clean(text string) string {
+	if len(text) > maxError {
+		text = text[:maxError] + "…"
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")
+}
+
+const maxError = 4 << 10

@@ -1,0 +1,152 @@
+//go:build unix
+
+package rivercallback_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+	"example.com/callback/deferred"
+	"example.com/callback/internal/testkit"
+	"example.com/callback/rivercallback"
+)
+
+func newJob(t *testing.T, id string) *deferred.Job {
+	t.Helper()
+	job, err := deferred.NewJob(&callback.Call{APIKey: "E3", Credential: "hello", RunID: id}, 3)
+	require.NoError(t, err)
+	return job
+}
+
+func TestPostgresFromManyProcesses(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	errs := make([]error, 6)
+	var processes sync.WaitGroup
+	for i := range errs {
+		own, err := pgxpool.New(t.Context(), pool.Config().ConnString())
+		require.NoError(t, err)
+		defer own.Close()
+		processes.Go(func() {
+			q, err := rivercallback.OpenPostgres(t.Context(), own, rivercallback.Options{Schema: "another_schema"})
+			if err == nil {
+				_, err = q.Enqueue(t.Context(), newJob(t, fmt.Sprint("run-", i)))
+			}
+			errs[i] = err
+		})
+	}
+	processes.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	q, err := rivercallback.OpenPostgres(t.Context(), pool, rivercallback.Options{Schema: "another_schema"})
+	require.NoError(t, err)
+	counts, err := q.Counts(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[deferred.State]int{deferred.Queued: len(errs)}, counts)
+}
+
+func TestSQLiteKeepsItsJobs(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "q.db")
+	q, err := rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{})
+	require.NoError(t, err)
+	_, err = q.Enqueue(t.Context(), newJob(t, "run-1"))
+	require.NoError(t, err)
+	require.NoError(t, q.Close())
+	q, err = rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{})
+	require.NoError(t, err)
+	defer q.Close()
+	s, err := q.Status(t.Context(), "run-1")
+	require.NoError(t, err)
+	require.Equal(t, deferred.Queued, s.State)
+}
+
+func TestOpenFails(t *testing.T) {
+	t.Parallel()
+	_, err := rivercallback.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "no", "folder", "q.db"), rivercallback.Options{})
+	require.ErrorContains(t, err, "callback: queue: ")
+	pool, err := pgxpool.New(t.Context(), "postgres:///none?host="+t.TempDir())
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = rivercallback.OpenPostgres(t.Context(), pool, rivercallback.Options{})
+	require.ErrorContains(t, err, "callback: queue: ")
+}
+
+func TestLongResultIsNotKept(t *testing.T) {
+	t.Parallel()
+	var log testkit.Log
+	q := openSQLite(t, rivercallback.Options{Logger: log.Logger()})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- q.Work(ctx, func(_ context.Context, job *deferred.Job) deferred.Verdict {
+			n := rivercallback.MaxResult - len(`{"Data":[{"Name":"a","Value":""}],"Errors":null}`)
+			if job.ID == "long" {
+				n++
+			}
+			var result callback.Result
+			err := result.Set("a", strings.Repeat("x", n))
+			return deferred.Verdict{Action: deferred.Done, Result: &result, Err: err}
+		})
+	}()
+	for _, id := range []string{"fits", "long"} {
+		_, err := q.Enqueue(t.Context(), newJob(t, id))
+		require.NoError(t, err)
+		var s *deferred.Status
+		require.Eventually(t, func() bool {
+			s, err = q.Status(t.Context(), id)
+			return err == nil && s.State == deferred.Finished
+		}, 30*time.Second, 10*time.Millisecond)
+		require.Equal(t, id == "fits", s.Result != nil, id)
+	}
+	cancel()
+	require.NoError(t, <-ended)
+	require.Contains(t, log.String(), "callback: queue: result is not kept")
+}
+
+// A run that does not end by itself is cancelled after MaxRun, and tried again.
+func TestMaxRun(t *testing.T) {
+	t.Parallel()
+	q := openSQLite(t, rivercallback.Options{MaxRun: 100 * time.Millisecond})
+	worker := &deferred.Worker{
+		Queue: q,
+		Runner: callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}),
+		Backoff: func(int) time.Duration { return time.Millisecond },
+		Logger:  new(testkit.Log).Logger(),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+	_, err := q.Enqueue(t.Context(), newJob(t, "run-1"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		s, err := q.Status(t.Context(), "run-1")
+		return err == nil && s.State == deferred.Dead && len(s.Errors) == 3 && s.Errors[0].Err == context.DeadlineExceeded.Error()
+	}, 30*time.Second, 10*time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
+}
+
+func TestEnqueueWhenClosed(t *testing.T) {
+	t.Parallel()
+	q, err := rivercallback.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "q.db"), rivercallback.Options{})
+	require.NoError(t, err)
+	require.NoError(t, q.Close())
+	_, err = q.Enqueue(t.Context(), newJob(t, "run-1"))
+	require.ErrorContains(t, err, "callback: queue: ")
+	require.False(t, errors.Is(err, deferred.ErrNoJob))
+}

@@ -1,0 +1,144 @@
+package rivercallback
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"example.com/callback/deferred"
+)
+
+// MaxResult is the longest result that is kept with a job, as JSON, in bytes. Of
+// a longer one it is only known that the job is finished.
+const MaxResult = 1 << 20
+
+// fetchCooldown bounds how often a worker that is busy asks for jobs, each time
+// for as many as it has free places. With River's own 100 ms, ten places do a
+// hundred short runs a second and no more.
+const fetchCooldown = 10 * time.Millisecond
+
+// Work implements [deferred.Queue]. It also inserts the runs of Options.Cron:
+// one of the workers of a queue does so at a time.
+func (q *Queue) Work(ctx context.Context, work func(context.Context, *deferred.Job) deferred.Verdict) error {
+	for {
+		if err := q.workOnce(ctx, work); err != nil {
+			q.logger.ErrorContext(ctx, "callback: queue: worker cannot start, it will try again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// workOnce runs a client of River until ctx is done, or until it stops by
+// itself.
+func (q *Queue) workOnce(ctx context.Context, work func(context.Context, *deferred.Job) deferred.Verdict) error {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &worker{queue: q, work: work})
+	periodic := make([]*river.PeriodicJob, len(q.cron))
+	for i, job := range q.cron {
+		periodic[i] = job.periodic(q)
+	}
+	client, err := q.connect(&river.Config{
+		Schema:                      q.options.Schema,
+		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.options.Places}},
+		Workers:                     workers,
+		PeriodicJobs:                periodic,
+		FetchCooldown:               fetchCooldown,
+		JobTimeout:                  q.options.MaxRun,
+		RescueStuckJobsAfter:        q.options.MaxRun + 10*time.Second,
+		CompletedJobRetentionPeriod: q.options.Keep,
+		CancelledJobRetentionPeriod: -1, // those that a verdict has dropped, and
+		DiscardedJobRetentionPeriod: -1, // those that failed too often: for the operator
+		Logger:                      q.riverLogger(),
+	})
+	if err != nil {
+		return err
+	}
+	// River would cancel the runs under way together with the context.
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	select {
+	case <-client.Stopped():
+		return errors.New("callback: River has stopped")
+	case <-ctx.Done():
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.options.MaxRun)
+	defer cancel()
+	if err := client.Stop(patience); err != nil {
+		return client.StopAndCancel(context.WithoutCancel(ctx))
+	}
+	return nil
+}
+
+// A worker runs River's jobs.
+type worker struct {
+	river.WorkerDefaults[args]
+	queue *Queue
+	work  func(context.Context, *deferred.Job) deferred.Verdict
+}
+
+// Work implements [river.Worker].
+func (w *worker) Work(ctx context.Context, row *river.Job[args]) error {
+	job, n, err := unpack(row.JobRow)
+	if err != nil {
+		return river.JobCancel(fmt.Errorf("callback: queue: not a job: %w", err))
+	}
+	verdict := w.work(ctx, &job)
+	if verdict.Err == nil {
+		verdict.Err = errors.New("callback: no reason given")
+	}
+	failure := errors.New(clean(verdict.Err.Error()))
+	switch verdict.Action {
+	case deferred.Done:
+		return w.keep(ctx, n, verdict)
+	case deferred.Later:
+		return river.JobSnooze(verdict.Delay)
+	case deferred.Drop:
+		return river.JobCancel(failure)
+	}
+	row.Args.delay = verdict.Delay
+	return failure
+}
+
+// keep stores the result with the job.
+func (w *worker) keep(ctx context.Context, n note, verdict deferred.Verdict) error {
+	text, err := json.Marshal(verdict.Result)
+	if err != nil || len(text) > MaxResult {
+		w.queue.logger.WarnContext(ctx, "callback: queue: result is not kept", "bytes", len(text), "error", err)
+		return nil
+	}
+	n.Result = text
+	return river.RecordOutput(ctx, n)
+}
+
+// NextRetry implements [river.Worker]. River asks when an attempt has failed, or
+// for one whose worker has died.
+func (w *worker) NextRetry(row *river.Job[args]) time.Time {
+	return time.Now().Add(max(row.Args.delay, 10*time.Millisecond))
+}
+
+// warnings is a handler for what River logs. It leaves out what is below a
+// warning.
+type warnings struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements [slog.Handler].
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{w.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
