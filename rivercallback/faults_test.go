@@ -22,7 +22,11 @@ import (
 	"example.com/callback/rivercallback"
 )
 
-var long = flag.Bool("long", false, "run the long form of the fault tests")
+var (
+	long  = flag.Bool("long", false, "run the long form of the fault tests")
+	chaos = flag.Duration("chaos", 0, "run the fault tests with faults at random, for so long")
+	seed  = flag.Uint64("seed", 1, "of the faults at random")
+)
 
 // open opens the parts of a process of a fault test. The scripts and secrets are
 // in Postgres as well, if the queue is.
@@ -71,7 +75,7 @@ func TestFaults(t *testing.T) {
 	}
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
-		queuetest.Faults{Address: filepath.Join(t.TempDir(), "q.db"), Long: *long}.Run(t)
+		queuetest.Faults{Address: filepath.Join(t.TempDir(), "q.db"), Long: *long, Chaos: *chaos, Seed: *seed}.Run(t)
 	})
 	t.Run("Postgres", func(t *testing.T) {
 		t.Parallel()
@@ -101,6 +105,8 @@ func TestFaults(t *testing.T) {
 			Server:  own,
 			Fronts:  3,
 			Long:    *long,
+			Chaos:   *chaos,
+			Seed:    *seed,
 			SetVersion: func(name string) error {
 				_, err := db.Promote(t.Context(), "E3", "live", versions[name], pgcallback.Change{})
 				return err

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -102,6 +103,11 @@ type Faults struct {
 
 	// Long has 640 events and an outage of 60 seconds, instead of 160 and 3.
 	Long bool
+
+	// Chaos, if not zero, is how long events are sent amid faults at random,
+	// which Seed decides.
+	Chaos time.Duration
+	Seed  uint64
 }
 
 // The events, by number: every 10th is sent twice, every 20th fails at first,
@@ -109,7 +115,7 @@ type Faults struct {
 const (
 	rate         = 20 // events a second
 	places       = 8  // of each worker
-	maxAttempts  = 6
+	maxAttempts  = 12
 	failures     = 2 // of an event that fails at first
 	runTime      = 100 * time.Millisecond
 	runTimeout   = 4 * time.Second // of the Handler
@@ -241,7 +247,7 @@ func serve(ctx context.Context, open Open, role, dir string) error {
 		worker := &deferred.Worker{
 			Queue:   queue,
 			Runner:  handler,
-			Backoff: func(attempt int) time.Duration { return time.Duration(attempt) * 500 * time.Millisecond },
+			Backoff: func(attempt int) time.Duration { return min(time.Duration(attempt)*250*time.Millisecond, time.Second) },
 			Logger:  logger,
 		}
 		ended.Go(func() {
@@ -309,6 +315,12 @@ func (p *process) kill() {
 	_ = p.cmd.Wait()
 }
 
+func (p *process) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.cmd.Process.Signal(s)
+}
+
 // An event is what the test knows of one.
 type event struct {
 	number   int
@@ -322,116 +334,188 @@ type event struct {
 	versions map[string]bool
 }
 
+// A scene is a test under way.
+type scene struct {
+	Faults
+	t         *testing.T
+	dir       string
+	roles     []string // workers first
+	workers   int
+	processes map[string]*process
+	ledger    *ledger
+	kills     int // of processes with runs under way, or as good as that
+}
+
 // Run runs the test.
 func (f Faults) Run(t *testing.T) {
-	dir := t.TempDir()
-	ledger := &ledger{events: map[string]*event{}}
-	effects := httptest.NewServer(ledger)
+	s := &scene{Faults: f, t: t, dir: t.TempDir(), processes: map[string]*process{}, ledger: &ledger{events: map[string]*event{}}}
+	effects := httptest.NewServer(s.ledger)
 	defer effects.Close()
-	setVersion := func(version string) {
-		t.Logf("%5.1f s: %s is live", ledger.elapsed(), version)
-		if f.SetVersion != nil {
-			require.NoError(t, f.SetVersion(version))
-			return
-		}
-		require.NoError(t, versionFileIn(dir).set(version))
-	}
-	setVersion("v1")
-
-	roles, workers := []string{"front-worker"}, 1
-	if f.Server != nil {
-		roles, workers = []string{"worker-0", "worker-1"}, 2
-		for i := range cmp.Or(f.Fronts, 2) {
-			roles = append(roles, fmt.Sprint("front-", i))
-		}
-	}
-	processes := map[string]*process{}
-	var fronts []*http.Client
-	for _, role := range roles {
-		p := &process{role: role, dir: dir, address: f.Address}
-		require.NoError(t, p.start())
-		t.Cleanup(p.kill)
-		processes[role] = p
-		if strings.HasPrefix(role, "front") {
-			fronts = append(fronts, &http.Client{Timeout: sendTimeout, Transport: &http.Transport{
-				DisableKeepAlives: true,
-				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-					return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, role))
-				},
-			}})
-		}
-	}
+	s.setVersion("v1")
+	fronts := s.start()
 	t.Cleanup(func() {
 		if t.Failed() {
-			for _, role := range roles {
-				t.Logf("log of %s:\n%s", role, tail(filepath.Join(dir, role+".log")))
+			for _, role := range s.roles {
+				t.Logf("log of %s:\n%s", role, tail(filepath.Join(s.dir, role+".log")))
 			}
 		}
 	})
-	for _, front := range fronts {
-		require.Eventually(t, func() bool {
+
+	length, outage := 8*time.Second, 3*time.Second
+	if f.Long {
+		length, outage = 32*time.Second, time.Minute
+	}
+	length = cmp.Or(f.Chaos, length)
+	s.ledger.start()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		s.ledger.send(rate*int(length/time.Second), effects.URL, fronts)
+	}()
+	if f.Chaos > 0 {
+		s.chaos(length)
+	} else {
+		s.plan(length, outage)
+	}
+	s.log("no more faults")
+	<-sent
+	s.log("all are sent")
+	require.Eventually(t, func() bool { return s.ledger.isDrained(fronts) }, drainTimeout+max(outage, f.Chaos), 100*time.Millisecond,
+		"all that was acknowledged comes to an end")
+	s.log("all are done or dead")
+	s.ledger.judge(t, s.kills*places*s.workers)
+}
+
+func (s *scene) log(format string, args ...any) {
+	s.t.Helper()
+	s.t.Logf("%5.1f s: %s", s.ledger.elapsed(), fmt.Sprintf(format, args...))
+}
+
+// start starts the processes and returns a client of each front.
+func (s *scene) start() (fronts []*http.Client) {
+	s.roles, s.workers = []string{"front-worker"}, 1
+	if s.Server != nil {
+		s.roles, s.workers = []string{"worker-0", "worker-1"}, 2
+		for i := range cmp.Or(s.Fronts, 2) {
+			s.roles = append(s.roles, fmt.Sprint("front-", i))
+		}
+	}
+	for _, role := range s.roles {
+		p := &process{role: role, dir: s.dir, address: s.Address}
+		require.NoError(s.t, p.start())
+		s.t.Cleanup(p.kill)
+		s.processes[role] = p
+		if !strings.HasPrefix(role, "front") {
+			continue
+		}
+		front := &http.Client{Timeout: sendTimeout, Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(s.dir, role))
+			},
+		}}
+		fronts = append(fronts, front)
+		require.Eventually(s.t, func() bool {
 			resp, err := front.Get("http://front/state")
 			if err == nil {
 				resp.Body.Close()
 			}
 			return err == nil
-		}, time.Minute, 20*time.Millisecond, "the fronts start")
+		}, time.Minute, 20*time.Millisecond, "%s starts", role)
 	}
+	return fronts
+}
 
-	ledger.start()
-	kills := 0
-	restart := func(role string) func() {
-		return func() {
-			kills++
-			t.Logf("%5.1f s: kill -9 %s", ledger.elapsed(), role)
-			processes[role].kill()
-			require.NoError(t, processes[role].start())
-		}
-	}
-	outage, seconds := 3*time.Second, 8
-	if f.Long {
-		outage, seconds = time.Minute, 32
-	}
+// plan has each fault once, in even steps.
+func (s *scene) plan(length, outage time.Duration) {
+	last := len(s.roles) - 1
 	plan := []func(){
-		restart(roles[0]),
-		func() { setVersion("v2") },
-		restart(roles[len(roles)-1]),
-		func() { setVersion("v1") },
+		func() { s.kill(s.roles[0], 0) },
+		func() { s.setVersion("v2") },
+		func() { s.kill(s.roles[last], 0) },
+		func() { s.setVersion("v1") },
 	}
-	if f.Server != nil {
+	if s.Server != nil {
 		plan = append(plan,
-			func() {
-				kills++
-				t.Logf("%5.1f s: kill -9 of the database, which is gone for %v", ledger.elapsed(), outage)
-				f.Server.Kill()
-				time.Sleep(outage)
-				require.NoError(t, f.Server.Restart())
-			},
-			func() {
-				t.Logf("%5.1f s: SIGSTOP of the database, for %v", ledger.elapsed(), outage/2)
-				require.NoError(t, f.Server.Signal(syscall.SIGSTOP))
-				time.Sleep(outage / 2)
-				require.NoError(t, f.Server.Signal(syscall.SIGCONT))
-			},
-			restart(roles[1]),
+			func() { s.killServer(outage) },
+			func() { s.stopServer(outage / 2) },
+			func() { s.kill(s.roles[1], 0) },
 		)
 	}
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		ledger.send(rate*seconds, effects.URL, fronts)
-	}()
 	for i, fault := range plan {
-		time.Sleep(time.Until(ledger.began.Add(time.Duration(i+1) * time.Duration(seconds) * time.Second / time.Duration(len(plan)+1))))
+		time.Sleep(time.Until(s.ledger.began.Add(length * time.Duration(i+1) / time.Duration(len(plan)+1))))
 		fault()
 	}
-	t.Logf("%5.1f s: no more faults", ledger.elapsed())
-	<-sent
-	t.Logf("%5.1f s: all are sent", ledger.elapsed())
+}
 
-	require.Eventually(t, func() bool { return ledger.isDrained(fronts) }, drainTimeout+outage, 100*time.Millisecond, "all that was acknowledged comes to an end")
-	t.Logf("%5.1f s: all are done or dead", ledger.elapsed())
-	ledger.judge(t, kills*places*workers)
+// chaos has faults at random.
+func (s *scene) chaos(length time.Duration) {
+	random := rand.New(rand.NewPCG(s.Seed, 0))
+	upTo := func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d))) }
+	for time.Since(s.ledger.began) < length {
+		time.Sleep(time.Second + upTo(5*time.Second))
+		role := s.roles[random.IntN(len(s.roles))]
+		kinds := 4
+		if s.Server != nil {
+			kinds = 6
+		}
+		switch random.IntN(kinds) {
+		case 0, 1:
+			s.kill(role, upTo(3*time.Second))
+		case 2:
+			s.stop(role, upTo(30*time.Second))
+		case 3:
+			s.setVersion([]string{"v1", "v2"}[random.IntN(2)])
+		case 4:
+			s.killServer(upTo(8 * time.Second))
+		case 5:
+			s.stopServer(upTo(8 * time.Second))
+		}
+	}
+}
+
+func (s *scene) setVersion(version string) {
+	s.log("%s is live", version)
+	if s.SetVersion != nil {
+		require.NoError(s.t, s.SetVersion(version))
+		return
+	}
+	require.NoError(s.t, versionFileIn(s.dir).set(version))
+}
+
+// kill kills a process and starts it again after a time.
+func (s *scene) kill(role string, pause time.Duration) {
+	s.log("kill -9 %s, which is gone for %v", role, pause)
+	s.kills++
+	s.processes[role].kill()
+	time.Sleep(pause)
+	require.NoError(s.t, s.processes[role].start())
+}
+
+// stop stops a process for a time. For the others it is as good as dead, and
+// then comes back.
+func (s *scene) stop(role string, pause time.Duration) {
+	s.log("SIGSTOP %s, for %v", role, pause)
+	s.kills++
+	s.processes[role].signal(syscall.SIGSTOP)
+	time.Sleep(pause)
+	s.processes[role].signal(syscall.SIGCONT)
+}
+
+func (s *scene) killServer(outage time.Duration) {
+	s.log("kill -9 of the database, which is gone for %v", outage)
+	s.kills++
+	s.Server.Kill()
+	time.Sleep(outage)
+	require.NoError(s.t, s.Server.Restart())
+}
+
+func (s *scene) stopServer(outage time.Duration) {
+	s.log("SIGSTOP of the database, for %v", outage)
+	s.kills++
+	require.NoError(s.t, s.Server.Signal(syscall.SIGSTOP))
+	time.Sleep(outage)
+	require.NoError(s.t, s.Server.Signal(syscall.SIGCONT))
 }
 
 // A ledger sends the events and receives their effects.
