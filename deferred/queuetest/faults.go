@@ -125,7 +125,7 @@ const (
 
 func isTwice(i int) bool  { return i%10 == 3 }
 func isFlaky(i int) bool  { return i%20 == 7 }
-func isPoison(i int) bool { return i%53 == 30 }
+func isPoison(i int) bool { return i%53 == 30 && i < 8*rate }
 
 // script is what the workers run. The effects are requests to the test.
 const script = `// callback: deferred
