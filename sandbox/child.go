@@ -69,7 +69,7 @@ func newWorker() (*worker, error) {
 		lastResort:    time.AfterFunc(math.MaxInt64, func() { os.Exit(1) }),
 	}
 	w.runner = callback.GojaRunner{
-		Scripts:       w,
+		Source:        w,
 		MaxScriptSize: s.MaxScriptSize,
 		MaxRunning:    1,
 		RunInline:     true, // the parent kills what does not stop
@@ -77,7 +77,7 @@ func newWorker() (*worker, error) {
 	return w, nil
 }
 
-// A worker is a child's side of the conversation. It is the fs.FS of its runner.
+// A worker is a child's side of the conversation. It is the source of its runner.
 type worker struct {
 	from  *bufio.Reader
 	inbox *inbox
@@ -104,6 +104,7 @@ type task struct {
 	call    *callback.Call
 	limits  limits
 	levels  uint64
+	tree    treeName
 	files   []fileState // as they are for this call
 	compile bool        // the call has read a script
 }
@@ -138,7 +139,7 @@ func (w *worker) newTask(payload []byte) (*task, error) {
 	if m.decode(d); d.done() != nil {
 		return nil, errFrame
 	}
-	t := &task{w: w, call: m.Call, limits: limitsOf(m.Call), levels: m.Levels, files: m.Files}
+	t := &task{w: w, call: m.Call, limits: limitsOf(m.Call), levels: m.Levels, tree: m.Tree, files: m.Files}
 	if m.Members != nil {
 		var list memberList
 		d := &decoder{b: m.Members, trusted: true}

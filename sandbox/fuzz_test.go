@@ -84,7 +84,7 @@ func FuzzSession(f *testing.F) {
 			"secret.js":      {Data: []byte("secret")},
 		}}}
 		c := &child{in: null, from: bufio.NewReader(bytes.NewReader(data)), dead: make(chan struct{})}
-		s := session{runner: r, child: c, ctx: context.Background(), main: "callbacks/x.js", call: &callback.Call{
+		s := session{runner: r, scripts: &r.lib, child: c, ctx: context.Background(), main: "callbacks/x.js", call: &callback.Call{
 			Credential: "x",
 			Logger:     slog.New(slog.DiscardHandler),
 			Members: callback.Members{"f": {Func: func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
@@ -292,14 +292,15 @@ func hostileSession(t testing.TB, frames []byte) (*session, func() []byte) {
 	require.NoError(t, err)
 	t.Cleanup(func() { sent.Close() })
 	return &session{
-			runner: &Runner{lib: library{maxSize: 1 << 10, scripts: fstest.MapFS{
+			runner: new(Runner),
+			child:  &child{in: sent, from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})},
+			ctx:    t.Context(),
+			scripts: &library{maxSize: 1 << 10, scripts: fstest.MapFS{
 				"callbacks/x.js": {Data: []byte("1")},
 				"secret.txt":     {Data: []byte("secret")},
-			}}},
-			child: &child{in: sent, from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})},
-			ctx:   t.Context(),
-			main:  "callbacks/x.js",
-			call:  &callback.Call{Credential: "x"},
+			}},
+			main: "callbacks/x.js",
+			call: &callback.Call{Credential: "x"},
 		}, func() []byte {
 			text, err := os.ReadFile(sent.Name())
 			require.NoError(t, err)

@@ -56,8 +56,16 @@ type trial struct {
 	version *version
 }
 
-// stat returns the stamp of the version that children are to run.
-func (l *library) stat(name string) (tree.Stamp, error) {
+func (l *library) stat(main, name string) (tree.Stamp, error) {
+	stamp, err := l.look(name)
+	if err == nil && name != main {
+		l.addModule(main, name)
+	}
+	return stamp, err
+}
+
+// look returns the stamp of the version that children are to run.
+func (l *library) look(name string) (tree.Stamp, error) {
 	if !cloudcode.IsScript(name) {
 		return tree.Stamp{}, fs.ErrNotExist
 	}
@@ -76,7 +84,6 @@ func (l *library) stat(name string) (tree.Stamp, error) {
 	return s, nil
 }
 
-// read returns the version of a file to run, and its trial if it has to be tried.
 func (l *library) read(name string) (*readReply, *trial) {
 	if !cloudcode.IsScript(name) {
 		return &readReply{Err: fs.ErrNotExist}, nil
@@ -181,11 +188,9 @@ func (l *library) addModule(main, module string) {
 	}
 }
 
-// states returns the name of the call's main script and the states of the files
-// that it is known to need. The error is the call's.
 func (l *library) states(call *callback.Call) (main string, files []fileState, err error) {
 	for _, name := range cloudcode.MainScripts(call.Credential, call.Script) {
-		s, err := l.stat(name)
+		s, err := l.look(name)
 		if err == nil {
 			files = append(files, fileState{name: name, stamp: s})
 			main = name
@@ -200,7 +205,7 @@ func (l *library) states(call *callback.Call) (main string, files []fileState, e
 		return "", nil, callback.ErrNoScript
 	}
 	for _, name := range l.modules(main) {
-		if s, err := l.stat(name); err == nil {
+		if s, err := l.look(name); err == nil {
 			files = append(files, fileState{name: name, stamp: s})
 		} else {
 			files = append(files, fileState{name: name, absent: true})

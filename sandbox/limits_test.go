@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
@@ -135,7 +136,7 @@ func parentOf(ctx context.Context, sent *os.File, frames []byte) *session {
 		}),
 	}
 	child := &child{in: sent, from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})}
-	return &session{runner: new(Runner), child: child, ctx: ctx, main: "callbacks/x.js", call: call}
+	return &session{runner: new(Runner), scripts: &library{scripts: fstest.MapFS{}}, child: child, ctx: ctx, main: "callbacks/x.js", call: call}
 }
 
 // No frame makes the parent allocate much. It is not parallel, so that nothing

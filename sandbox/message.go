@@ -40,6 +40,7 @@ const (
 // A callMessage begins a call.
 type callMessage struct {
 	Call      *callback.Call // without HTTP, Logger, Members, Globals and Usage
+	Tree      treeName       // of the scripts
 	HasHTTP   bool           // Call.HTTP is not nil
 	HasUsage  bool           // Call.Usage is not nil
 	Remaining time.Duration  // until the deadline; zero means that there is none
@@ -68,6 +69,7 @@ func (m *callMessage) encode(e *encoder) {
 	e.optional(m.Call.Body)
 	e.int(m.Call.MaxArgs)
 	e.int(m.Call.MaxResult)
+	m.Tree.encode(e)
 	e.bool(m.HasHTTP)
 	e.bool(m.HasUsage)
 	e.int(int64(m.Call.HTTPTimeout))
@@ -99,6 +101,7 @@ func (m *callMessage) decode(d *decoder) {
 		MaxArgs:        d.int(),
 		MaxResult:      d.int(),
 	}
+	m.Tree.decode(d)
 	m.HasHTTP = d.bool()
 	m.HasUsage = d.bool()
 	m.Call.HTTPTimeout = time.Duration(d.int())

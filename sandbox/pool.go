@@ -30,8 +30,10 @@ func (r *Runner) begin() error {
 		return ErrClosed
 	case r.begun:
 		return r.failed
-	case r.Scripts == nil:
+	case r.Scripts == nil && r.Source == nil:
 		return errNoScripts
+	case r.Scripts != nil && r.Source != nil:
+		return errTwoSources
 	}
 	if inChild() {
 		return fmt.Errorf("%w (this is the child)", ErrNoMain)

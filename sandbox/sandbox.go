@@ -86,8 +86,12 @@ const (
 // It reads the same tree as [callback.GojaRunner], and edits are live at the
 // next request in the same way.
 type Runner struct {
-	// Scripts holds the tree of scripts. It is required.
+	// Scripts holds the tree of scripts. Either it or Source is required.
 	Scripts fs.FS
+
+	// Source supplies the tree of each call, instead of Scripts. All trees share
+	// the children, which keep compiled scripts by the Version of their tree.
+	Source callback.ScriptSource
 
 	// Processes is how many children there may be, and with it how many calls
 	// can be under way at once: one that waits for an outbound request keeps
@@ -136,7 +140,10 @@ type Runner struct {
 	Logger *slog.Logger
 
 	command func() *exec.Cmd // for tests; nil means this program
-	lib     library
+	lib     library          // of Scripts
+
+	libraries libraries // of the Source
+	texts     texts     // of the Source
 
 	places fair.Places // one for each call under way
 
@@ -171,7 +178,8 @@ var (
 	// ErrClosed is returned by a [Runner] that is closed.
 	ErrClosed = errors.New("callback/sandbox: Runner is closed")
 
-	errNoScripts = errors.New("callback/sandbox: Runner has no Scripts")
+	errNoScripts  = errors.New("callback/sandbox: Runner has no Scripts and no Source")
+	errTwoSources = errors.New("callback/sandbox: Runner has both Scripts and a Source")
 )
 
 // RunScript runs the script of call's credential in a child.
@@ -186,7 +194,11 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 	if call.Usage != nil {
 		start = time.Now()
 	}
-	main, files, err := r.lib.states(call)
+	name, scripts, err := r.scriptsOf(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	main, files, err := scripts.states(call)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +208,7 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 		if err != nil {
 			return nil, err
 		}
-		s := &session{runner: r, child: c, ctx: ctx, call: call, main: main}
+		s := &session{runner: r, child: c, ctx: ctx, call: call, tree: name, scripts: scripts, main: main}
 		if call.Usage != nil {
 			s.meter = &meter{usage: callback.Usage{Script: main, Queued: time.Since(start)}, process: c.process.Process.Pid}
 			s.meter.begin()

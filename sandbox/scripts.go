@@ -11,8 +11,8 @@ import (
 	"example.com/callback/internal/tree"
 )
 
-// Stat implements [fs.StatFS]. Mostly the call has brought the answer.
-func (w *worker) Stat(name string) (fs.FileInfo, error) {
+// stat is the Stat of the call's tree. Mostly the call has brought the answer.
+func (w *worker) stat(name string) (fs.FileInfo, error) {
 	t := w.task
 	for i := range t.files {
 		if f := &t.files[i]; f.name == name {
@@ -37,10 +37,10 @@ func (f fileState) info() (fs.FileInfo, error) {
 	return fileInfo(f), nil
 }
 
-// Open implements [fs.FS]. If no child has compiled the version before, this one
+// open is the Open of the call's tree. If no child has compiled the version before, this one
 // does and tells the parent how that went. In place of a version that does not
 // compile it opens the previous one, if there is one.
-func (w *worker) Open(name string) (fs.File, error) {
+func (w *worker) open(name string) (fs.File, error) {
 	t := w.task
 	t.compile = true
 	var reply readReply

@@ -25,6 +25,8 @@ type session struct {
 	child     *child
 	ctx       context.Context
 	call      *callback.Call
+	tree      treeName
+	scripts   scripts
 	main      string // name of the main script
 	functions []hostFunc
 	limits    limits
@@ -165,6 +167,7 @@ func (s *session) callMessage(files []fileState) *callMessage {
 	}
 	s.began = callMessage{
 		Call:      s.call,
+		Tree:      s.tree,
 		HasHTTP:   s.call.HTTP != nil,
 		Remaining: remaining,
 		HasUsage:  s.call.Usage != nil,
@@ -290,16 +293,13 @@ func (s *session) waitForHost(f func()) error {
 
 // answerStat tells the child which version of a file to run.
 func (s *session) answerStat(m *statQuestion) error {
-	stamp, err := s.runner.lib.stat(m.Name)
-	if err == nil && m.Name != s.main {
-		s.runner.lib.addModule(s.main, m.Name)
-	}
+	stamp, err := s.scripts.stat(s.main, m.Name)
 	return s.reply(&statReply{Err: err, Stamp: stamp})
 }
 
 // answerRead sends the child the text of a file.
 func (s *session) answerRead(m *readQuestion) error {
-	reply, trial := s.runner.lib.read(m.Name)
+	reply, trial := s.scripts.read(m.Name)
 	if trial != nil {
 		s.trial = trial
 	}
