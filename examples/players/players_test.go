@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,6 +51,7 @@ func get(h http.Handler, path string) string {
 func run(store *Store, script string) string {
 	h := newHandler(store, fstest.MapFS{"callbacks/test.js": {Data: []byte(script)}}, callback.SecretMap{"K/test": "s"})
 	h.Logger = slog.New(slog.DiscardHandler)
+	h.Timeout = time.Minute // the machine may be busy
 	return get(h, "/callback/K/test/s/ada")
 }
 
