@@ -20,7 +20,7 @@ func TestHostingPage(t *testing.T) {
 	require.NoError(t, err)
 	page := string(text)
 	var examples string
-	for _, file := range []string{"hosting_example_test.go", "examples/ratelimit/main.go"} {
+	for _, file := range []string{"hosting_example_test.go", "examples/ratelimit/main.go", "otelcallback/otelcallback_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		examples += string(source)
