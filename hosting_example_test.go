@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing/fstest"
 	"time"
 
@@ -290,6 +292,82 @@ func Example_idempotency() {
 	// Output:
 	// 200 {"credited":true}
 	// 200 {}
+}
+
+// tenants has the scripts of each API key.
+type tenants map[string]callback.Tree
+
+func (t tenants) Scripts(_ context.Context, call *callback.Call) (callback.Tree, error) {
+	tree, ok := t[call.APIKey]
+	if !ok {
+		return callback.Tree{}, callback.ErrNoScript
+	}
+	return tree, nil
+}
+
+func ExampleScriptSource() {
+	handler := &callback.Handler{
+		Secrets: callback.SecretMap{"ANN/hello": "s3cret", "BOB/hello": "s3cret"},
+		Runner: &callback.GojaRunner{Source: tenants{
+			"ANN": {FS: tree("callbacks/hello.js", "Spark.setScriptData('from', 'Ann')"), Version: "ann-1"},
+			"BOB": {FS: tree("callbacks/hello.js", "Spark.setScriptData('from', 'Bob')"), Version: "bob-4"},
+		}},
+		VersionHeader: "Script-Version",
+	}
+	call(handler, "/callback/ANN/hello/s3cret", "Script-Version")
+	call(handler, "/callback/BOB/hello/s3cret", "Script-Version")
+	// Output:
+	// 200 {"from":"Ann"}
+	// Script-Version: ann-1
+	// 200 {"from":"Bob"}
+	// Script-Version: bob-4
+}
+
+// releases holds the tree that is live.
+type releases struct{ live atomic.Pointer[callback.Tree] }
+
+func (r *releases) Scripts(context.Context, *callback.Call) (callback.Tree, error) {
+	return *r.live.Load(), nil
+}
+
+// publish makes a tree live, if its scripts compile.
+func (r *releases) publish(scripts fs.FS) error {
+	report, err := callback.Check(scripts, callback.CheckOptions{})
+	if err != nil {
+		return err
+	}
+	for _, p := range report.Problems {
+		if p.Fatal {
+			return fmt.Errorf("%v", p)
+		}
+	}
+	tree, err := callback.VersionedFS(scripts)
+	if err != nil {
+		return err
+	}
+	r.live.Store(&tree)
+	return nil
+}
+
+func Example_releases() {
+	release := new(releases)
+	handler := &callback.Handler{
+		Secrets: callback.SecretMap{"SHOP/hello": "s3cret"},
+		Runner:  &callback.GojaRunner{Source: release},
+	}
+	fmt.Println(release.publish(tree("callbacks/hello.js", "Spark.setScriptData('release', 1)")))
+	call(handler, "/callback/SHOP/hello/s3cret")
+	fmt.Println(release.publish(tree("callbacks/hello.js", "Spark.setScriptData('release', 2")) != nil) // a broken one
+	call(handler, "/callback/SHOP/hello/s3cret")
+	fmt.Println(release.publish(tree("callbacks/hello.js", "Spark.setScriptData('release', 3)")))
+	call(handler, "/callback/SHOP/hello/s3cret")
+	// Output:
+	// <nil>
+	// 200 {"release":1}
+	// true
+	// 200 {"release":1}
+	// <nil>
+	// 200 {"release":3}
 }
 
 // counter counts outcomes: what a metrics library does.

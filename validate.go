@@ -147,6 +147,9 @@ func (g *GojaRunner) Validate() error {
 	case g.Scripts != nil:
 		return errTwoSources
 	}
+	if tree, ok := g.Source.(Tree); ok {
+		return cloudcode.Validate("GojaRunner", tree.FS)
+	}
 	return nil
 }
 

@@ -43,6 +43,15 @@ func TestValidate(t *testing.T) {
 		{"empty folder", scripts(tree()), "GojaRunner.Scripts has neither callbacks/*.js nor system/GS_CALLBACK_URL.js"},
 		{"modules only", scripts(tree("modules/A.js", "callbacks/a.txt", "callbacks/a b.js", "callbacks/sub/a.js")), "has neither callbacks/*.js"},
 		{"no folder", scripts(os.DirFS("testdata/none")), "has neither callbacks/*.js"},
+		{"empty Source", func(h *callback.Handler) {
+			h.Runner = &callback.GojaRunner{Source: callback.Tree{FS: tree("x"), Version: "1"}}
+		}, "has neither callbacks/*.js"},
+		{"Source", func(h *callback.Handler) {
+			h.Runner = &callback.GojaRunner{Source: callback.Tree{FS: tree("callbacks/a.js"), Version: "1"}}
+		}, ""},
+		{"Scripts and Source", func(h *callback.Handler) {
+			h.Runner = &callback.GojaRunner{Scripts: tree("callbacks/a.js"), Source: callback.Tree{FS: tree("callbacks/a.js"), Version: "1"}}
+		}, "Source"},
 		{"server script", scripts(tree("system/GS_CALLBACK_URL.js")), ""},
 		{"prefix", func(h *callback.Handler) { h.Prefix = "/api/callback/" }, ""},
 		{"root prefix", func(h *callback.Handler) { h.Prefix = "/" }, ""},
