@@ -1,8 +1,6 @@
 package encoding
 
 import (
-	"reflect"
-
 	"github.com/dop251/goja"
 
 	"example.com/callback/internal/ecma"
@@ -28,7 +26,7 @@ func NewGlobals(r *realm.Realm) (textEncoder, textDecoder *realm.Made) {
 			}),
 			realm.Method("encodeInto", 2, func(r *realm.Realm, _ *encoder, call goja.FunctionCall) goja.Value {
 				text := r.String(call.Argument(0))
-				if t := ecma.TypedArray(call.Argument(1)); t == nil || t.Kind() != reflect.Uint8 {
+				if destination := call.Argument(1); ecma.TypedArray(destination) == nil || r.ArrayName(destination.(*goja.Object)) != "Uint8Array" {
 					r.TypeError("TextEncoder.encodeInto: destination must be a Uint8Array")
 				}
 				read, written := EncodeInto(r.Bytes(call.Argument(1), "destination"), text)

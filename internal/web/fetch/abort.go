@@ -81,6 +81,9 @@ func (g *Globals) dispatch(r *realm.Realm, s *signal) error {
 	r.Put(event, "type", realm.Text("abort"))
 	r.Put(event, "target", this)
 	r.Put(event, "currentTarget", this)
+	for _, flag := range []string{"bubbles", "cancelable", "defaultPrevented"} {
+		r.Put(event, flag, r.VM.ToValue(false))
+	}
 	call := func(callback goja.Value) error {
 		receiver := goja.Value(this)
 		function, ok := goja.AssertFunction(callback)

@@ -144,13 +144,6 @@ func (h *headerList) fill(r *realm.Realm, v goja.Value) {
 	if !ok {
 		r.TypeError("Headers: init must be an object or pairs")
 	}
-	if other, ok := realm.Is[*headerList](r, init); ok && r.Method(init, goja.SymIterator, "init") != nil {
-		for _, item := range other.list {
-			h.change(r)
-			h.list = append(h.list, item)
-		}
-		return
-	}
 	if r.Method(init, goja.SymIterator, "Headers: init") != nil {
 		for _, item := range r.List(init, maxHeaders, "Headers: init") {
 			pair := r.List(item, 3, "Headers: a pair of init")
