@@ -1,72 +1,134 @@
-package callback_test
+package callback
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/callback"
-	"example.com/callback/sandbox"
+	"example.com/callback/internal/web"
 )
 
-// TestGlobals: the host's global names, and SparkRequests over its sendRequest.
-func TestGlobals(t *testing.T) {
+// listGlobals lists the standard globals with their members: of an object, of a
+// class and of the class's constructor.
+const listGlobals = `
+	var all = {};
+	function names(o) {
+		return Object.getOwnPropertyNames(o).filter(function (n) {
+			return !/^(constructor|prototype|length|name)$/.test(n) && !/_ERR$/.test(n) || Object.getOwnPropertyDescriptor(o, n).get;
+		}).sort();
+	}
+	NAMES.forEach(function (name) {
+		var v = globalThis[name];
+		if (name === "self") all[name] = {};
+		else if (typeof v === "object") all[name] = { members: names(name === "console" ? v : Object.getPrototypeOf(v)) };
+		else if (v.prototype && Object.getOwnPropertyNames(v.prototype).length > 1) all[name] = { members: names(v.prototype), statics: names(v) };
+		else all[name] = { length: v.length };
+	});
+	Spark.setScriptData("all", all);
+`
+
+// TestGlobalDeclarations holds globals.d.ts against the globals there are.
+func TestGlobalDeclarations(t *testing.T) {
 	t.Parallel()
-	scripts := fstest.MapFS{"callbacks/hello.js": {Data: []byte(`
-		var r = new SparkRequests.LogEventRequest();
-		r.eventKey = "HIT";
-		var other = new SparkRequests.ListTransactionsRequest();
-		Spark.setScriptData("v", [add(1, 2), Game.name(), r.Send(), r.Execute(), other.SendAs("p1"), other.ExecuteAs("p2"), typeof none, this.add === add]);
-		add = 5;
-		Spark.setScriptData("w", add);`)}}
-	echo := func(name string) callback.HostFunc {
-		return func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
-			text, err := json.Marshal(args)
-			return name + string(text), err
+	text, err := os.ReadFile("globals.d.ts")
+	require.NoError(t, err)
+	declared := map[string][]string{}
+	parents := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?ms)^interface (\w+)(?: extends (\w+)[^{]*)? \{\n(.*?)^\}`).FindAllSubmatch(text, -1) {
+		names := []string{}
+		for _, member := range regexp.MustCompile(`(?m)^\t(?:readonly )?(\w+)(?:<[^>]*>)?\??[(:]`).FindAllSubmatch(m[3], -1) {
+			names = append(names, string(member[1]))
+		}
+		declared[string(m[1])] = slices.Compact(names)
+		parents[string(m[1])] = string(m[2])
+	}
+	members := func(class string) []string {
+		names := slices.Concat(declared[class], declared[parents[class]])
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	statics := map[string][]string{}
+	var variables []string
+	for _, m := range regexp.MustCompile(`(?ms)^declare var (\w+): (?:\{\n(.*?)^\}|[\w ]+);`).FindAllSubmatch(text, -1) {
+		variables = append(variables, string(m[1]))
+		statics[string(m[1])] = []string{}
+		for _, member := range regexp.MustCompile(`(?m)^\t(\w+)\(`).FindAllSubmatch(m[2], -1) {
+			statics[string(m[1])] = append(statics[string(m[1])], string(member[1]))
+		}
+		slices.Sort(statics[string(m[1])])
+	}
+	for _, m := range regexp.MustCompile(`(?m)^declare function (\w+)`).FindAllSubmatch(text, -1) {
+		variables = append(variables, string(m[1]))
+	}
+	require.ElementsMatch(t, web.Names(), variables)
+
+	names, err := json.Marshal(web.Names())
+	require.NoError(t, err)
+	h := &Handler{
+		Secrets: SecretMap{"E3/list": "s3cret"},
+		Runner: &GojaRunner{Scripts: fstest.MapFS{
+			"callbacks/list.js": {Data: []byte("var NAMES = " + string(names) + ";" + listGlobals)},
+		}},
+	}
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/callback/E3/list/s3cret", nil))
+	var got struct {
+		All map[string]struct {
+			Members, Statics []string
+			Length           int
 		}
 	}
-	call := &callback.Call{
-		Credential: "hello",
-		Globals: callback.Members{
-			"add": {Func: func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
-				var a, b int
-				err := args.Scan(&a, &b)
-				return a + b, err
-			}},
-			"Game": {
-				Script: `function (host, Spark) { return {name: function () { return host.find() + typeof Spark.getData }} }`,
-				Funcs:  map[string]callback.HostFunc{"find": echo("find")},
-			},
-		},
-		Members: callback.Members{"sendRequest": {Func: echo("send")}, "sendRequestAs": {Func: echo("sendAs")}},
-	}
-	inChild := &sandbox.Runner{Scripts: scripts, Processes: 1}
-	t.Cleanup(func() { require.NoError(t, inChild.Close()) })
-	for _, runner := range []callback.ScriptRunner{&callback.GojaRunner{Scripts: scripts}, inChild} {
-		result, err := runner.RunScript(t.Context(), call)
-		require.NoError(t, err, fmt.Sprintf("%T", runner))
-		require.Len(t, result.Data, 2)
-		require.JSONEq(t, `[3, "find[]function",
-			"send[{\"@class\":\".LogEventRequest\",\"eventKey\":\"HIT\"}]", "send[{\"@class\":\".LogEventRequest\",\"eventKey\":\"HIT\"}]",
-			"sendAs[{\"@class\":\".ListTransactionsRequest\"},\"p1\"]", "sendAs[{\"@class\":\".ListTransactionsRequest\"},\"p2\"]",
-			"undefined", true]`, string(result.Data[0].Value), fmt.Sprintf("%T", runner))
-		require.Equal(t, "5", string(result.Data[1].Value))
+	require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &got), answer.Body)
+	require.Len(t, got.All, len(web.Names()))
+	for name, is := range got.All {
+		class := map[string]string{"console": "Console", "crypto": "Crypto"}[name]
+		if class == "" {
+			class = name
+		}
+		if is.Members != nil {
+			require.Equal(t, members(class), is.Members, name)
+		}
+		if is.Statics != nil {
+			require.Equal(t, statics[name], is.Statics, name)
+		}
 	}
 }
 
-// TestInput: Call.Input is the script's data, whatever JSON it is.
-func TestInput(t *testing.T) {
+// pageExample is an example of docs/globals.md.
+var pageExample = regexp.MustCompile("(?ms)^```js\n(.*?)^```$")
+
+// TestGlobalsPage compiles the examples of docs/globals.md, and looks for each
+// global in its table.
+func TestGlobalsPage(t *testing.T) {
 	t.Parallel()
-	r := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.setScriptData("v", [Spark.getData(), Spark.data === Spark.getData()])`)}}}
-	for _, input := range []string{`{"__proto__":{"a":[1]}}`, `[1,2]`, `"x"`, `null`, `7`} {
-		result, err := r.RunScript(t.Context(), &callback.Call{Credential: "hello", Input: json.RawMessage(input), Data: []callback.Param{{Name: "a", Values: []string{"b"}}}})
-		require.NoError(t, err)
-		require.Equal(t, `[`+input+`,true]`, string(result.Data[0].Value))
+	page, err := os.ReadFile("docs/globals.md")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	var files []string
+	for i, m := range pageExample.FindAllSubmatch(page, -1) {
+		file := filepath.Join(dir, "example"+string(rune('a'+i))+".js")
+		require.NoError(t, os.WriteFile(file, m[1], 0o600))
+		files = append(files, file)
 	}
-	_, err := r.RunScript(t.Context(), &callback.Call{Credential: "hello", Input: json.RawMessage(`{`)})
-	require.ErrorContains(t, err, "is not JSON")
+	require.NotEmpty(t, files)
+	for _, name := range web.Names() {
+		if !slices.Contains([]string{"Crypto", "CryptoKey", "SubtleCrypto"}, name) { // whose objects are in it
+			require.Regexp(t, "`"+name+"[`.]", string(page))
+		}
+	}
+	said := typeCheck(t, files...)
+	for file, complaints := range said {
+		for _, complaint := range complaints {
+			require.True(t, strings.Contains(complaint, "implicitly has an 'any' type"), "%s: %s", file, complaint)
+		}
+	}
 }
