@@ -14,6 +14,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/dop251/goja"
 
@@ -324,7 +326,7 @@ func (g *Guards) Place(vm *goja.Runtime, set Set) {
 			if !g.typed {
 				g.typed = true
 				if constructor, ok := vm.Get(name).(*goja.Object); ok {
-					g.guardMethod(constructor.Prototype(), "from", g.checkFrom) // of %TypedArray%
+					g.guardMethod(constructor.Prototype(), "from", g.checkTypedFrom) // of %TypedArray%
 				}
 			}
 		}
@@ -521,6 +523,32 @@ func (g *Guards) checkFrom(this goja.Value, args []goja.Value) (goja.Value, []go
 		g.checkLength(args[0])
 	}
 	return this, args
+}
+
+// checkTypedFrom is checkFrom for typed arrays. The engine's own fails for a string,
+// of which scripts make bytes: a string becomes an array of its characters.
+func (g *Guards) checkTypedFrom(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
+	if len(args) > 0 {
+		if s, ok := args[0].(goja.String); ok {
+			return this, replaced(args, 0, g.characters(s))
+		}
+	}
+	return g.checkFrom(this, args)
+}
+
+// characters is an array of the characters of a string, surrogate pairs as one.
+func (g *Guards) characters(s goja.String) goja.Value {
+	g.spend(float64(s.Length()), 1, "Invalid array length")
+	items := make([]any, 0, s.Length())
+	for i := 0; i < s.Length(); i++ {
+		units := []uint16{s.CharAt(i)}
+		if i+1 < s.Length() && utf16.DecodeRune(rune(units[0]), rune(s.CharAt(i+1))) != utf8.RuneError {
+			i++
+			units = append(units, s.CharAt(i))
+		}
+		items = append(items, goja.StringFromUTF16(units))
+	}
+	return g.vm.NewArray(items...)
 }
 
 func (g *Guards) checkLoop(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
