@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 
+	"example.com/callback/internal/jsast"
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/file"
 )
@@ -82,59 +83,8 @@ func boundNames(v reflect.Value, names []string) []string {
 	case *ast.PropertyShort:
 		names = append(names, n.Name.Name.String())
 	}
-	children(v, func(node reflect.Value) { names = boundNames(node, names) })
+	jsast.Children(v, func(node reflect.Value) { names = boundNames(node, names) })
 	return names
-}
-
-// children calls f with the nodes, as pointers, that are directly below v: a
-// node or a list of nodes.
-func children(v reflect.Value, f func(node reflect.Value)) {
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if !v.IsNil() {
-			children(v.Elem(), f)
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			child(v.Index(i), f)
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			switch name := v.Type().Field(i).Name; name {
-			case "DeclarationList", "File": // what is in the body once more; not a node
-			default:
-				child(v.Field(i), f)
-			}
-		}
-	}
-}
-
-func child(v reflect.Value, f func(node reflect.Value)) {
-	switch v.Kind() {
-	case reflect.Interface:
-		if !v.IsNil() {
-			child(v.Elem(), f)
-		}
-	case reflect.Pointer:
-		if v.IsNil() {
-			return
-		}
-		if _, ok := v.Interface().(ast.Node); ok {
-			f(v)
-		} else {
-			children(v, f)
-		}
-	case reflect.Slice:
-		if v.Type().Elem().Kind() != reflect.Uint8 {
-			children(v, f)
-		}
-	case reflect.Struct:
-		// A struct in a struct: the Identifier of x.name, which is no reference,
-		// or the head of a for loop.
-		if v.CanAddr() && v.Type() != reflect.TypeFor[ast.Identifier]() {
-			children(v, f)
-		}
-	}
 }
 
 // statementsOf returns the statements of a switch.

@@ -3,6 +3,7 @@ package check
 import (
 	"reflect"
 
+	"example.com/callback/internal/jsast"
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/token"
 )
@@ -101,7 +102,7 @@ func (r *resolver) walk(v reflect.Value) {
 		return
 	}
 	r.depth++
-	children(v, r.visit)
+	jsast.Children(v, r.visit)
 	r.depth--
 }
 

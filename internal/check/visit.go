@@ -12,6 +12,7 @@ import (
 	"github.com/dop251/goja/token"
 
 	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/jsast"
 )
 
 // check looks at all of the script.
@@ -63,7 +64,7 @@ func (s *script) surelyRequired() map[*script]bool {
 // walk looks at a node and what is in it. sure tells that a run which gets so
 // far evaluates it, and that nothing catches what it throws.
 func (s *script) walk(v reflect.Value, sure bool) {
-	children(v, func(node reflect.Value) { s.visit(node, sure) })
+	jsast.Children(v, func(node reflect.Value) { s.visit(node, sure) })
 }
 
 func (s *script) each(sure bool, nodes ...ast.Node) {

@@ -83,11 +83,14 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	if err != nil {
 		return nil, explain(source, err)
 	}
+	if !s.Handler { // what exports is strict
+		hoistBlockFunctions(tree)
+	}
 	if module {
 		hoistLexical(tree)
 	}
 	s.Variables = declared(tree)
-	s.Program, err = goja.CompileAST(tree, s.Handler) // what exports is strict
+	s.Program, err = goja.CompileAST(tree, s.Handler)
 	if err != nil {
 		return nil, explain(source, err)
 	}

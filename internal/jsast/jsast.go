@@ -1,0 +1,59 @@
+// Package jsast walks over the syntax trees of goja.
+package jsast
+
+import (
+	"reflect"
+
+	"github.com/dop251/goja/ast"
+)
+
+// Children calls f with the nodes, as pointers, that are directly below v: a
+// node or a list of nodes.
+func Children(v reflect.Value, f func(node reflect.Value)) {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			Children(v.Elem(), f)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			child(v.Index(i), f)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			switch name := v.Type().Field(i).Name; name {
+			case "DeclarationList", "File": // what is in the body once more; not a node
+			default:
+				child(v.Field(i), f)
+			}
+		}
+	}
+}
+
+func child(v reflect.Value, f func(node reflect.Value)) {
+	switch v.Kind() {
+	case reflect.Interface:
+		if !v.IsNil() {
+			child(v.Elem(), f)
+		}
+	case reflect.Pointer:
+		if v.IsNil() {
+			return
+		}
+		if _, ok := v.Interface().(ast.Node); ok {
+			f(v)
+		} else {
+			Children(v, f)
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() != reflect.Uint8 {
+			Children(v, f)
+		}
+	case reflect.Struct:
+		// A struct in a struct: the Identifier of x.name, which is no reference,
+		// or the head of a for loop.
+		if v.CanAddr() && v.Type() != reflect.TypeFor[ast.Identifier]() {
+			Children(v, f)
+		}
+	}
+}
