@@ -60,7 +60,7 @@ type run struct {
 	converting int32             // calls of toJSON under way inside each other
 	exited     bool              // by Spark.exit
 	rejected   []rejection       // promises without a handler so far
-	haltedAt   []goja.StackFrame // where the run waited beyond its deadline
+	haltedAt   []goja.StackFrame // where a native call ended the run
 }
 
 // objects are the JavaScript objects of which a run has one each, as far as they
@@ -265,15 +265,20 @@ func (l *life) yieldPlace(f func()) bool {
 // stopped reports whether the run should not go on.
 func (l *life) stopped() bool { return l.ctx.Err() != nil }
 
-// halt ends the run from inside a native call. The engine takes the panic for an
-// interrupt, which no script can catch.
-func halt() { panic(&goja.InterruptedError{}) }
+// halt ends a run whose time is over from inside a native call.
+func (r *run) halt() {
+	r.haltedAt = r.vm.CaptureCallStack(maxStackLines, nil)
+	interrupt()
+}
+
+// interrupt ends the run from inside a native call. The engine takes the panic
+// for an interrupt, which no script can catch.
+func interrupt() { panic(&goja.InterruptedError{}) }
 
 // wait is yieldPlace for native calls: it halts a run that may not go on.
 func (r *run) wait(f func()) {
 	if !r.yieldPlace(f) {
-		r.haltedAt = r.vm.CaptureCallStack(maxStackLines, nil)
-		halt()
+		r.halt()
 	}
 }
 

@@ -94,6 +94,7 @@ func TestDigestPastTheDeadline(t *testing.T) {
 		try { Spark.getLog().info(digester.sha256Hex("abc")) } catch (e) { Spark.getLog().info("caught") }
 	`)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "callbacks/hello.js:4:")
 	require.Empty(t, logged)
 }
 

@@ -114,7 +114,7 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 	var script *ScriptError
 	switch {
 	case r.stopped():
-		halt()
+		r.halt()
 	case errors.As(err, &script):
 		ecma.Throw(r.vm, "%s: module %q does not compile: %s:%d:%d: %s",
 			call.Member(), code, script.Script, script.Line, script.Column, script.Message)
@@ -257,7 +257,7 @@ func (r *run) getLog(lazy.Call) goja.Value {
 func (r *run) exit(lazy.Call) goja.Value {
 	r.exited = true
 	r.vm.Interrupt(nil) // as the engine unwinds it may call the return method of iterators
-	halt()
+	interrupt()
 	return nil
 }
 
@@ -308,7 +308,7 @@ func (r *run) digest(m digest.Member, call lazy.Call) goja.Value {
 	}
 	sum, err := m.Sum(r.ctx, args)
 	if r.stopped() {
-		halt()
+		r.halt()
 	}
 	if err != nil {
 		panic(r.vm.NewTypeError("%s", call.Member()+": "+err.Error()))
