@@ -37,7 +37,9 @@ import (
 
 // A Job is a call in a [Queue].
 type Job struct {
-	// ID is the call's run id. It is the same on every attempt.
+	// ID is the call's run id. It is the same on every attempt. Two jobs may
+	// have the same, if the host takes run ids from its callers; then an
+	// [Operator] finds the newer one.
 	ID string
 
 	// Key, if not empty, makes the job unique: as long as the queue knows a job
@@ -126,6 +128,7 @@ type Verdict struct {
 	Action Action
 
 	// Delay is the shortest time until the next attempt, for Retry and Later.
+	// Below zero it is zero.
 	Delay time.Duration
 
 	// Err is why the job is not done. Its text is kept with the job.

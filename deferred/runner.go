@@ -78,13 +78,16 @@ func HeaderKey(name string) func(*callback.Call) string {
 
 // RunScript defers the call or passes it on.
 func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.Result, error) {
-	if attemptOf(ctx) != nil {
+	if runOf(ctx) != nil {
 		return r.Next.RunScript(ctx, call)
 	}
 	var tree callback.Tree
 	if r.Source != nil {
 		var err error
 		if tree, err = r.Source.Scripts(ctx, call); err != nil {
+			if ctx.Err() == nil && !errors.Is(err, callback.ErrNoScript) && !errors.Is(err, callback.ErrNoVersion) {
+				err = fmt.Errorf("%w: script source: %w", callback.ErrUnavailable, err)
+			}
 			return nil, err
 		}
 	}

@@ -135,9 +135,11 @@ func TestRunnerAnswers202AfterTheCommit(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.Equal(t, `{"direct":true}`, body)
 
-	source.err = callback.ErrUnavailable
-	status, _ = post(handler, "E3/pay/s", "4")
-	require.Equal(t, 503, status)
+	for err, want := range map[error]int{errIll: 503, callback.ErrUnavailable: 503, callback.ErrNoScript: 404} {
+		source.err = err
+		status, _ = post(handler, "E3/pay/s", "4")
+		require.Equal(t, want, status, err)
+	}
 	counts, err := queue.Counts(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, map[deferred.State]int{deferred.Queued: 2}, counts)

@@ -110,8 +110,8 @@ func (s *Scheduler) inSeconds(ctx context.Context, call *callback.Call, args cal
 	if key != "" {
 		job.Label = label(call, key)
 	}
-	if a := attemptOf(ctx); a != nil {
-		job.Key = NewKey("scheduled", call.RunID, strconv.FormatInt(a.scheduled.Add(1), 10))
+	if r := runOf(ctx); r != nil {
+		job.Key = NewKey("scheduled", r.name, strconv.FormatInt(r.scheduled.Add(1), 10))
 	}
 	if _, err := s.Queue.Enqueue(ctx, job); err != nil {
 		return nil, failed(ctx, call, "queue", err)

@@ -87,17 +87,28 @@ func inProcess(runner callback.ScriptRunner) bool {
 	return false
 }
 
-// An attempt is what one attempt of a job knows of itself.
-type attempt struct {
+// A deferredRun is what an attempt of a job knows of itself.
+type deferredRun struct {
+	name      string
 	scheduled atomic.Int64 // calls of the scheduler so far
 }
 
-type attemptKey struct{}
+type runKey struct{}
 
-// attemptOf returns the attempt that ctx belongs to, or nil.
-func attemptOf(ctx context.Context) *attempt {
-	a, _ := ctx.Value(attemptKey{}).(*attempt)
-	return a
+func runOf(ctx context.Context) *deferredRun {
+	r, _ := ctx.Value(runKey{}).(*deferredRun)
+	return r
+}
+
+// RunName returns a name for the deferred run that ctx belongs to, for a host
+// function that must know an attempt from another run: it is the same on each
+// attempt, and no other run has it, even if the run id was its caller's choice.
+// Outside of a deferred run it is empty.
+func RunName(ctx context.Context) string {
+	if r := runOf(ctx); r != nil {
+		return r.name
+	}
+	return ""
 }
 
 // attempt runs a job and judges it.
@@ -154,7 +165,7 @@ func (w *Worker) run(ctx context.Context, job *Job) (verdict Verdict) {
 	if job.Live {
 		call.Version = ""
 	}
-	result, err := w.Runner.RunScript(context.WithValue(ctx, attemptKey{}, new(attempt)), &call)
+	result, err := w.Runner.RunScript(context.WithValue(ctx, runKey{}, &deferredRun{name: nameOf(job)}), &call)
 	switch {
 	case err == nil:
 		if status := statusOf(result); status == 429 || status >= 500 {
@@ -167,6 +178,11 @@ func (w *Worker) run(ctx context.Context, job *Job) (verdict Verdict) {
 		return Verdict{Action: Later, Delay: patience(job), Err: err}
 	}
 	return w.retry(job, err)
+}
+
+// nameOf returns what RunName says in the attempts of a job.
+func nameOf(job *Job) string {
+	return NewKey("run", job.APIKey, job.Credential, job.ID, job.Created.UTC().Format(time.RFC3339Nano))
 }
 
 // statusOf returns the status that a script has set, or 0.

@@ -98,6 +98,31 @@ func TestWorkerGivesTheSameRunToEachAttempt(t *testing.T) {
 	require.Equal(t, *call, seen[3], "with the live version, if an operator says so")
 }
 
+// Two events may have one run id, if the host takes it from its callers.
+func TestRunName(t *testing.T) {
+	t.Parallel()
+	queue := new(queuetest.Memory)
+	var mu sync.Mutex
+	names := map[string]int{}
+	start(t, &deferred.Worker{Queue: queue, Runner: callback.ScriptRunnerFunc(
+		func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			names[deferred.RunName(ctx)]++
+			return nil, errIll
+		})})
+	job(t, queue, "run-1", 3)
+	await(t, queue, "run-1", deferred.Dead)
+	job(t, queue, "run-1", 3)
+	await(t, queue, "run-1", deferred.Dead)
+	require.Len(t, names, 2)
+	for name, attempts := range names {
+		require.Len(t, name, 64)
+		require.Equal(t, 3, attempts)
+	}
+	require.Empty(t, deferred.RunName(t.Context()))
+}
+
 func TestWorkerContainsPanics(t *testing.T) {
 	t.Parallel()
 	queue := new(queuetest.Memory)

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/callback"
+	"example.com/callback/deferred"
 )
 
 // Limits of the members.
@@ -32,9 +33,9 @@ const (
 //   - getProperties(), with getProperty(name) and getPropertySet(name), reads
 //     what SetProperty has stored for the API key; null if there is nothing.
 //   - claim(key, seconds) claims a key of the API key for a time, at most
-//     MaxClaim, and returns whether the run has it. For one key that is true in
-//     one run only, and there on every attempt of the run: a run that was killed
-//     after its claim is tried again, and must not take itself for a duplicate.
+//     MaxClaim, and returns whether that was free. In a deferred run it is true
+//     again on each attempt: a run that was killed after its claim must not take
+//     itself for a duplicate.
 //   - lockKey(key[, milliseconds]), unlockKey(key), unlockKeyFully(key): see
 //     below.
 //
@@ -206,7 +207,7 @@ func (db *DB) claim(ctx context.Context, call *callback.Call, args callback.Args
 	if !(seconds > 0 && seconds <= MaxClaim.Seconds()) {
 		return nil, fmt.Errorf("claim: argument 2 is not above 0 and at most %d seconds", int(MaxClaim.Seconds()))
 	}
-	claimed, err := db.Claim(ctx, db.Pool, call.APIKey, key, call.RunID, time.Duration(seconds*float64(time.Second)))
+	claimed, err := db.Claim(ctx, db.Pool, call.APIKey, key, deferred.RunName(ctx), time.Duration(seconds*float64(time.Second)))
 	if err != nil {
 		return nil, db.unavailable(ctx, call, err)
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
+	"example.com/callback/deferred"
+	"example.com/callback/deferred/queuetest"
 	"example.com/callback/pgcallback"
 )
 
@@ -141,7 +143,7 @@ func TestClaimOfScripts(t *testing.T) {
 			})
 		`)},
 	}, nil)
-	require.Equal(t, `{"first":true,"again":true}`, call("pay"))
+	require.Equal(t, `{"first":true,"again":false}`, call("pay"))
 	require.Equal(t, `{"first":false,"again":false}`, call("pay"))
 	require.JSONEq(t, `{
 		"0": "claim: argument 1 is not a key of 1 to 512 bytes",
@@ -152,6 +154,50 @@ func TestClaimOfScripts(t *testing.T) {
 		"5": "claim: argument 2 is a string, not a number",
 		"6": "claim: argument 1 is not a key of 1 to 512 bytes"
 	}`, call("bad"))
+}
+
+// A run that is tried again still has its claim; another of the same run id has
+// not.
+func TestClaimOfADeferredRun(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	var answers []string
+	handler := &callback.Handler{
+		Runner: &callback.GojaRunner{Scripts: scripts(`
+			Spark.report(Spark.claim("p1", 60));
+			throw new Error("tried again")
+		`)},
+		Members: db.Members(nil),
+		Logger:  slog.New(slog.DiscardHandler),
+	}
+	handler.Members["report"] = callback.Member{Func: func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+		answers = append(answers, string(args[0]))
+		return nil, nil
+	}}
+	queue := &queuetest.Memory{Places: 1}
+	worker := &deferred.Worker{
+		Queue:                queue,
+		Runner:               handler,
+		DangerouslyInProcess: true,
+		Backoff:              func(int) time.Duration { return time.Millisecond },
+		Logger:               slog.New(slog.DiscardHandler),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+	for range 2 {
+		job, err := deferred.NewJob(&callback.Call{APIKey: "E3", Credential: "hello", RunID: "run-1"}, 2)
+		require.NoError(t, err)
+		_, err = queue.Enqueue(t.Context(), job)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			s, err := queue.Status(t.Context(), "run-1")
+			return err == nil && s.State == deferred.Dead
+		}, 30*time.Second, time.Millisecond)
+	}
+	cancel()
+	require.NoError(t, <-ended)
+	require.Equal(t, []string{"true", "true", "false", "false"}, answers)
 }
 
 func TestLocks(t *testing.T) {

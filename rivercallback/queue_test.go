@@ -4,6 +4,7 @@ package rivercallback_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -91,12 +92,19 @@ func TestLongResultIsNotKept(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- q.Work(ctx, func(_ context.Context, job *deferred.Job) deferred.Verdict {
-			n := rivercallback.MaxResult - len(`{"Data":[{"Name":"a","Value":""}],"Errors":null}`)
+			var result callback.Result
+			if err := result.Set("a", ""); err != nil {
+				return deferred.Verdict{Action: deferred.Drop, Err: err}
+			}
+			text, err := json.Marshal(result)
+			if err != nil {
+				return deferred.Verdict{Action: deferred.Drop, Err: err}
+			}
+			n := rivercallback.MaxResult - len(text)
 			if job.ID == "long" {
 				n++
 			}
-			var result callback.Result
-			err := result.Set("a", strings.Repeat("x", n))
+			err = result.Set("a", strings.Repeat("x", n))
 			return deferred.Verdict{Action: deferred.Done, Result: &result, Err: err}
 		})
 	}()

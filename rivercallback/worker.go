@@ -101,7 +101,7 @@ func (w *worker) Work(ctx context.Context, row *river.Job[args]) error {
 	case deferred.Done:
 		return w.keep(ctx, n, verdict)
 	case deferred.Later:
-		return river.JobSnooze(verdict.Delay)
+		return river.JobSnooze(max(verdict.Delay, 0))
 	case deferred.Drop:
 		return river.JobCancel(failure)
 	}

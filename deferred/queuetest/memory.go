@@ -6,7 +6,6 @@ package queuetest
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -22,9 +21,8 @@ type Memory struct {
 	Places int
 
 	mu      sync.Mutex
-	jobs    map[string]*deferred.Status
-	order   []string      // of IDs, as enqueued
-	changed chan struct{} // closed when a job becomes due, or another time counts
+	jobs    []*deferred.Status // as enqueued
+	changed chan struct{}      // closed when a job becomes due, or another time counts
 }
 
 // wake tells the workers to look again. The lock is held.
@@ -43,31 +41,25 @@ func (m *Memory) Enqueue(ctx context.Context, job *deferred.Job) (string, error)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, known := range m.jobs {
-		if job.ID == known.ID || job.Key != "" && job.Key == known.Key {
+		if job.Key != "" && job.Key == known.Key {
 			return known.ID, nil
 		}
-	}
-	if m.jobs == nil {
-		m.jobs = map[string]*deferred.Status{}
 	}
 	due := job.Created
 	if job.NotBefore.After(due) {
 		due = job.NotBefore
 	}
-	m.jobs[job.ID] = &deferred.Status{Job: *job, State: deferred.Queued, Due: due}
-	m.order = append(m.order, job.ID)
+	m.jobs = append(m.jobs, &deferred.Status{Job: *job, State: deferred.Queued, Due: due})
 	m.wake()
 	return job.ID, nil
 }
 
-// take returns a job that is due, as begun, or a channel that is closed when
+// take returns a job that is due, which begins, or a channel that is closed when
 // there may be one, and the time after which there is.
-func (m *Memory) take() (job *deferred.Job, changed <-chan struct{}, wait time.Duration) {
+func (m *Memory) take() (first *deferred.Status, changed <-chan struct{}, wait time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var first *deferred.Status
-	for _, id := range m.order {
-		s := m.jobs[id]
+	for _, s := range m.jobs {
 		if (s.State == deferred.Queued || s.State == deferred.Retrying) && (first == nil || s.Due.Before(first.Due)) {
 			first = s
 		}
@@ -84,8 +76,7 @@ func (m *Memory) take() (job *deferred.Job, changed <-chan struct{}, wait time.D
 	}
 	first.State = deferred.Running
 	first.Attempt++
-	taken := first.Job
-	return &taken, nil, 0
+	return first, nil, 0
 }
 
 // Work implements [deferred.Queue].
@@ -99,29 +90,29 @@ func (m *Memory) Work(ctx context.Context, work func(context.Context, *deferred.
 		case <-ctx.Done():
 			return nil
 		}
-		job, changed, wait := m.take()
-		for job == nil {
+		taken, changed, wait := m.take()
+		for taken == nil {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-changed:
 			case <-time.After(wait):
 			}
-			job, changed, wait = m.take()
+			taken, changed, wait = m.take()
 		}
+		job := taken.Job
 		under.Go(func() {
-			m.settle(job.ID, work(context.WithoutCancel(ctx), job))
+			m.settle(taken, work(context.WithoutCancel(ctx), &job))
 			<-places
 		})
 	}
 }
 
 // settle does what a verdict says.
-func (m *Memory) settle(id string, v deferred.Verdict) {
+func (m *Memory) settle(s *deferred.Status, v deferred.Verdict) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.wake()
-	s := m.jobs[id]
 	now := time.Now()
 	if v.Action != deferred.Later && v.Err != nil {
 		s.Errors = append(s.Errors, deferred.AttemptError{Attempt: s.Attempt, At: now, Err: v.Err.Error()})
@@ -140,12 +131,22 @@ func (m *Memory) settle(id string, v deferred.Verdict) {
 	}
 }
 
+// find returns the newest job of this ID, or nil.
+func (m *Memory) find(id string) *deferred.Status {
+	for _, s := range slices.Backward(m.jobs) {
+		if s.ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
 // Status implements [deferred.Operator].
 func (m *Memory) Status(_ context.Context, id string) (*deferred.Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, ok := m.jobs[id]
-	if !ok {
+	s := m.find(id)
+	if s == nil {
 		return nil, deferred.ErrNoJob
 	}
 	return copyOf(s), nil
@@ -162,8 +163,8 @@ func (m *Memory) List(_ context.Context, state deferred.State, limit int) ([]def
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []deferred.Status
-	for _, id := range slices.Backward(m.order) {
-		if s := m.jobs[id]; s.State == state && len(list) < limit {
+	for _, s := range slices.Backward(m.jobs) {
+		if s.State == state && len(list) < limit {
 			c := copyOf(s)
 			c.Call, c.Result = nil, nil
 			list = append(list, *c)
@@ -177,7 +178,7 @@ func (m *Memory) Counts(context.Context) (map[deferred.State]int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	counts := map[deferred.State]int{}
-	for s := range maps.Values(m.jobs) {
+	for _, s := range m.jobs {
 		counts[s.State]++
 	}
 	return counts, nil
@@ -187,9 +188,9 @@ func (m *Memory) Counts(context.Context) (map[deferred.State]int, error) {
 func (m *Memory) Retry(_ context.Context, id string, live bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, ok := m.jobs[id]
+	s := m.find(id)
 	switch {
-	case !ok:
+	case s == nil:
 		return deferred.ErrNoJob
 	case s.State == deferred.Running:
 		return deferred.ErrRunning
@@ -205,34 +206,26 @@ func (m *Memory) Retry(_ context.Context, id string, live bool) error {
 func (m *Memory) Drop(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, ok := m.jobs[id]
+	s := m.find(id)
 	switch {
-	case !ok:
+	case s == nil:
 		return deferred.ErrNoJob
 	case s.State == deferred.Running:
 		return deferred.ErrRunning
 	}
-	m.remove(id)
+	m.jobs = slices.DeleteFunc(m.jobs, func(other *deferred.Status) bool { return other == s })
 	return nil
-}
-
-func (m *Memory) remove(id string) {
-	delete(m.jobs, id)
-	m.order = slices.DeleteFunc(m.order, func(other string) bool { return other == id })
 }
 
 // Cancel implements [deferred.Operator].
 func (m *Memory) Cancel(_ context.Context, label string) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := 0
-	for id, s := range m.jobs {
-		if s.Label == label && (s.State == deferred.Queued || s.State == deferred.Retrying) {
-			m.remove(id)
-			n++
-		}
-	}
-	return n, nil
+	before := len(m.jobs)
+	m.jobs = slices.DeleteFunc(m.jobs, func(s *deferred.Status) bool {
+		return s.Label == label && (s.State == deferred.Queued || s.State == deferred.Retrying)
+	})
+	return before - len(m.jobs), nil
 }
 
 var (

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) Queue) {
 		{"Later", testLater},
 		{"Drop", testDrop},
 		{"Key", testKey},
+		{"SameID", testSameID},
 		{"NotBefore", testNotBefore},
 		{"Label", testLabel},
 		{"OperatorRetry", testOperatorRetry},
@@ -168,7 +169,7 @@ func testLater(t *testing.T, q Queue) {
 			return deferred.Verdict{Action: deferred.Drop, Err: errors.New("an attempt that did not run was counted")}
 		}
 		if times.Add(1) <= 5 { // more than its attempts
-			return deferred.Verdict{Action: deferred.Later, Delay: time.Millisecond, Err: errors.New("overloaded")}
+			return deferred.Verdict{Action: deferred.Later, Delay: time.Duration(times.Load()-2) * time.Millisecond, Err: errors.New("overloaded")}
 		}
 		return deferred.Verdict{Action: deferred.Done}
 	})
@@ -229,6 +230,22 @@ func testKey(t *testing.T, q Queue) {
 	id, err = q.Enqueue(t.Context(), late)
 	require.NoError(t, err)
 	require.Equal(t, "late", id, "what was dropped is forgotten")
+}
+
+// A host may take run ids from its callers, so they are not unique.
+func testSameID(t *testing.T, q Queue) {
+	enqueue(t, q, newJob(t, "run-1"))
+	enqueue(t, q, newJob(t, "run-1"))
+	var runs atomic.Int64
+	work(t, q, func(context.Context, *deferred.Job) deferred.Verdict {
+		runs.Add(1)
+		return deferred.Verdict{Action: deferred.Done}
+	})
+	require.Eventually(t, func() bool {
+		counts, err := q.Counts(t.Context())
+		return err == nil && counts[deferred.Finished] == 2
+	}, patience, 5*time.Millisecond)
+	require.EqualValues(t, 2, runs.Load())
 }
 
 func testNotBefore(t *testing.T, q Queue) {
