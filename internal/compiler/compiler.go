@@ -83,6 +83,9 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	if err != nil {
 		return nil, explain(source, err)
 	}
+	if fault := expandProperties(tree, source); fault != nil {
+		return nil, fault
+	}
 	if !s.Handler { // what exports is strict
 		hoistBlockFunctions(tree)
 	}

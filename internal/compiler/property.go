@@ -1,0 +1,215 @@
+package compiler
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/file"
+	"github.com/dop251/goja/unistring"
+
+	"example.com/callback/internal/jsast"
+)
+
+// expandProperties replaces \p{…} and \P{…} in regular expressions with the flag u
+// by the characters that they stand for: the engine does not know them. It changes
+// literals, and the strings that are given to RegExp as such.
+func expandProperties(tree *ast.Program, source string) *Fault {
+	if !strings.Contains(source, `\p{`) && !strings.Contains(source, `\P{`) {
+		return nil
+	}
+	x := &expander{tree: tree}
+	x.children(reflect.ValueOf(tree.Body))
+	return x.fault
+}
+
+type expander struct {
+	tree  *ast.Program
+	depth int
+	fault *Fault
+}
+
+func (x *expander) children(v reflect.Value) {
+	if x.depth++; x.depth <= maxHoistDepth {
+		jsast.Children(v, x.visit)
+	}
+	x.depth--
+}
+
+func (x *expander) visit(v reflect.Value) {
+	switch n := v.Interface().(type) {
+	case *ast.RegExpLiteral:
+		n.Pattern = x.expand(n.Pattern, n.Flags, n.Idx)
+		return
+	case *ast.NewExpression:
+		x.arguments(n.Callee, n.ArgumentList)
+	case *ast.CallExpression:
+		x.arguments(n.Callee, n.ArgumentList)
+	}
+	x.children(v)
+}
+
+func (x *expander) arguments(callee ast.Expression, args []ast.Expression) {
+	if name, ok := callee.(*ast.Identifier); !ok || name.Name != "RegExp" || len(args) < 2 {
+		return
+	}
+	pattern, ok := args[0].(*ast.StringLiteral)
+	flags, isText := args[1].(*ast.StringLiteral)
+	if ok && isText {
+		pattern.Value = unistring.NewFromString(x.expand(pattern.Value.String(), flags.Value.String(), pattern.Idx))
+	}
+}
+
+// expand expands the properties of a pattern.
+func (x *expander) expand(pattern, flags string, at file.Idx) string {
+	if !strings.ContainsAny(flags, "uv") {
+		return pattern
+	}
+	var b strings.Builder
+	class := false
+	for i := 0; i < len(pattern); i++ {
+		c := pattern[i]
+		switch {
+		case c == '[':
+			class = true
+		case c == ']':
+			class = false
+		case c == '\\' && i+1 < len(pattern):
+			end := strings.IndexByte(pattern[i:], '}')
+			if next := pattern[i+1]; next != 'p' && next != 'P' || !strings.HasPrefix(pattern[i+2:], "{") || end < 0 {
+				b.WriteString(pattern[i : i+2])
+				i++
+				continue
+			}
+			set, ok := propertySet(pattern[i+3 : i+end])
+			if !ok {
+				x.refuse(at, pattern[i:i+end+1])
+				return pattern
+			}
+			if pattern[i+1] == 'P' {
+				set = complement(set)
+			}
+			writeSet(&b, set, class)
+			i += end
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+func (x *expander) refuse(at file.Idx, property string) {
+	if x.fault == nil {
+		p := x.tree.File.Position(int(at) - x.tree.File.Base())
+		x.fault = &Fault{Line: p.Line, Column: p.Column, Message: fmt.Sprintf("SyntaxError: %.100s in a regular expression is not known here", property)}
+	}
+}
+
+// A span is a range of characters.
+type span struct{ from, to rune }
+
+// propertySet is the characters of a property, such as L, Script=Greek, Alphabetic.
+func propertySet(text string) ([]span, bool) {
+	name, value, pair := strings.Cut(text, "=")
+	switch {
+	case pair && (name == "Script" || name == "sc"):
+		return spansOf(unicode.Scripts[value])
+	case pair && (name == "General_Category" || name == "gc"):
+		return categorySet(value)
+	case pair:
+		return nil, false
+	}
+	switch name {
+	case "Any":
+		return []span{{0, unicode.MaxRune}}, true
+	case "ASCII":
+		return []span{{0, unicode.MaxASCII}}, true
+	case "Alphabetic", "Alpha":
+		return spansOf(unicode.L, unicode.Nl, unicode.Other_Alphabetic)
+	case "Uppercase", "Upper":
+		return spansOf(unicode.Lu, unicode.Other_Uppercase)
+	case "Lowercase", "Lower":
+		return spansOf(unicode.Ll, unicode.Other_Lowercase)
+	case "White_Space", "space":
+		return spansOf(unicode.White_Space)
+	}
+	if table, ok := unicode.Properties[name]; ok && !strings.HasPrefix(name, "Other_") {
+		return spansOf(table)
+	}
+	return categorySet(name)
+}
+
+func categorySet(name string) ([]span, bool) {
+	if short, ok := unicode.CategoryAliases[name]; ok {
+		name = short
+	}
+	return spansOf(unicode.Categories[name])
+}
+
+// spansOf is the union of tables. A table that is nil is not known.
+func spansOf(tables ...*unicode.RangeTable) ([]span, bool) {
+	var set []span
+	add := func(lo, hi, stride rune) {
+		if stride == 1 {
+			set = append(set, span{lo, hi})
+			return
+		}
+		for c := lo; c <= hi; c += stride {
+			set = append(set, span{c, c})
+		}
+	}
+	for _, table := range tables {
+		if table == nil {
+			return nil, false
+		}
+		for _, r := range table.R16 {
+			add(rune(r.Lo), rune(r.Hi), rune(r.Stride))
+		}
+		for _, r := range table.R32 {
+			add(rune(r.Lo), rune(r.Hi), rune(r.Stride))
+		}
+	}
+	slices.SortFunc(set, func(a, b span) int { return int(a.from - b.from) })
+	merged := set[:0]
+	for _, s := range set {
+		if n := len(merged); n > 0 && s.from <= merged[n-1].to+1 {
+			merged[n-1].to = max(merged[n-1].to, s.to)
+		} else {
+			merged = append(merged, s)
+		}
+	}
+	return merged, true
+}
+
+// complement is the characters that are not in a set.
+func complement(set []span) []span {
+	var rest []span
+	next := rune(0)
+	for _, s := range set {
+		if s.from > next {
+			rest = append(rest, span{next, s.from - 1})
+		}
+		next = s.to + 1
+	}
+	if next <= unicode.MaxRune {
+		rest = append(rest, span{next, unicode.MaxRune})
+	}
+	return rest
+}
+
+// writeSet writes a set as a class, or as a part of one.
+func writeSet(b *strings.Builder, set []span, inClass bool) {
+	if !inClass {
+		b.WriteByte('[')
+		defer b.WriteByte(']')
+	}
+	for _, s := range set {
+		fmt.Fprintf(b, `\u{%x}`, s.from)
+		if s.to > s.from {
+			fmt.Fprintf(b, `-\u{%x}`, s.to)
+		}
+	}
+}
