@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"example.com/callback"
 	"example.com/callback/callbacktest"
 	"example.com/callback/sandbox"
@@ -22,15 +24,23 @@ func TestCases(t *testing.T) {
 	callbacktest.Run(t, caseHandler(), "testdata/*/*.txtar")
 }
 
-// TestCasesInSandbox runs the same cases, each in a child process of its own.
+// TestCasesInSandbox runs the same cases in a sandbox, whose children they share:
+// to start one for each case takes most of the time.
 func TestCasesInSandbox(t *testing.T) {
 	t.Parallel()
+	type key struct{} // of a case's tree in the context of its calls
+	runner := &sandbox.Runner{Source: sourceFunc(func(ctx context.Context, _ *callback.Call) (callback.Tree, error) {
+		return ctx.Value(key{}).(callback.Tree), nil
+	})}
+	t.Cleanup(func() { require.NoError(t, runner.Close()) })
 	callbacktest.Run(t, caseHandler(), "testdata/*/*.txtar", callbacktest.NewRunner(func(scripts fs.FS) callback.ScriptRunner {
-		runner := &sandbox.Runner{Scripts: scripts, Processes: 1}
-		if err := runner.Start(context.Background()); err != nil { // the deadlines of some cases do not leave time for it
+		if err := runner.Start(t.Context()); err != nil { // the deadlines of some cases do not leave time for it
 			t.Error(err)
 		}
-		return runner
+		tree := callback.Tree{FS: &struct{ fs.FS }{scripts}} // a pointer, because maps are not comparable
+		return callback.ScriptRunnerFunc(func(ctx context.Context, call *callback.Call) (*callback.Result, error) {
+			return runner.RunScript(context.WithValue(ctx, key{}, tree), call)
+		})
 	}))
 }
 
