@@ -65,6 +65,7 @@ func (m *callMessage) encode(e *encoder) {
 	encodeParams(e, m.Call.RequestHeaders)
 	e.string(m.Call.Method)
 	e.string(m.Call.Script)
+	e.string(m.Call.Version)
 	e.optional(m.Call.Input)
 	e.optional(m.Call.Body)
 	e.int(m.Call.MaxArgs)
@@ -96,6 +97,7 @@ func (m *callMessage) decode(d *decoder) {
 		RequestHeaders: decodeParams(d),
 		Method:         d.string(),
 		Script:         d.string(),
+		Version:        d.string(),
 		Input:          d.optional(),
 		Body:           d.optional(),
 		MaxArgs:        d.int(),
