@@ -181,7 +181,7 @@ func TestStoppedAtTheDeadline(t *testing.T) {
 		deadline := testkit.NewDeadline(t.Context())
 		h, log := httpHandler(test.script)
 		h.Runner.(*callback.GojaRunner).RunInline = true
-		h.Timeout = time.Minute
+		h.Timeout, h.StopAbandoned = time.Minute, true // by the deadline alone
 		h.Members = callback.Members{
 			"begun": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
 				deadline.Pass()
