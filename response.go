@@ -269,12 +269,28 @@ func (w *responseWriter) send(status int, body []byte) {
 	}
 	if w.timeout > 0 {
 		// net/http ends it with the answer; HTTP/2 has one for each stream.
-		_ = http.NewResponseController(w.w).SetWriteDeadline(time.Now().Add(w.timeout))
+		setWriteDeadline(w.w, time.Now().Add(w.timeout))
 	}
 	w.w.WriteHeader(status)
 	if !w.head && len(body) > 0 {
 		n, _ := w.w.Write(body) // fails only if the caller is gone, or does not read
 		w.bytes = int64(n)
+	}
+}
+
+// setWriteDeadline is that of [http.ResponseController], which allocates an error
+// where there are no deadlines.
+func setWriteDeadline(w http.ResponseWriter, end time.Time) {
+	for {
+		switch t := w.(type) {
+		case interface{ SetWriteDeadline(time.Time) error }:
+			_ = t.SetWriteDeadline(end) // fails only if the connection is closed
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return
+		}
 	}
 }
 

@@ -82,6 +82,20 @@ func TestWriteTimeout(t *testing.T) {
 	}
 }
 
+// wrapped is a ResponseWriter around another, as a host's middleware has it.
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// TestWriteTimeoutOfWrapped finds the server's ResponseWriter in others.
+func TestWriteTimeoutOfWrapped(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler(``)
+	w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+	h.ServeHTTP(wrapped{wrapped{w}}, httptest.NewRequest("GET", helloURL, nil))
+	require.Equal(t, []string{"deadline", "header", "body"}, w.did)
+}
+
 // smallBuffers is a listener whose connections take little that nobody reads.
 type smallBuffers struct{ net.Listener }
 
