@@ -30,6 +30,9 @@ const (
 // live at the next request; one that does not compile is logged once and the
 // working script stays. A [Call] with a Script runs that module instead.
 //
+// The zone of a script's local time is [time.Local]. Scripts of the original ran in
+// UTC: a program that runs such sets time.Local to [time.UTC] when it starts.
+//
 // A script that computes beyond its deadline is interrupted, but not in its first
 // ten milliseconds. Where the engine cannot be interrupted (in a long native call)
 // the caller still gets its answer in time; the run is abandoned and counted.

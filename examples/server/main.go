@@ -32,7 +32,8 @@ import (
 )
 
 func main() {
-	sandbox.Main() // with -sandbox, the children of this process begin and end here
+	sandbox.Main()        // with -sandbox, the children of this process begin and end here
+	time.Local = time.UTC // the zone of scripts, as it was the original's
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
