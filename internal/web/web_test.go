@@ -49,8 +49,9 @@ function async_test(f, name) {
 	return t;
 }
 var object = { add_cleanup: function () {}, step_timeout: setTimeout, step_func: function (f) { return f }, unreached_func: function (m) { return function () { assert_unreached(m) } } };
-function setup(f) { if (typeof f === "function") f() } 
-function done() { results.push(["single test", null]); Spark.setScriptData("results", results); Spark.exit() }
+var single = false;
+function setup(f, o) { if (typeof f === "function") f(); else o = f; if (o && o.single_test) single = true } 
+function done() { if (!single) return; results.push(["single test", null]); Spark.setScriptData("results", results); Spark.exit() }
 function generate_tests(f, list) { list.forEach(function (args) { test(function () { f.apply(this, args.slice(1)) }, args[0]) }) }
 function fail(what, m) { throw new Error((m ? m + ": " : "") + what) }
 function assert_true(v, m) { if (v !== true) fail("expected true, got " + format(v), m) }

@@ -84,6 +84,7 @@ func (g *Globals) dispatch(r *realm.Realm, s *signal) error {
 	for _, flag := range []string{"bubbles", "cancelable", "defaultPrevented"} {
 		r.Put(event, flag, r.VM.ToValue(false))
 	}
+	r.Put(event, "isTrusted", r.VM.ToValue(true))
 	call := func(callback goja.Value) error {
 		receiver := goja.Value(this)
 		function, ok := goja.AssertFunction(callback)

@@ -1,0 +1,3 @@
+// class: web
+// expect: 504
+var c = new AbortController(); c.signal.onabort = function () { for (;;) {} }; c.abort();

@@ -1,0 +1,3 @@
+// class: web
+// expect: 500
+var o = { get a() { return structuredClone([[[[o]]]]) } }; try { structuredClone(o) } catch (e) {}

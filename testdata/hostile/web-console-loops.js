@@ -1,0 +1,3 @@
+// class: web
+// expect: 504
+console.log({ toJSON() { for (;;) {} } });

@@ -1,0 +1,3 @@
+// class: web
+// expect: 504
+export default { fetch() { for (;;) {} } };

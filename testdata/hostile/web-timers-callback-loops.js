@@ -1,0 +1,3 @@
+// class: web
+// expect: 504
+setTimeout(function () { for (;;) {} }, 1);

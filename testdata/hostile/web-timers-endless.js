@@ -1,0 +1,3 @@
+// class: web
+// expect: 504
+(function again() { setTimeout(again, 0) })();
