@@ -161,6 +161,19 @@ func TestVersionsNeverMix(t *testing.T) {
 	calls.Wait()
 }
 
+// A call that asks for a version gets that one or none.
+func TestVersionOfCall(t *testing.T) {
+	t.Parallel()
+	ask := func(r callback.ScriptRunner, version string) error {
+		_, err := r.RunScript(t.Context(), &callback.Call{Credential: "x", Version: version})
+		return err
+	}
+	r := newSourceRunner(t, release(1))
+	require.NoError(t, ask(r, "v1"))
+	require.ErrorIs(t, ask(r, "v2"), callback.ErrNoVersion)
+	require.ErrorIs(t, ask(newRunner(t, tree("callbacks/x.js", "")), "v1"), callback.ErrNoVersion)
+}
+
 func TestTwoSources(t *testing.T) {
 	t.Parallel()
 	r := newRunner(t, tree())
