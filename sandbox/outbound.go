@@ -112,9 +112,12 @@ func (s *session) answerHTTP(m *httpQuestion) error {
 		return errFrame // the child was told
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, min(max(m.Timeout, 0), maxHTTPTimeout))
-	if !s.outbound.begin(m.Number, &outboundRequest{cancel, len(m.Body)}) {
+	if err := s.outbound.begin(m.Number, &outboundRequest{cancel, len(m.Body)}); err != nil {
 		cancel()
-		return errFrame
+		if err == errFrame {
+			return err
+		}
+		return s.send(&httpReply{Number: m.Number, Err: err})
 	}
 	go func() {
 		defer cancel()

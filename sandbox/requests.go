@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 
+	"example.com/callback/internal/host"
 	"example.com/callback/internal/limit"
 )
 
@@ -120,16 +121,15 @@ func (w *worker) await(mine chan frame) frame {
 }
 
 // Limits of a call's outbound requests under way. The library's own code in a
-// child keeps to the first by itself; past the second the parent waits.
+// child keeps to the first by itself. A request past the second is too large.
 const (
 	maxRequests     = 64
-	maxRequestBytes = limit.RequestBody
+	maxRequestBytes = 4 * limit.RequestBody
 )
 
 // outbound are the outbound requests of a session that are under way.
 type outbound struct {
 	mu       sync.Mutex // held to send, too
-	changed  sync.Cond
 	requests map[uint64]*outboundRequest
 	bytes    int
 	over     bool // the call is
@@ -140,23 +140,23 @@ type outboundRequest struct {
 	bytes  int
 }
 
-// begin adds a request. It reports false for one that the library's own code does
-// not send.
-func (o *outbound) begin(number uint64, r *outboundRequest) bool {
+// begin adds a request. The error is errFrame for one that the library's own code
+// does not send.
+func (o *outbound) begin(number uint64, r *outboundRequest) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.requests == nil {
-		o.requests, o.changed.L = map[uint64]*outboundRequest{}, &o.mu
-	}
 	if len(o.requests) >= maxRequests || o.requests[number] != nil {
-		return false
+		return errFrame
 	}
-	for o.bytes > 0 && o.bytes+r.bytes > maxRequestBytes {
-		o.changed.Wait()
+	if o.bytes+r.bytes > maxRequestBytes {
+		return host.ErrRequestTooLarge
+	}
+	if o.requests == nil {
+		o.requests = map[uint64]*outboundRequest{}
 	}
 	o.requests[number] = r
 	o.bytes += r.bytes
-	return true
+	return nil
 }
 
 // end removes a request and then calls send, unless the request has been removed
@@ -171,7 +171,6 @@ func (o *outbound) end(number uint64, send func() error) error {
 	r.cancel()
 	delete(o.requests, number)
 	o.bytes -= r.bytes
-	o.changed.Signal()
 	return send()
 }
 
