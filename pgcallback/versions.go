@@ -77,9 +77,9 @@ type Change struct {
 	Author  string
 	Message string
 
-	// Members are the names that the host adds to Spark, for
-	// [callback.Check]. Only Publish reads them.
-	Members []string
+	// Check says what the host adds to Spark and to the global names, for
+	// [callback.Check]. Only Publish reads it.
+	Check callback.CheckOptions
 
 	// Current, if not empty, is the version at which the stage must be for the
 	// change to happen, else it is ErrMoved: so that of two operators who roll
@@ -103,8 +103,9 @@ type Promotion struct {
 }
 
 // Publish stores the scripts of fsys as a version of the API key, without making
-// it live anywhere. Other files are left out. A tree in which [callback.Check] finds a script that cannot run is a
-// [*RefusedError]. Publishing a tree again returns the version that is there.
+// it live anywhere. Other files are left out. A tree in which [callback.Check]
+// finds a script that cannot run is a [*RefusedError]. Publishing a tree again
+// returns the version that is there.
 func (db *DB) Publish(ctx context.Context, apiKey string, fsys fs.FS, change Change) (*Version, error) {
 	if !isText(apiKey, change.Author, change.Message) {
 		return nil, errNotText
@@ -113,7 +114,7 @@ func (db *DB) Publish(ctx context.Context, apiKey string, fsys fs.FS, change Cha
 	if err != nil {
 		return nil, fmt.Errorf("callback: publish: %w", err)
 	}
-	checked, err := callback.Check(files, callback.CheckOptions{Members: change.Members})
+	checked, err := callback.Check(files, change.Check)
 	if err != nil {
 		return nil, fmt.Errorf("callback: publish: %w", err)
 	}

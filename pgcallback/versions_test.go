@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/callback"
 	"example.com/callback/pgcallback"
 )
 
@@ -91,6 +92,12 @@ func TestPublishRefuses(t *testing.T) {
 	require.Equal(t, "callbacks/hello.js", refused.Problems[0].Script)
 	require.Equal(t, 1, refused.Problems[0].Line)
 	require.ErrorContains(t, err, "callback: version refused: callbacks/hello.js:1:")
+
+	needy := scripts("Spark.getRedis()")
+	_, err = db.Publish(t.Context(), "E3", needy, pgcallback.Change{})
+	require.ErrorAs(t, err, &refused)
+	_, err = db.Publish(t.Context(), "E5", needy, pgcallback.Change{Check: callback.CheckOptions{Members: []string{"getRedis"}}})
+	require.NoError(t, err, "the host has the member")
 
 	_, err = db.Publish(t.Context(), "E3", fstest.MapFS{}, pgcallback.Change{})
 	require.EqualError(t, err, "callback: publish: no scripts")
