@@ -304,7 +304,6 @@ type inbound struct {
 	request *http.Request // as sent, if Conceal has hidden its URL
 	call    Call
 	start   time.Time        // if somebody observes
-	lookup  deadline.Context // of the authorisation
 	ctx     deadline.Context // of all else
 	data    paramBuffer
 	body    countingReader

@@ -122,7 +122,8 @@ func (c *HTTPClient) open() {
 		transport.Proxy = d.watchProxy(transport.Proxy)
 	}
 	transport.DialContext = d.dial
-	transport.Dial, transport.DialTLS, transport.DialTLSContext = nil, nil, nil //nolint:staticcheck // a host may have set them
+	//lint:ignore SA1019 the host may have set them
+	transport.Dial, transport.DialTLS, transport.DialTLSContext = nil, nil, nil
 	c.client = &http.Client{
 		Transport:     &allowingTransport{transport, c.Allow},
 		CheckRedirect: checkRedirect,

@@ -589,7 +589,8 @@ func TestHTTPClientTransportKeepsTheGuard(t *testing.T) {
 	client := &callback.HTTPClient{Transport: func(transport *http.Transport) {
 		dial := func(network, address string) (net.Conn, error) { dialled++; return net.Dial(network, address) }
 		dialContext := func(_ context.Context, network, address string) (net.Conn, error) { return dial(network, address) }
-		transport.Dial, transport.DialTLS = dial, dial //nolint:staticcheck // a host may
+		//lint:ignore SA1019 a host may set them
+		transport.Dial, transport.DialTLS = dial, dial
 		transport.DialContext, transport.DialTLSContext = dialContext, dialContext
 	}}
 	for _, scheme := range []string{"http", "https"} {

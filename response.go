@@ -125,7 +125,6 @@ type responseWriter struct {
 	w      http.ResponseWriter
 	head   bool // answer without the body
 	unread bool // the request has a body that was not read
-	http1  bool // and not HTTP/2
 
 	timeout      time.Duration // of writing; zero: none
 	allowHeaders []string      // Handler.AllowHeaders

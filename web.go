@@ -58,7 +58,7 @@ func (r *run) globals() *web.Globals {
 
 // send sends a request of fetch. It touches nothing of the runtime; what it has to
 // log, report does.
-func (r *run) send(ctx context.Context, out *fetch.Outbound) (_ fetch.Answer, err error, report func()) {
+func (r *run) send(ctx context.Context, out *fetch.Outbound) (_ fetch.Answer, report func(), _ error) {
 	var failures []func()
 	report = func() {
 		for _, log := range failures {
@@ -66,7 +66,7 @@ func (r *run) send(ctx context.Context, out *fetch.Outbound) (_ fetch.Answer, er
 		}
 	}
 	if r.call.HTTP == nil {
-		return fetch.Answer{}, errNoHTTP, report
+		return fetch.Answer{}, report, errNoHTTP
 	}
 	var body io.Reader
 	if out.Body != nil {
@@ -74,12 +74,12 @@ func (r *run) send(ctx context.Context, out *fetch.Outbound) (_ fetch.Answer, er
 	}
 	req, err := host.NewRequest(ctx, out.Method, out.URL, out.Header, body)
 	if err != nil {
-		return fetch.Answer{}, err, report
+		return fetch.Answer{}, report, err
 	}
 	answer, err := host.Send(r.call.HTTP.Do, req, math.MaxInt64, func(message string, attrs ...any) {
 		failures = append(failures, func() { r.logError(message, attrs...) })
 	})
-	return fetch.Answer{Status: answer.Status, Header: answer.Header, Body: answer.Body}, err, report
+	return fetch.Answer{Status: answer.Status, Header: answer.Header, Body: answer.Body}, report, err
 }
 
 // explainHTTP logs why an outbound request has no answer, and returns it in words.

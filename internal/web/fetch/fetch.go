@@ -30,7 +30,7 @@ type Answer struct {
 type Client struct {
 	// Send sends a request until the context ends. It is called on goroutines of
 	// its own, several at once; report is called on the run's when it has ended.
-	Send func(context.Context, *Outbound) (answer Answer, err error, report func())
+	Send func(context.Context, *Outbound) (answer Answer, report func(), err error)
 
 	// ToJSON is the text of a value, false if it has none.
 	ToJSON func(goja.Value) (text []byte, ok bool)
@@ -108,7 +108,7 @@ func (g *Globals) fetch(r *realm.Realm, call goja.FunctionCall) goja.Value {
 			defer end()
 			ctx = limited
 		}
-		answer, err, report := g.client.Send(ctx, out)
+		answer, report, err := g.client.Send(ctx, out)
 		return func() error {
 			report()
 			if settled {

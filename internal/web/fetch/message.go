@@ -19,7 +19,7 @@ type request struct {
 	headers *headerList
 	signal  *signal // nil: none
 
-	headersObject, signalObject *goja.Object
+	headersObject *goja.Object
 }
 
 func (q *request) content() *body { return &q.body }
