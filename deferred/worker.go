@@ -237,15 +237,23 @@ type limits struct {
 type owner struct {
 	running int
 	mean    time.Duration // of its calls, roughly
-	next    time.Time     // when the call that is put off next may come back
+	next    time.Time     // when the last of those with a turn has it
+	far     time.Time     // when the last of the others comes back
 }
 
-// maxPutOff bounds the time for which a call is put off.
-const maxPutOff = 30 * time.Second
+const (
+	// turns is how far ahead a call is given its turn. Queues keep short delays
+	// to the fraction of a second; of longer ones, some are late by seconds.
+	turns = 4 * time.Second
+	// maxPutOff bounds the time for which any call is put off.
+	maxPutOff = 10 * time.Minute
+)
 
-// enter takes one of an owner's places, or says when to come back. The ones that
-// are put off come back one by one, at the rate at which the owner's calls end:
-// so a backlog of a thousand does not come back a thousand times.
+// enter takes one of an owner's places, or says when to come back. The first that
+// are put off come back one by one, at the rate at which the owner's calls end.
+// The others come back later, at a few times that rate, since most of them find
+// no turn: so a backlog costs a bounded number of looks a second, however long
+// it is.
 func (l *limits) enter(name string, limit int) (delay time.Duration, ok bool) {
 	if limit <= 0 {
 		return 0, true
@@ -260,20 +268,30 @@ func (l *limits) enter(name string, limit int) (delay time.Duration, ok bool) {
 		o = &owner{mean: 100 * time.Millisecond}
 		l.owners[name] = o
 	}
-	now := time.Now()
 	if o.running < limit {
 		o.running++
 		return 0, true
 	}
-	step := max(o.mean/time.Duration(limit), 10*time.Millisecond)
-	if o.next.Before(now) {
-		o.next = now
+	now := time.Now()
+	step := max(o.mean/time.Duration(limit), time.Millisecond)
+	next := latest(o.next, now).Add(step)
+	if wait := next.Sub(now); wait < turns {
+		o.next = next
+		return wait, false
 	}
-	if wait := o.next.Add(step).Sub(now); wait < maxPutOff {
-		o.next = o.next.Add(step)
+	far := latest(o.far, now.Add(turns)).Add(min(step/4, 10*time.Millisecond))
+	if wait := far.Sub(now); wait < maxPutOff {
+		o.far = far
 		return wait, false
 	}
 	return jitter(maxPutOff), false
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // leave gives a place back after a call that took so long.
@@ -286,7 +304,7 @@ func (l *limits) leave(name string, limit int, took time.Duration) {
 	o := l.owners[name]
 	o.running--
 	o.mean = (o.mean*7 + took) / 8
-	if o.running == 0 && o.next.Before(time.Now()) {
+	if now := time.Now(); o.running == 0 && o.next.Before(now) && o.far.Before(now) {
 		delete(l.owners, name)
 	}
 }

@@ -22,6 +22,10 @@ const MaxResult = 1 << 20
 // hundred short runs a second and no more.
 const fetchCooldown = 10 * time.Millisecond
 
+// fetchPoll is how often an idle worker asks for jobs: for those that become due
+// by the clock, of which there is no notice.
+const fetchPoll = 250 * time.Millisecond
+
 // Work implements [deferred.Queue]. It also inserts the runs of Options.Cron:
 // one of the workers of a queue does so at a time.
 func (q *Queue) Work(ctx context.Context, work func(context.Context, *deferred.Job) deferred.Verdict) error {
@@ -52,6 +56,7 @@ func (q *Queue) workOnce(ctx context.Context, work func(context.Context, *deferr
 		Workers:                     workers,
 		PeriodicJobs:                periodic,
 		FetchCooldown:               fetchCooldown,
+		FetchPollInterval:           fetchPoll,
 		JobTimeout:                  q.options.MaxRun,
 		RescueStuckJobsAfter:        q.options.MaxRun + 10*time.Second,
 		CompletedJobRetentionPeriod: q.options.Keep,
