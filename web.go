@@ -185,6 +185,7 @@ func (r *run) answer(a *web.Answer) {
 // the script for a path, and no secret.
 func (r *run) incoming() *fetch.Incoming {
 	in := &fetch.Incoming{Method: cmp.Or(r.call.Method, http.MethodGet)}
+	multipart := r.multipart()
 	var query []url.Pair
 	var fields map[string]int // how many values of a name are the body's, which are the last
 	if hasBody(in.Method) {
@@ -192,7 +193,7 @@ func (r *run) incoming() *fetch.Incoming {
 		fields = formFields(string(in.Body), r.call.Data)
 	}
 	for _, param := range r.call.Data {
-		if in.Body != nil && param.Name == bodyParam {
+		if in.Body != nil && (param.Name == bodyParam || multipart) {
 			continue
 		}
 		for _, value := range param.Values[:len(param.Values)-fields[param.Name]] {
@@ -209,6 +210,12 @@ func (r *run) incoming() *fetch.Incoming {
 		}
 	}
 	return in
+}
+
+// multipart reports whether the body of a POST is multipart, the one kind that is not
+// in the data as text. Then nothing tells its fields from the query's.
+func (r *run) multipart() bool {
+	return !slices.ContainsFunc(r.call.Data, func(p Param) bool { return p.Name == bodyParam })
 }
 
 // formFields counts the values of data that body holds as a form, by their names. It
