@@ -48,7 +48,7 @@ func rhinoForm(source string, offset int) (at int, message string) {
 	case word == "await" && before(1) == "for":
 		return offset, "`for await` belongs in an `async function`"
 	case before(1) == "await":
-		return start(1), "`await` belongs in an `async function`; the members of Spark need none"
+		return start(1), "`await` belongs in an `async function`, such as `(async () => { … })()`; the members of Spark need none"
 	case word == "each" && before(1) == "for":
 		return start(1), "`for each (… in …)` is not JavaScript any more: write `for (const x of Object.values(y))`"
 	case word == "if" && before(2) == "(" && before(3) == "catch":
