@@ -1334,7 +1334,7 @@ func TestHTTPDoerHangs(t *testing.T) {
 				}))}, nil
 			})
 			h, log := outboundHandler(t, `if (Spark.getData().url) Spark.getHttp(Spark.getData().url).get()`, doer)
-			h.Timeout = time.Minute
+			h.Timeout, h.StopAbandoned = time.Minute, true // it ends with deadline
 			h.Runner.(*callback.GojaRunner).MaxRunning = 1
 			rec := httptest.NewRecorder()
 			h.ServeHTTP(rec, httptest.NewRequestWithContext(deadline, "GET", "/callback/E3/hello/s3cret?url=http://upstream.test/", nil))

@@ -657,6 +657,7 @@ func TestLoadStuckRuns(t *testing.T) {
 			})
 			defer s.close()
 			h.Logger = slog.New(stuckLog{h.Logger.Handler(), stuck, release})
+			h.StopAbandoned = true // so that a run ends with its deadline
 			for range maxStuck {
 				assert.Equal(t, 200, s.get(t, "quick", "").status)
 				deadline := testkit.NewDeadline(t.Context())

@@ -393,6 +393,7 @@ func TestSecretsAreNotSeenWhenOverloaded(t *testing.T) {
 				<-entered
 			} else {
 				h.Runner.(*callback.GojaRunner).MaxStuck = 1
+				h.StopAbandoned = true // so that it ends with deadline
 				deadline := testkit.NewDeadline(t.Context())
 				first.Go(func() { assert.Equal(t, 504, call(deadline, "uncaught").Code) })
 				<-entered
