@@ -1,0 +1,78 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// A Queue is a queue of deferred runs, as the console shows it. Its methods
+// must be safe for concurrent use.
+type Queue interface {
+	// Jobs lists the jobs that are not done, those that need an operator
+	// first, at most limit of them, and counts all by state.
+	Jobs(ctx context.Context, limit int) (jobs []Job, counts map[string]int, err error)
+
+	// Retry runs a job again as soon as it can be, Drop gives it up.
+	Retry(ctx context.Context, id string) error
+	Drop(ctx context.Context, id string) error
+}
+
+// A Job is a deferred run.
+type Job struct {
+	ID          string    `json:"id"`
+	Run         string    `json:"run"`   // id of the run
+	State       string    `json:"state"` // "queued", "running", "retrying" or "dead"
+	APIKey      string    `json:"apiKey"`
+	Credential  string    `json:"credential"`
+	Accepted    time.Time `json:"accepted"`
+	Next        time.Time `json:"next,omitzero"` // when it is tried again
+	Attempts    int       `json:"attempts"`
+	MaxAttempts int       `json:"maxAttempts"`
+	Error       string    `json:"error,omitempty"` // of the last attempt
+}
+
+// maxJobs is how many jobs the page lists.
+const maxJobs = 500
+
+func (c *Console) getQueue(w http.ResponseWriter, r *http.Request) {
+	if c.Queue == nil {
+		writeError(w, http.StatusNotFound, "this host has no queue")
+		return
+	}
+	jobs, counts, err := c.Queue.Jobs(r.Context(), maxJobs)
+	if err != nil {
+		writeError(w, http.StatusServiceUnavailable, "the queue does not answer: "+err.Error())
+		return
+	}
+	if jobs == nil {
+		jobs = []Job{}
+	}
+	writeJSON(w, map[string]any{"jobs": jobs, "counts": counts})
+}
+
+func (c *Console) postQueue(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Action string }
+	if !readJSON(w, r, &body) {
+		return
+	}
+	if c.Queue == nil {
+		writeError(w, http.StatusNotFound, "this host has no queue")
+		return
+	}
+	var err error
+	switch body.Action {
+	case "retry":
+		err = c.Queue.Retry(r.Context(), r.PathValue("id"))
+	case "drop":
+		err = c.Queue.Drop(r.Context(), r.PathValue("id"))
+	default:
+		writeError(w, http.StatusBadRequest, "want the action retry or drop")
+		return
+	}
+	if err != nil {
+		writeError(w, http.StatusConflict, err.Error())
+		return
+	}
+	writeJSON(w, map[string]bool{"done": true})
+}

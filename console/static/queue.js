@@ -1,0 +1,45 @@
+// Queue: runs that wait, are retried or are dead.
+import * as api from "./api.js";
+import { h, fill, moment, credentialName, notice } from "./dom.js";
+
+export async function showQueue(view, { changed }) {
+  const draw = async () => {
+    const queue = await api.getQueue();
+    fill(view, h(".page",
+      h(".bar", ["queued", "running", "retrying", "dead"].map((state) => h("span.tag" + (state === "dead" && queue.counts.dead ? ".bad" : ""), (queue.counts[state] || 0) + " " + state)),
+        h("span.grow"), h("button", { onclick: () => draw().catch((e) => notice(e.message)) }, "Refresh")),
+      queue.jobs.length === 0 ? h(".panel", h("p.empty", "Nothing waits, and nothing is dead.")) : h(".panel.scroll", table(queue.jobs, draw))));
+  };
+  await draw();
+  if (!changed) return null;
+  const timer = setInterval(() => draw().catch((e) => notice(e.message)), 5000);
+  return () => clearInterval(timer);
+}
+
+function table(jobs, draw) {
+  return h("table",
+    h("thead", h("tr", ["State", "Credential", "Run", "Accepted", "Attempts", "Next", "Last error", ""].map((t) => h("th", { scope: "col" }, t)))),
+    h("tbody", jobs.map((job) => h("tr",
+      h("td", h("span.tag." + (job.state === "dead" ? "bad" : job.state === "retrying" ? "warn" : "ok"), job.state)),
+      h("td", (job.apiKey ? job.apiKey + " / " : "") + credentialName(job.credential)),
+      h("td.mono.small", h("a", { href: "#/runs/" + job.run }, job.run)),
+      h("td.small", moment(job.accepted)),
+      h("td.num", job.attempts + " of " + job.maxAttempts),
+      h("td.small", job.next ? moment(job.next) : ""),
+      h("td.small", job.error || ""),
+      h("td", act(job, "retry", draw), " ", act(job, "drop", draw))))));
+}
+
+function act(job, action, draw) {
+  if (job.state !== "dead" && job.state !== "retrying") return null;
+  return h("button", {
+    onclick: async () => {
+      try {
+        await api.queueAction(job.id, action);
+        await draw();
+      } catch (error) {
+        notice(error.message);
+      }
+    },
+  }, action === "retry" ? "Retry" : "Drop");
+}
