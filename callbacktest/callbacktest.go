@@ -208,6 +208,22 @@ func RunCase(h *callback.Handler, text []byte, opts ...Option) error {
 	return errors.Join(err, c.compare(got))
 }
 
+// UpdateCase runs one case, given as the text of its file, outside of go test.
+// It returns the text with the responses and the log as they are. The error is
+// of what is wrong whatever the case expects, such as an outbound request that
+// the case does not answer.
+func UpdateCase(h *callback.Handler, text []byte, opts ...Option) ([]byte, error) {
+	c, err := parseCase(text)
+	if err != nil {
+		return nil, err
+	}
+	got, err := c.run(h, makeOptions(opts))
+	if err != nil {
+		return nil, err
+	}
+	return c.update(got), nil
+}
+
 // An outcome holds the responses and the log of a case.
 type outcome struct {
 	responses []message

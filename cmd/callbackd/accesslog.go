@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/callback"
+)
+
+// publicHandler serves callbacks. Each request is one line of the log and one
+// count of the metrics: that of an authorised call comes from observe, that of
+// any other from here.
+//
+// Nothing that an unauthenticated client sent is logged: a URL that is refused
+// may hold a secret with a letter missing.
+func (s *server) publicHandler() http.Handler {
+	var callbacks http.Handler = s.handler
+	if s.o.dev {
+		callbacks = s.explainFailures(callbacks)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &access{ResponseWriter: w}
+		start := time.Now()
+		s.metrics.inFlight.Inc()
+		defer func() {
+			s.metrics.inFlight.Dec()
+			s.metrics.requests.WithLabelValues(strconv.Itoa(a.status)).Inc()
+			if a.authorised {
+				return
+			}
+			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+				slog.String("method", knownMethod(r.Method)),
+				slog.Int("status", a.status),
+				slog.Duration("duration", time.Since(start).Round(time.Microsecond)),
+				slog.String("client", s.o.proxies.clientIP(r)))
+		}()
+		callbacks.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), accessKey{}, a)))
+	})
+}
+
+type accessKey struct{}
+
+// An access is one request to the public address.
+type access struct {
+	http.ResponseWriter
+	status     int
+	authorised bool
+}
+
+func (a *access) WriteHeader(status int) {
+	if a.status == 0 && status >= 200 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *access) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (a *access) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// runID leaves the choice of an id to the Handler. The Handler asks for one when
+// a call is authorised, which is what this notes.
+func runID(r *http.Request) string {
+	if a, ok := r.Context().Value(accessKey{}).(*access); ok {
+		a.authorised = true
+	}
+	return ""
+}
+
+// observe takes the account of an authorised call.
+func (s *server) observe(ctx context.Context, run *callback.Run) {
+	s.metrics.observe(run)
+	s.log.LogAttrs(ctx, slog.LevelInfo, "request",
+		slog.String("method", run.Call.Method),
+		slog.Int("status", run.Status),
+		slog.Int64("bytes", run.BytesOut),
+		slog.Duration("duration", run.Duration.Round(time.Microsecond)),
+		slog.String("client", run.Call.ClientIP),
+		slog.String("apiKey", run.Call.APIKey),
+		slog.String("credential", run.Call.Credential),
+		slog.String("run", run.Call.RunID),
+		slog.String("outcome", string(run.Outcome)))
+	if s.console != nil {
+		s.console.Observe(ctx, run)
+	}
+	noteForDev(ctx, run)
+}
+
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
+}
+
+// errorLog takes what net/http reports. The value of a panic may hold anything,
+// a URL too, and is left out.
+type errorLog struct{ logger *slog.Logger }
+
+func (l errorLog) Write(p []byte) (int, error) {
+	message, _, _ := strings.Cut(string(p), "\n")
+	const panicked = "http: panic serving "
+	if rest, ok := strings.CutPrefix(message, panicked); ok {
+		client, _, _ := strings.Cut(rest, ": ")
+		message = panicked + client
+	}
+	l.logger.Error(message)
+	return len(p), nil
+}

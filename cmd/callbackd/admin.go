@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"time"
+
+	"example.com/callback"
+	"example.com/callback/console"
+)
+
+// adminServer serves what operators need, apart from the public address.
+func (s *server) adminServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.serve())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "ok") // the process answers
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.ready(); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, err)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	if s.console != nil {
+		mux.Handle("/", s.console)
+	}
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(errorLog{s.log}, "", 0),
+	}
+}
+
+// consoleLog is how many bytes of a run's log the console retains.
+const consoleLog = 64 << 10
+
+// openConsole makes the console if only this machine can reach it.
+func (s *server) openConsole() {
+	if s.admin == nil || !isLoopback(s.admin.Addr().String()) {
+		return
+	}
+	s.console = &console.Console{Handler: s.handler, Trees: s.trees, Check: s.checker.check}
+	if s.o.record > 0 {
+		s.console.Recorder = &callback.Recorder{MaxRuns: s.o.record, Requests: s.o.recordBodies}
+	}
+	if s.o.recordBodies {
+		s.handler.KeepBodies = int(2 * s.o.maxBody)
+	}
+	s.handler.KeepLog = consoleLog
+}
+
+// trees lists the trees of the console: one for each API key that has a secret.
+func (s *server) trees(context.Context) ([]console.Tree, error) {
+	var trees []console.Tree
+	names := s.secrets.names()
+	for _, apiKey := range sortedKeys(names) {
+		if tree := s.scripts.tree(apiKey); tree != nil {
+			trees = append(trees, console.Tree{APIKey: apiKey, FS: tree})
+		}
+	}
+	return trees, nil
+}
+
+// ready returns why the server should get no traffic, if so.
+func (s *server) ready() error {
+	if s.metrics.stopping.Load() {
+		return errors.New("shutting down")
+	}
+	return s.folderHealthy()
+}

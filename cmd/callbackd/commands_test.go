@@ -1,0 +1,112 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSecretCommand(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "secrets.json")
+	run := func(want int, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := output(t, append([]string{"secret", args[0], "-secrets", file}, args[1:]...)...)
+		require.Equal(t, want, code, stderr)
+		if want != exitOK {
+			require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+			return stderr
+		}
+		return strings.TrimSpace(stdout)
+	}
+	content := func() string {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		return string(text)
+	}
+	require.Contains(t, run(exitUsage, "rotate", "KEY/hello"), "no such file")
+	first := run(exitOK, "new", "KEY/hello")
+	require.Len(t, first, 26)
+	require.NotContains(t, content(), first)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+
+	require.Contains(t, run(exitUsage, "new", "KEY/hello"), "has a secret already")
+	require.Contains(t, run(exitUsage, "revoke", "KEY/hello"), "one secret only")
+	second := run(exitOK, "rotate", "KEY/hello")
+	require.NotEqual(t, first, second)
+	require.Equal(t, "KEY/hello\t2", run(exitOK, "list"))
+	run(exitOK, "revoke", "KEY/hello")
+	require.Contains(t, content(), hashedEntry(second))
+	require.NotContains(t, content(), hashedEntry(first))
+	run(exitOK, "new", "KEY/") // the server secret
+	run(exitOK, "revoke", "-all", "KEY/hello")
+	require.Equal(t, "KEY/\t1", run(exitOK, "list"))
+	for _, bad := range []string{"KEY", "/hello", "KEY/a/b", "KEY/a b"} {
+		require.Contains(t, run(exitUsage, "new", bad), "want APIKEY/CREDENTIAL")
+	}
+	require.Contains(t, run(exitUsage, "forget", "KEY/"), "want new, rotate, revoke or list")
+
+	// A plain secret becomes a digest with the next edit.
+	write(t, file, `{"KEY": {"hello": ["plain-secret"]}}`)
+	run(exitOK, "rotate", "KEY/hello")
+	require.NotContains(t, content(), "plain-secret")
+	require.Contains(t, content(), hashedEntry("plain-secret"))
+	write(t, file, `{"KEY": {"hello": ["plain-secret"]`)
+	require.Contains(t, run(exitUsage, "rotate", "KEY/hello"), "the JSON ends too early")
+}
+
+func TestNewCheckTestReplay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	code, stdout, stderr := output(t, "new", "-dir", dir, "hello")
+	require.Zero(t, code, stderr)
+	for _, file := range []string{"callbacks/hello.js", "tests/hello.txtar", "jsconfig.json", "typings/spark.d.ts"} {
+		require.Contains(t, stdout, filepath.Join(dir, filepath.FromSlash(file)))
+		require.FileExists(t, filepath.Join(dir, file))
+	}
+	code, _, stderr = output(t, "new", "-dir", dir, "hello")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "is there already")
+	code, _, stderr = output(t, "new", "-dir", dir, "other")
+	require.Zero(t, code, stderr)
+
+	code, stdout, stderr = output(t, "check", dir)
+	require.Zero(t, code, stdout+stderr)
+	code, stdout, _ = output(t, "test", dir)
+	require.Zero(t, code, stdout)
+	require.Contains(t, stdout, "2 passed, 0 failed")
+	code, stdout, _ = output(t, "test", dir, "hello")
+	require.Zero(t, code)
+	require.Contains(t, stdout, "1 passed, 0 failed")
+
+	write(t, filepath.Join(dir, "callbacks/hello.js"), `Spark.setScriptData("greeting", "Good day")`)
+	code, stdout, _ = output(t, "test", dir, "hello")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stdout, `{"greeting":"Good day"}`)
+	file := filepath.Join(dir, "tests/hello.txtar")
+	code, stdout, _ = output(t, "replay", "-scripts", dir, file)
+	require.Equal(t, exitFailed, code, stdout)
+	code, stdout, _ = output(t, "test", "-update", dir, "hello")
+	require.Zero(t, code, stdout)
+	require.Contains(t, stdout, "updated "+file)
+	code, stdout, _ = output(t, "replay", "-scripts", dir, file)
+	require.Zero(t, code, stdout)
+
+	write(t, filepath.Join(dir, "callbacks/broken.js"), "var a = ;")
+	code, stdout, _ = output(t, "check", dir)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stdout, "callbacks/broken.js:1:9")
+	code, stdout, _ = output(t, "check", "-json", dir)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stdout, `"script": "callbacks/broken.js"`)
+	for _, args := range [][]string{{"check"}, {"check", filepath.Join(dir, "none")}, {"test"}, {"test", dir, "nosuch"}, {"replay"}, {"replay", "-scripts", dir}, {"new"}, {"new", "a/b"}} {
+		code, _, stderr = output(t, args...)
+		require.Equal(t, exitUsage, code, "%v: %s", args, stderr)
+		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+	}
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"example.com/callback"
+	"example.com/callback/console"
+	"example.com/callback/internal/excerpt"
+)
+
+// devLog is how many bytes of a run's log authors' mode shows.
+const devLog = 64 << 10
+
+// explainFailures answers a failing call with what an author needs to know: the
+// error, the source, the log and the run's id. It is for loopback addresses.
+func (s *server) explainFailures(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		runs := make(chan *callback.Run, 1)
+		held := &heldAnswer{header: http.Header{}}
+		next.ServeHTTP(held, r.WithContext(context.WithValue(r.Context(), devKey{}, runs)))
+		if held.status >= 400 && held.status != http.StatusForbidden {
+			select {
+			case run := <-runs:
+				if run.Err != nil {
+					held.replace(s.explain(run))
+				}
+			case <-time.After(time.Second): // the call was not authorised
+			}
+		}
+		held.send(w)
+	})
+}
+
+type devKey struct{}
+
+// noteForDev hands a run to explainFailures.
+func noteForDev(ctx context.Context, run *callback.Run) {
+	if runs, ok := ctx.Value(devKey{}).(chan *callback.Run); ok {
+		runs <- run // has room: there is one run a request
+	}
+}
+
+// explain is the text of a failed run.
+func (s *server) explain(run *callback.Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %v\n", run.Outcome, run.Err)
+	var script *callback.ScriptError
+	if errors.As(run.Err, &script) {
+		if tree := s.scripts.tree(run.Call.APIKey); tree != nil {
+			for _, line := range excerpt.Of(tree, script.Script, script.Line) {
+				mark := "  "
+				if line.Hit {
+					mark = "> "
+				}
+				fmt.Fprintf(&b, "%s%4d | %s\n", mark, line.Number, line.Text)
+			}
+		}
+		if script.Stack != "" {
+			fmt.Fprintf(&b, "\n%s\n", script.Stack)
+		}
+	}
+	for _, line := range run.Log {
+		fmt.Fprintf(&b, "\n%s %s", line.Level, line.Message)
+		for _, a := range line.Attrs {
+			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value)
+		}
+	}
+	fmt.Fprintf(&b, "\n\nrun %s\n", run.Call.RunID)
+	return b.String()
+}
+
+// A heldAnswer is an answer that may still be replaced.
+type heldAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *heldAnswer) Header() http.Header { return a.header }
+
+func (a *heldAnswer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+func (a *heldAnswer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(p)
+}
+
+func (a *heldAnswer) replace(text string) {
+	a.body.Reset()
+	a.body.WriteString(text)
+	a.header.Set("Content-Type", "text/plain; charset=utf-8")
+	a.header.Del("Content-Length")
+}
+
+func (a *heldAnswer) send(w http.ResponseWriter) {
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(max(a.status, http.StatusOK))
+	_, _ = w.Write(a.body.Bytes()) // the caller may be gone
+}
+
+// checkOnSave checks the scripts at the start and each time that one is saved,
+// and logs what is wrong, until ctx is done.
+func (s *server) checkOnSave(ctx context.Context) {
+	before := ""
+	for ctx.Err() == nil {
+		if now := fingerprint(s.scripts.dir); now != before {
+			before = now
+			s.logProblems(ctx)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+func (s *server) logProblems(ctx context.Context) {
+	total := 0
+	for _, tree := range s.scripts.all() {
+		problems, err := s.checker.check(ctx, console.Tree{APIKey: tree.apiKey, FS: tree.fs})
+		if err != nil {
+			s.log.ErrorContext(ctx, "scripts cannot be checked", "apiKey", tree.apiKey, "error", err)
+			continue
+		}
+		for _, p := range problems {
+			s.log.WarnContext(ctx, "check: "+p.String(), "apiKey", tree.apiKey)
+		}
+		total += len(problems)
+	}
+	s.log.InfoContext(ctx, "scripts checked", "problems", total)
+}
