@@ -1,0 +1,342 @@
+package browsertest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
+	"example.com/callback/console"
+)
+
+var scripts = fstest.MapFS{
+	"callbacks/hello.js":  {Data: []byte("Spark.getLog().info('greets', {name: Spark.getData().name});\nSpark.setScriptData('hello', Spark.getData().name || 'world');\n"), ModTime: time.Unix(1, 0)},
+	"callbacks/broken.js": {Data: []byte("// Reads the player.\nvar player = null;\nSpark.getLog().warn('about to fail');\nplayer.getPlayerId();\n"), ModTime: time.Unix(1, 0)},
+	"callbacks/github.js": {Data: []byte("var d = Spark.getData();\nSpark.setScriptData('signature', d.REQUEST_HEADERS['x-hub-signature-256'].slice(0, 7));\nSpark.setScriptData('ref', JSON.parse(d.REQUEST_BODY).ref);\n"), ModTime: time.Unix(1, 0)},
+	"callbacks/typo.js":   {Data: []byte("Spark.setScriptdata('a', 1);\n"), ModTime: time.Unix(1, 0)},
+	"callbacks/html.js":   {Data: []byte("Spark.setScriptData('RESPONSE_RAW', '<img src=x onerror=alert(1)><script>alert(2)</script>');\n"), ModTime: time.Unix(1, 0)},
+	"callbacks/now.js":    {Data: []byte("Spark.setScriptData('at', Spark.tick());\n"), ModTime: time.Unix(1, 0)},
+	"modules/MONEY.js":    {Data: []byte("var cents = 100;\n"), ModTime: time.Unix(1, 0)},
+}
+
+// A site is a host with a console.
+type site struct {
+	handler *callback.Handler
+	console *console.Console
+	url     string
+}
+
+func newSite(t *testing.T) *site {
+	ticks := 0
+	h := &callback.Handler{
+		Runner:         &callback.GojaRunner{Scripts: scripts},
+		Secrets:        callback.SecretMap{"KEY/hello": "s3cret", "KEY/broken": "s3cret", "KEY/html": "s3cret", "KEY/now": "s3cret"},
+		RequestHeaders: []string{"X-Hub-Signature-256"},
+		KeepBodies:     1 << 20, KeepLog: 1 << 16,
+		Logger: slog.New(slog.DiscardHandler),
+		Members: callback.Members{"tick": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			ticks++
+			return ticks, nil
+		}}},
+	}
+	c := &console.Console{
+		Handler:  h,
+		Recorder: &callback.Recorder{MaxRuns: 10_000, Requests: true},
+		Trees: func(context.Context) ([]console.Tree, error) {
+			return []console.Tree{{APIKey: "KEY", FS: scripts}}, nil
+		},
+		Queue: new(queue),
+	}
+	h.Observe = c.Observe
+	server := httptest.NewServer(c)
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return &site{h, c, server.URL}
+}
+
+func (s *site) call(path string) {
+	s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/callback/KEY/"+path, nil))
+}
+
+// A queue has one dead job.
+type queue struct {
+	mu   sync.Mutex
+	done string
+}
+
+func (q *queue) Jobs(context.Context, int) ([]console.Job, map[string]int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.done != "" {
+		return nil, map[string]int{}, nil
+	}
+	return []console.Job{{ID: "1", Run: "run-1", State: "dead", APIKey: "KEY", Credential: "hello", Accepted: time.Unix(1e9, 0), Attempts: 5, MaxAttempts: 5, Error: "script timed out"}}, map[string]int{"dead": 1}, nil
+}
+
+func (q *queue) Retry(_ context.Context, id string) error { return q.end("retry " + id) }
+func (q *queue) Drop(_ context.Context, id string) error  { return q.end("drop " + id) }
+
+func (q *queue) end(how string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.done = how
+	return nil
+}
+
+// A tab is a tab of the browser. What the page logs as an error, and every
+// request to another origin, fails the test.
+type tab struct {
+	t    *testing.T
+	ctx  context.Context
+	site *site
+}
+
+func newTab(t *testing.T, s *site) *tab {
+	path := "/usr/bin/chromium"
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("needs Debian's chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 850))
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	chromedp.ListenTarget(ctx, func(event any) {
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
+			t.Errorf("the page threw: %s", e.ExceptionDetails.Error())
+		case *log.EventEntryAdded:
+			if e.Entry.Level == log.LevelError && !strings.Contains(e.Entry.URL, "/api/") {
+				t.Errorf("the browser logged: %s %s", e.Entry.Text, e.Entry.URL)
+			}
+		case *network.EventRequestWillBeSent:
+			if url := e.Request.URL; !strings.HasPrefix(url, s.url) && !strings.HasPrefix(url, "blob:"+s.url) {
+				t.Errorf("the page asked for %s", url)
+			}
+		}
+	})
+	tab := &tab{t, ctx, s}
+	// The context of the first Run is the browser's.
+	require.NoError(t, chromedp.Run(ctx, log.Enable(), network.Enable()))
+	return tab
+}
+
+func (tab *tab) run(actions ...chromedp.Action) {
+	tab.t.Helper()
+	ctx, cancel := context.WithTimeout(tab.ctx, 20*time.Second)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		tab.shot("failure")
+		require.NoError(tab.t, err)
+	}
+}
+
+func (tab *tab) open(fragment string) {
+	tab.t.Helper()
+	tab.run(chromedp.Navigate(tab.site.url+"/#"+fragment), chromedp.WaitVisible(".live.on", chromedp.ByQuery))
+}
+
+// tryScript opens Try with a script chosen.
+func (tab *tab) tryScript(credential string) {
+	tab.t.Helper()
+	tab.open("/try?apiKey=KEY&credential=" + credential)
+	chosen := fmt.Sprintf(`document.querySelector("#try-target")?.value === JSON.stringify(["KEY", %q])`, credential)
+	tab.run(chromedp.Poll(chosen, nil, chromedp.WithPollingInterval(50*time.Millisecond)))
+}
+
+// sees waits until the page shows a text.
+func (tab *tab) sees(text string) {
+	tab.t.Helper()
+	tab.run(chromedp.Poll(fmt.Sprintf("document.body.innerText.includes(%q)", text), nil, chromedp.WithPollingInterval(50*time.Millisecond)))
+}
+
+// press clicks the button, or follows the link, with a text; one of the dialog
+// that is open, if there is one.
+func (tab *tab) press(text string) {
+	tab.t.Helper()
+	var pressed bool
+	tab.run(chromedp.Poll(fmt.Sprintf(`(() => {
+		const root = document.querySelector("dialog[open]") || document;
+		const found = [...root.querySelectorAll("button, a")].find((el) => el.innerText.trim() === %q && el.checkVisibility());
+		found?.click();
+		return Boolean(found);
+	})()`, text), &pressed, chromedp.WithPollingInterval(50*time.Millisecond)))
+}
+
+func (tab *tab) value(selector, value string) {
+	tab.t.Helper()
+	tab.run(chromedp.Evaluate(fmt.Sprintf(`(() => { const el = document.querySelector(%q); el.value = %q; el.dispatchEvent(new Event("input", {bubbles: true})); el.dispatchEvent(new Event("change", {bubbles: true})); })()`, selector, value), nil))
+}
+
+// shot keeps a picture of the page in CONSOLE_SCREENSHOTS, if that is set.
+func (tab *tab) shot(name string) {
+	dir := os.Getenv("CONSOLE_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(tab.ctx, 20*time.Second)
+	defer cancel()
+	var png []byte
+	if chromedp.Run(ctx, chromedp.CaptureScreenshot(&png)) == nil {
+		_ = os.MkdirAll(dir, 0o755)
+		_ = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	}
+}
+
+func TestConsole(t *testing.T) {
+	s := newSite(t)
+	for range 5 {
+		s.call("hello/s3cret?name=Ada")
+		s.call("broken/s3cret")
+	}
+	tab := newTab(t, s)
+
+	t.Run("scripts", func(t *testing.T) {
+		tab.t = t
+		tab.open("/scripts")
+		tab.sees("/callback/KEY/hello/•••")
+		tab.sees("1 problem")
+		tab.sees("MONEY")
+		tab.shot("scripts")
+		tab.press("typo")
+		tab.sees("Spark.setScriptdata('a', 1);")
+		tab.shot("source")
+		tab.press("← Scripts")
+		tab.sees("Credential")
+	})
+	t.Run("try", func(t *testing.T) {
+		tab.t = t
+		tab.tryScript("hello")
+		tab.sees("The answer will be here.")
+		tab.value("#try-query", "name=Grace")
+		tab.press("Send")
+		tab.sees(`{"hello":"Grace"}`)
+		tab.sees("greets")
+		tab.shot("try")
+		tab.press("Pretty")
+		tab.sees(`"hello": "Grace"`)
+		tab.press("Copy as curl")
+		tab.run(chromedp.Sleep(200 * time.Millisecond))
+		tab.run(chromedp.Evaluate(`document.querySelector("dialog.wide")?.close()`, nil))
+	})
+	t.Run("try a provider's webhook", func(t *testing.T) {
+		tab.t = t
+		tab.tryScript("github")
+		tab.value("#try-preset", "github")
+		tab.press("Send")
+		tab.sees(`"signature":"sha256="`)
+		tab.sees(`refs/heads/main`)
+		tab.shot("try-github")
+		tab.value("#try-preset", "")
+	})
+	t.Run("an error shows its source", func(t *testing.T) {
+		tab.t = t
+		tab.tryScript("broken")
+		tab.press("Send")
+		tab.sees("callbacks/broken.js:4:")
+		tab.sees("player.getPlayerId();")
+		tab.sees("about to fail")
+		tab.shot("error")
+	})
+	t.Run("what a script answers is shown as text", func(t *testing.T) {
+		tab.t = t
+		tab.tryScript("html")
+		tab.press("Send")
+		tab.sees("<img src=x onerror=alert(1)>")
+	})
+	t.Run("runs, live", func(t *testing.T) {
+		tab.t = t
+		tab.open("/runs")
+		tab.sees("script error")
+		s.call("now/s3cret")
+		tab.sees("now")
+		tab.shot("runs")
+		tab.value(`input[type=search]`, "now")
+		tab.sees("1 of ")
+		tab.run(chromedp.KeyEvent("j"))
+		tab.run(chromedp.Evaluate(`document.activeElement.blur()`, nil), chromedp.KeyEvent("j"))
+		tab.sees(`{"at":1}`)
+		tab.shot("run")
+		tab.press("Replay")
+		tab.sees("The answer differs")
+		tab.shot("replay")
+		tab.press("← The recorded run")
+		tab.press("Save as case")
+		tab.sees("-- request --")
+		tab.press("Close")
+		tab.value(`input[type=search]`, "")
+	})
+	t.Run("queue", func(t *testing.T) {
+		tab.t = t
+		tab.open("/queue")
+		tab.sees("script timed out")
+		tab.shot("queue")
+		tab.press("Retry")
+		tab.sees("Nothing waits")
+	})
+	t.Run("theme and help", func(t *testing.T) {
+		tab.t = t
+		tab.open("/scripts")
+		tab.press("Theme: system")
+		tab.sees("Theme: dark")
+		tab.shot("dark")
+		tab.press("Theme: dark")
+		tab.press("Theme: light")
+		tab.sees("Theme: system")
+		tab.press("?")
+		tab.sees("Keyboard")
+		tab.press("Close")
+	})
+	t.Run("phone", func(t *testing.T) {
+		tab.t = t
+		tab.run(emulation.SetDeviceMetricsOverride(390, 844, 1, true))
+		for _, view := range []string{"scripts", "try", "runs"} {
+			tab.open("/" + view)
+			tab.run(chromedp.Sleep(300 * time.Millisecond))
+			var wide bool
+			tab.run(chromedp.Evaluate(`document.documentElement.scrollWidth > document.documentElement.clientWidth + 1`, &wide))
+			require.False(t, wide, "%s is wider than the phone", view)
+			tab.shot("phone-" + view)
+		}
+		tab.run(emulation.ClearDeviceMetricsOverride())
+	})
+}
+
+// Ten thousand runs: the list has a few rows in the page, and scrolls to the last.
+func TestManyRuns(t *testing.T) {
+	s := newSite(t)
+	for n := range 10_000 {
+		s.console.Observe(context.Background(), &callback.Run{
+			Call: &callback.Call{APIKey: "KEY", Credential: "hello", RunID: fmt.Sprint("run-", n)}, Start: time.Now(), Status: http.StatusOK, Outcome: callback.OutcomeOK,
+		})
+	}
+	tab := newTab(t, s)
+	tab.open("/runs")
+	tab.sees("10000 runs")
+	var rows int
+	tab.run(chromedp.Evaluate(`document.querySelectorAll(".item").length`, &rows))
+	require.Less(t, rows, 100)
+	tab.run(chromedp.Evaluate(`document.querySelector(".list").scrollTop = 1e9`, nil),
+		chromedp.WaitReady(`.item[href="#/runs/run-0"]`, chromedp.ByQuery))
+}
