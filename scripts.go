@@ -334,6 +334,7 @@ type traits struct {
 	parse     bool      // JSON.parse of the library's own: faster, and bounded
 	stringify bool      // likewise
 	guards    guard.Set // builtins that are held to a limit
+	locale    bool      // toLocaleString of numbers, which the engine lacks
 	own       bool      // our names as properties of the global object itself
 }
 
@@ -344,13 +345,15 @@ var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|require
 
 func traitsOf(source string) traits {
 	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")
+	locale := strings.Contains(source, "toLocaleString")
 	if guard.IsDynamic(source) {
-		json, parse, stringify = true, true, true
+		json, parse, stringify, locale = true, true, true, true
 	}
 	return traits{
 		parse:     json && (parse || !stringify),
 		stringify: json && (stringify || !parse),
 		guards:    guard.For(source),
+		locale:    locale,
 		own:       declaresOurs.MatchString(source),
 	}
 }

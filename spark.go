@@ -19,6 +19,7 @@ import (
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/locale"
 )
 
 // makeWorld gives the runtime its global names. They are those of the global
@@ -68,6 +69,10 @@ func (r *run) prepare(p *program) *goja.Program {
 	if p.traits.stringify && !r.installed.stringify {
 		r.installed.stringify = true
 		r.replaceJSON("stringify", jsjson.StringifyBuiltin(r.vm, r.limits()))
+	}
+	if p.traits.locale && !r.installed.locale {
+		r.installed.locale = true
+		locale.Install(r.vm)
 	}
 	if p.traits.own && !r.installed.own {
 		r.installed.own = true
