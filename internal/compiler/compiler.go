@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/dop251/goja"
 	"github.com/dop251/goja/ast"
@@ -138,6 +139,24 @@ func nesting(source string) (deepest int) {
 	return deepest
 }
 
+// explainQuote names a typographic quote, which word processors put in the place of
+// the plain one.
+func explainQuote(source string, f *Fault) {
+	if !strings.HasSuffix(f.Message, "ILLEGAL") {
+		return
+	}
+	offset := offsetOf(source, f.Line, f.Column)
+	if offset < 0 {
+		return
+	}
+	switch c, _ := utf8.DecodeRuneInString(source[offset:]); c {
+	case '“', '”', '„', '«', '»':
+		f.Message = fmt.Sprintf("SyntaxError: %c is a typographic quote: write \"", c)
+	case '‘', '’', '‚':
+		f.Message = fmt.Sprintf("SyntaxError: %c is a typographic quote: write '", c)
+	}
+}
+
 // explain makes a Fault of an error of the parser or the compiler.
 func explain(source string, err error) *Fault {
 	f := &Fault{Message: "SyntaxError: " + err.Error()}
@@ -160,7 +179,9 @@ func explain(source string, err error) *Fault {
 		f.Message = strings.ToValidUTF8(f.Message[:maxMessage], "") + "…"
 	}
 	f.Line, f.Column = at.Line, at.Column
-	explainRhino(strings.TrimPrefix(source, "\ufeff"), f)
+	source = strings.TrimPrefix(source, "\ufeff")
+	explainQuote(source, f)
+	explainRhino(source, f)
 	return f
 }
 
