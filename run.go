@@ -59,6 +59,7 @@ type run struct {
 	web        *web.Globals      // once a standard global has been read
 	converting int32             // calls of toJSON under way inside each other
 	exited     bool              // by Spark.exit
+	missed     member            // the last that no object has
 	rejected   []rejection       // promises without a handler so far
 	haltedAt   []goja.StackFrame // where a native call ended the run
 }
@@ -405,7 +406,7 @@ func (r *run) explain(err error) error {
 		e.Message = "RangeError: Maximum call stack size exceeded"
 	case *goja.Exception:
 		e.setStack(x.Stack())
-		e.Message = r.describe(x.Value())
+		e.Message = r.meant(r.describe(x.Value()))
 	default:
 		e.Message = fmt.Sprintf("failed with a %T", err)
 	}

@@ -180,11 +180,33 @@ var sparkClass = lazy.Class[*run]{
 	Fallback:      documented("Spark"),
 }
 
+// A member is one of a class.
+type member struct{ class, name string }
+
+// meant adds to the message of an exception which member was meant, if a script has
+// called one that there is not: the last that it missed.
+func (r *run) meant(message string) string {
+	m := r.missed
+	if m.name == "" || message != "TypeError: Object has no member '"+m.name+"'" {
+		return message
+	}
+	message = "TypeError: " + m.class + " has no member " + m.name
+	known := carriedBy(m.class)
+	if m.class == sparkClass.Name {
+		known = slices.AppendSeq(known, maps.Keys(r.call.Members))
+	}
+	if near := cloudcode.Nearest(m.name, cloudcode.Members(m.class), known); near != "" {
+		message += ": did you mean " + near + "?"
+	}
+	return message
+}
+
 // documented makes the function that a script finds under the name of a member
 // that only a host can supply. To call it is an error that says so.
 func documented(class string) func(*run, string) goja.Value {
 	return func(r *run, name string) goja.Value {
 		if !cloudcode.Has(class, name) {
+			r.missed = member{class, name}
 			return nil
 		}
 		return lazy.Function(r.vm, name, func(goja.FunctionCall) goja.Value {
