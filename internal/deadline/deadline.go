@@ -60,10 +60,19 @@ func (c *Context) wait() context.Context {
 		c.cancel()
 	case c.detached:
 		c.waited, c.cancel = context.WithDeadline(context.WithoutCancel(c.Context), c.deadline)
+	case c.endsWithParent():
+		c.waited, c.cancel = context.WithCancel(c.Context)
 	default:
 		c.waited, c.cancel = context.WithDeadline(c.Context, c.deadline)
 	}
 	return c.waited
+}
+
+// endsWithParent reports whether the deadline is the parent's. Then the parent's
+// timer alone ends c: with two timers, the cause would depend on which fires first.
+func (c *Context) endsWithParent() bool {
+	at, ok := c.Context.Deadline()
+	return ok && !c.deadline.Before(at)
 }
 
 // String describes the context as those of package context do. It reads only fields
