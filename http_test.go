@@ -112,22 +112,23 @@ func TestRefusalReadsNoBody(t *testing.T) {
 	server := serve(t, h)
 	for _, test := range []struct {
 		line   string
+		header string
 		status int
 	}{
-		{"POST /callback/E3/hello/wrong", 403},
-		{"POST /callback/E4/hello/s3cret", 403},
-		{"POST /callback/E3", 404},
-		{"PUT " + helloURL, 405},
-		{"POST " + helloURL + "?a=%zz", 400},
+		{"POST /callback/E3/hello/wrong", "", 403},
+		{"POST /callback/E4/hello/s3cret", "", 403},
+		{"POST /callback/E3", "", 404},
+		{"PUT " + helloURL, "", 405},
+		{"POST " + helloURL, "Content-Encoding: nonsense\r\n", 415},
 	} {
 		for _, header := range []string{
 			"Content-Length: 1000000\r\nExpect: 100-continue\r\n",
 			"Content-Length: 1000000\r\n",
 			"Transfer-Encoding: chunked\r\n",
 		} {
-			t.Run(fmt.Sprint(test.line, " ", header), func(t *testing.T) {
+			t.Run(fmt.Sprint(test.line, " ", test.header, header), func(t *testing.T) {
 				t.Parallel()
-				c := dial(t, server, test.line+" HTTP/1.1\r\nHost: x\r\n"+header+"\r\n")
+				c := dial(t, server, test.line+" HTTP/1.1\r\nHost: x\r\n"+test.header+header+"\r\n")
 				status, _ := c.answer(t)
 				require.Equal(t, test.status, status)
 			})
@@ -226,8 +227,6 @@ func TestKeepAlive(t *testing.T) {
 		{method: "POST", target: helloURL + "?status=304", body: "abc", status: 304},
 		{method: "POST", target: helloURL + "?status=205", body: "abc", status: 205},
 		{method: "POST", target: "/hasty/E3/hello/s3cret", body: "abc", status: 504},
-		{method: "GET", target: helloURL + "?contentType=nonsense", status: 400},
-		{method: "POST", target: helloURL + "?characterEncoding=nonsense", body: "abc", status: 400},
 		{method: "POST", target: helloURL, body: "abc", status: 200},
 	} {
 		req, err := http.NewRequestWithContext(ctx, step.method, server.URL+step.target, strings.NewReader(step.body))
@@ -251,7 +250,7 @@ func TestClientGone(t *testing.T) {
 			t.Parallel()
 			running, ended := make(chan struct{}), make(chan error, 1)
 			h, _ := httpHandler(``)
-			h.Timeout = time.Minute
+			h.Timeout, h.StopAbandoned = time.Minute, true
 			h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
 				close(running)
 				<-ctx.Done()
@@ -275,7 +274,7 @@ func TestClientGone(t *testing.T) {
 func TestClientGoneStopsScript(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(`Spark.started(); for (;;) {}`)
-	h.Timeout = time.Minute
+	h.Timeout, h.StopAbandoned = time.Minute, true
 	goja := h.Runner
 	started, ended := make(chan struct{}), make(chan error, 1)
 	h.Members = callback.Members{"started": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
@@ -321,6 +320,7 @@ func TestCallerGoneIsNoFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, log := httpHandler(``)
+			h.StopAbandoned = true
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			change(h, cancel)
@@ -449,10 +449,10 @@ func TestIncompleteHost(t *testing.T) {
 	require.Equal(t, `{"ip":"192.0.2.1"}`, get(t, h, helloURL).Body.String())
 
 	r := httptest.NewRequest(http.MethodPost, helloURL, nil)
-	r.Body, r.RemoteAddr = nil, "no port"
+	r.Body, r.RemoteAddr = nil, "no port" // as that of a Unix socket, "@"
 	w = httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	require.Equal(t, `{"ip":"no port"}`, w.Body.String())
+	require.Equal(t, `{"ip":""}`, w.Body.String())
 }
 
 // TestRunnerErrors shows which error is which answer.
