@@ -423,7 +423,7 @@ func (r *run) explainRejection(rejected rejection) error {
 	if e.Line == 0 {
 		e.setStack(rejected.stack)
 	}
-	e.Message = r.describe(reason)
+	e.Message = r.meant(r.describe(reason))
 	return e
 }
 
