@@ -19,10 +19,11 @@ import (
 // Install gives the numbers and the BigInts of a runtime a toLocaleString that
 // knows locales and options. The engine's own takes its argument for a radix.
 func Install(vm *goja.Runtime) {
+	var last formats
 	for _, sample := range []any{0, new(big.Int)} {
 		prototype := vm.ToValue(sample).ToObject(vm).Prototype()
 		lazy.Method(vm, prototype, "toLocaleString", func(call goja.FunctionCall) goja.Value {
-			return toLocaleString(vm, call)
+			return toLocaleString(vm, &last, call)
 		})
 	}
 }
@@ -33,7 +34,7 @@ var (
 	bigType   = reflect.TypeFor[*big.Int]()
 )
 
-func toLocaleString(vm *goja.Runtime, call goja.FunctionCall) goja.Value {
+func toLocaleString(vm *goja.Runtime, last *formats, call goja.FunctionCall) goja.Value {
 	var this any
 	switch call.This.ExportType() {
 	case intType, floatType, bigType: // nothing else: to export an object runs its getters
@@ -47,7 +48,7 @@ func toLocaleString(vm *goja.Runtime, call goja.FunctionCall) goja.Value {
 		o.object = v.ToObject(vm)
 	}
 	percent, want := o.read()
-	f := newFormat(tag, percent)
+	f := last.of(tag, percent)
 
 	var d decimal
 	switch x := this.(type) {

@@ -25,6 +25,22 @@ type format struct {
 	nan, infinity                  string
 }
 
+// formats keeps the format that was asked for last: to learn one takes longer than
+// to write a number by it.
+type formats struct {
+	tag     language.Tag
+	percent bool
+	format  *format
+}
+
+func (l *formats) of(tag language.Tag, percent bool) *format {
+	if l.format == nil || l.tag != tag || l.percent != percent {
+		f := newFormat(tag, percent)
+		*l = formats{tag, percent, &f}
+	}
+	return l.format
+}
+
 // newFormat learns the format of a locale from numbers that the library
 // golang.org/x/text writes: it takes no decimal of any length itself.
 func newFormat(tag language.Tag, percent bool) format {
