@@ -17,6 +17,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/testkit"
 )
 
 // largestFrames are the frames, by kind, that cost the parent of a call without
@@ -142,6 +143,7 @@ func parentOf(ctx context.Context, sent *os.File, frames []byte) *session {
 // No frame makes the parent allocate much. It is not parallel, so that nothing
 // else allocates.
 func TestLargestFrames(t *testing.T) {
+	testkit.SkipUnderRace(t, "with it, code allocates more")
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer null.Close()
