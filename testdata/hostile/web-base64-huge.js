@@ -1,3 +1,3 @@
 // class: web
 // expect: 200
-var s = "A".repeat(1 << 24); for (var i = 0; i < 4; i++) if (btoa(atob(s)) !== s) throw 1;
+var s = "A".repeat(1 << 22); for (var i = 0; i < 16; i++) if (btoa(atob(s)) !== s) throw 1;
