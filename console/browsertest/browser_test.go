@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -107,7 +108,16 @@ type tab struct {
 	t    *testing.T
 	ctx  context.Context
 	site *site
+
+	judged int      // views, by axe-core
+	faults []string // that it found
 }
+
+// axe is the script of axe-core, which finds faults of accessibility, or empty.
+var axe = func() string {
+	text, _ := os.ReadFile("node_modules/axe-core/axe.min.js") // accessible tells that it is missing
+	return string(text)
+}()
 
 func newTab(t *testing.T, s *site) *tab {
 	path := "/usr/bin/chromium"
@@ -136,9 +146,12 @@ func newTab(t *testing.T, s *site) *tab {
 			}
 		}
 	})
-	tab := &tab{t, ctx, s}
+	tab := &tab{t: t, ctx: ctx, site: s}
 	// The context of the first Run is the browser's.
-	require.NoError(t, chromedp.Run(ctx, log.Enable(), network.Enable()))
+	require.NoError(t, chromedp.Run(ctx, log.Enable(), network.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := page.AddScriptToEvaluateOnNewDocument(axe).Do(ctx)
+		return err
+	})))
 	return tab
 }
 
@@ -189,6 +202,42 @@ func (tab *tab) value(selector, value string) {
 	tab.run(chromedp.Evaluate(fmt.Sprintf(`(() => { const el = document.querySelector(%q); el.value = %q; el.dispatchEvent(new Event("input", {bubbles: true})); el.dispatchEvent(new Event("change", {bubbles: true})); })()`, selector, value), nil))
 }
 
+// view keeps a picture of what the page shows, and what axe-core finds wrong
+// with it, in light and in dark.
+func (tab *tab) view(name string) {
+	tab.t.Helper()
+	tab.shot(name)
+	if axe == "" {
+		return
+	}
+	var found []string
+	tab.run(chromedp.Evaluate(`(async () => {
+		const root = document.documentElement, before = root.dataset.theme, found = [];
+		for (const theme of ["light", "dark"]) {
+			root.dataset.theme = theme;
+			const report = await axe.run(document, theme === "dark" ? {runOnly: ["color-contrast"]} : {});
+			for (const v of report.violations) {
+				for (const node of v.nodes) found.push(theme + ": " + v.id + ": " + node.html + ": " + node.failureSummary);
+			}
+		}
+		if (before) root.dataset.theme = before; else delete root.dataset.theme;
+		return found;
+	})()`, &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	tab.judged++
+	for _, fault := range found {
+		tab.faults = append(tab.faults, name+", "+fault)
+	}
+}
+
+// accessible reports what view has found.
+func (tab *tab) accessible(t *testing.T) {
+	if axe == "" {
+		t.Skip("no axe-core: run npm ci in console/browsertest")
+	}
+	require.NotZero(t, tab.judged)
+	require.Empty(t, tab.faults)
+}
+
 // shot keeps a picture of the page in CONSOLE_SCREENSHOTS, if that is set.
 func (tab *tab) shot(name string) {
 	dir := os.Getenv("CONSOLE_SCREENSHOTS")
@@ -218,10 +267,10 @@ func TestConsole(t *testing.T) {
 		tab.sees("/callback/KEY/hello/•••")
 		tab.sees("1 problem")
 		tab.sees("MONEY")
-		tab.shot("scripts")
+		tab.view("scripts")
 		tab.press("typo")
 		tab.sees("Spark.setScriptdata('a', 1);")
-		tab.shot("source")
+		tab.view("source")
 		tab.press("← Scripts")
 		tab.sees("Credential")
 	})
@@ -233,7 +282,7 @@ func TestConsole(t *testing.T) {
 		tab.press("Send")
 		tab.sees(`{"hello":"Grace"}`)
 		tab.sees("greets")
-		tab.shot("try")
+		tab.view("try")
 		tab.press("Pretty")
 		tab.sees(`"hello": "Grace"`)
 		tab.press("Copy as curl")
@@ -247,7 +296,7 @@ func TestConsole(t *testing.T) {
 		tab.press("Send")
 		tab.sees(`"signature":"sha256="`)
 		tab.sees(`refs/heads/main`)
-		tab.shot("try-github")
+		tab.view("try-github")
 		tab.value("#try-preset", "")
 	})
 	t.Run("an error shows its source", func(t *testing.T) {
@@ -257,7 +306,7 @@ func TestConsole(t *testing.T) {
 		tab.sees("callbacks/broken.js:4:")
 		tab.sees("player.getPlayerId();")
 		tab.sees("about to fail")
-		tab.shot("error")
+		tab.view("error")
 	})
 	t.Run("what a script answers is shown as text", func(t *testing.T) {
 		tab.t = t
@@ -271,19 +320,20 @@ func TestConsole(t *testing.T) {
 		tab.sees("script error")
 		s.call("now/s3cret")
 		tab.sees("now")
-		tab.shot("runs")
+		tab.view("runs")
 		tab.value(`input[type=search]`, "now")
 		tab.sees("1 of ")
 		tab.run(chromedp.KeyEvent("j"))
 		tab.run(chromedp.Evaluate(`document.activeElement.blur()`, nil), chromedp.KeyEvent("j"))
 		tab.sees(`{"at":1}`)
-		tab.shot("run")
+		tab.view("run")
 		tab.press("Replay")
 		tab.sees("The answer differs")
-		tab.shot("replay")
+		tab.view("replay")
 		tab.press("← The recorded run")
 		tab.press("Save as case")
 		tab.sees("-- request --")
+		tab.view("case")
 		tab.press("Close")
 		tab.value(`input[type=search]`, "")
 	})
@@ -291,7 +341,7 @@ func TestConsole(t *testing.T) {
 		tab.t = t
 		tab.open("/queue")
 		tab.sees("script timed out")
-		tab.shot("queue")
+		tab.view("queue")
 		tab.press("Retry")
 		tab.sees("Nothing waits")
 	})
@@ -300,12 +350,13 @@ func TestConsole(t *testing.T) {
 		tab.open("/scripts")
 		tab.press("Theme: system")
 		tab.sees("Theme: dark")
-		tab.shot("dark")
+		tab.view("dark")
 		tab.press("Theme: dark")
 		tab.press("Theme: light")
 		tab.sees("Theme: system")
 		tab.press("?")
 		tab.sees("Keyboard")
+		tab.view("help")
 		tab.press("Close")
 	})
 	t.Run("phone", func(t *testing.T) {
@@ -317,10 +368,11 @@ func TestConsole(t *testing.T) {
 			var wide bool
 			tab.run(chromedp.Evaluate(`document.documentElement.scrollWidth > document.documentElement.clientWidth + 1`, &wide))
 			require.False(t, wide, "%s is wider than the phone", view)
-			tab.shot("phone-" + view)
+			tab.view("phone-" + view)
 		}
 		tab.run(emulation.ClearDeviceMetricsOverride())
 	})
+	t.Run("accessibility", tab.accessible)
 }
 
 // Ten thousand runs: the list has a few rows in the page, and scrolls to the last.

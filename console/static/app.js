@@ -25,7 +25,9 @@ async function route() {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = name[0].toUpperCase() + name.slice(1) + " · callback console";
+  const title = name[0].toUpperCase() + name.slice(1);
+  document.getElementById("title").textContent = title;
+  document.title = title + " · callback console";
   try {
     const end = await show(view, { path: rest.map(decodeURIComponent), query: new URLSearchParams(query), changed });
     if (changed && end) leave = end;

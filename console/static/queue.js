@@ -18,7 +18,7 @@ export async function showQueue(view, { changed }) {
 
 function table(jobs, draw) {
   return h("table",
-    h("thead", h("tr", ["State", "Credential", "Run", "Accepted", "Attempts", "Next", "Last error", ""].map((t) => h("th", { scope: "col" }, t)))),
+    h("thead", h("tr", ["State", "Credential", "Run", "Accepted", "Attempts", "Next", "Last error"].map((t) => h("th", { scope: "col" }, t)), h("th", { scope: "col" }, h("span.unseen", "Actions")))),
     h("tbody", jobs.map((job) => h("tr",
       h("td", h("span.tag." + (job.state === "dead" ? "bad" : job.state === "retrying" ? "warn" : "ok"), job.state)),
       h("td", (job.apiKey ? job.apiKey + " / " : "") + credentialName(job.credential)),

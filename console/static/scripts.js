@@ -25,7 +25,7 @@ function drawList(view) {
     h("h2", key.apiKey || "All API keys", key.version && h("span.dim.small", "  version ", h("span.mono", short(key.version)))),
     key.error && h(".fault", key.error),
     h(".scroll", h("table",
-      h("thead", h("tr", ["Credential", "URL", "Version", "Problems", "Last runs", ""].map((t) => h("th", { scope: "col" }, t)))),
+      h("thead", h("tr", ["Credential", "URL", "Version", "Problems", "Last runs"].map((t) => h("th", { scope: "col" }, t)), h("th", { scope: "col" }, h("span.unseen", "Actions")))),
       h("tbody", key.scripts.map((script) => row(key, script))))),
     key.modules.length > 0 && [h("h3", "Modules"), h("p", key.modules.map((m) => [
       h("a.mono", { href: sourceLink(key.apiKey, m.file) }, m.name),
@@ -59,7 +59,7 @@ async function showSource(view, apiKey, file) {
   const source = await api.getSource(apiKey, file);
   const at = new Map(source.problems.map((p) => [p.line, p]));
   fill(view, h(".page",
-    h(".bar", h("a", { href: "#/scripts" }, "← Scripts"), h("h1.mono", file), h("span.grow"),
+    h(".bar", h("a", { href: "#/scripts" }, "← Scripts"), h("h2.mono", file), h("span.grow"),
       h("button", { onclick: () => copy(source.text, "Source") }, "Copy")),
     source.problems.map((p) => h(p.fatal ? ".fault" : ".panel",
       h("span.mono", p.line ? p.line + ":" + p.column + "  " : ""), p.message)),
