@@ -52,8 +52,9 @@ type GojaRunner struct {
 	MaxScriptSize int64
 
 	// MaxRunning is how many scripts may compute at the same time. Zero means
-	// GOMAXPROCS. A script that waits for an outbound request or a host
-	// function does not count while it waits.
+	// GOMAXPROCS. A script that waits for an outbound request, for a host
+	// function or for another call that compiles it does not count while it
+	// waits.
 	MaxRunning int
 
 	// Reserve is how many scripts may compute beyond MaxRunning, each of a

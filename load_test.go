@@ -192,21 +192,18 @@ func TestLoadTenfold(t *testing.T) {
 			})
 			defer s.close()
 
-			held := int64(0) // calls that hold the places, and the one that is refused
-			if limit == "MaxInFlight" {
-				held = places + 1
-				// All places are held: one call more is refused.
-				stuck, release := make(chan struct{}, places), make(chan struct{})
-				h.Logger = slog.New(stuckLog{h.Logger.Handler(), stuck, release})
-				statuses := make(chan int, places+1)
-				for range places + 1 {
-					go func() { statuses <- s.get(t, "native", "").status }()
-				}
-				assert.Equal(t, 503, <-statuses)
-				close(release)
-				for range places {
-					assert.Equal(t, 200, <-statuses)
-				}
+			// All places are held: one call more is refused.
+			const held = places + 1 // calls
+			stuck, release := make(chan struct{}, places), make(chan struct{})
+			h.Logger = slog.New(stuckLog{h.Logger.Handler(), stuck, release})
+			statuses := make(chan int, held)
+			for range held {
+				go func() { statuses <- s.get(t, "native", "").status }()
+			}
+			assert.Equal(t, 503, <-statuses)
+			close(release)
+			for range places {
+				assert.Equal(t, 200, <-statuses)
 			}
 
 			var ok, refused atomic.Int64
@@ -263,7 +260,7 @@ func TestLoadTenfold(t *testing.T) {
 			after := heap()
 
 			t.Logf("%d served, %d refused", ok.Load(), refused.Load())
-			assert.Equal(t, s.served.Load(), ok.Load()+refused.Load()+held, "an answer is lost")
+			assert.Equal(t, s.served.Load(), ok.Load()+refused.Load()+int64(held), "an answer is lost")
 			// The log is kept in memory: some 200 bytes for each refusal of the runner.
 			assert.Less(t, int64(after)-int64(before)-int64(2*len(s.log.String())), int64(16<<20), "memory grows")
 			assert.Less(t, runtime.NumGoroutine(), goroutines+10*places)

@@ -58,6 +58,7 @@ type run struct {
 	modules    modules
 	web        *web.Globals      // once a standard global has been read
 	converting int32             // calls of toJSON under way inside each other
+	begun      bool              // the main script is loaded
 	exited     bool              // by Spark.exit
 	missed     member            // the last that no object has
 	rejected   []rejection       // promises without a handler so far
@@ -297,7 +298,7 @@ func (r *run) run() (o outcome) {
 	if err != nil {
 		return outcome{err: err}
 	}
-	r.version = program.version
+	r.version, r.begun = program.version, true
 	result, err := r.execute(program)
 	return outcome{result: result, err: err}
 }

@@ -146,6 +146,43 @@ func TestQueueTime(t *testing.T) {
 	})
 }
 
+// TestQueueOfANewScript: calls that came while their script was being read take
+// places and queue like any other, and the one past MaxQueue is refused at once.
+func TestQueueOfANewScript(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const running, queue, calls = 2, 3, 7
+		files := hangingFS{
+			MapFS: fstest.MapFS{"callbacks/hello.js": {Data: []byte(`Spark.getLog().info("x")`)}},
+			name:  "callbacks/hello.js",
+			hang:  make(chan struct{}),
+		}
+		runner := &callback.GojaRunner{MaxRunning: running, MaxQueue: queue, Scripts: files}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		release, ended := make(chan struct{}), make(chan error, calls)
+		logger := slog.New(logFunc(func(string) { <-release }))
+		for range calls {
+			go func() {
+				_, err := runner.RunScript(ctx, &callback.Call{Credential: "hello", Logger: logger})
+				ended <- err
+			}()
+			synctest.Wait() // the first reads, the others wait for it
+		}
+		require.Empty(t, ended)
+		close(files.hang)
+		synctest.Wait()
+		require.Len(t, ended, calls-running-queue)
+		for range calls - running - queue {
+			require.ErrorIs(t, <-ended, callback.ErrOverloaded)
+		}
+		close(release)
+		for range running + queue {
+			require.NoError(t, <-ended)
+		}
+	})
+}
+
 // TestErrorsAreCut: what a script throws is as long as it likes.
 func TestErrorsAreCut(t *testing.T) {
 	t.Parallel()

@@ -192,30 +192,23 @@ func (r *run) load(name string) (*program, error) {
 	if !s.used.Load() {
 		s.used.Store(true)
 	}
-	if v := s.version.Load(); v != nil && certain && v.stamp == stamp {
-		return v.program, v.err
-	}
-	select {
-	case s.busy <- struct{}{}:
-	default:
-		// Another run reads the script. Until it is done the version before will
-		// do, if there is one.
-		if v := s.version.Load(); v != nil && v.program != nil {
-			return v.program, nil
+	for reading := false; !reading; {
+		v := s.version.Load()
+		if v != nil && certain && v.stamp == stamp {
+			return v.program, v.err
 		}
-		mine := false
-		goesOn := r.yieldPlace(func() {
-			select {
-			case s.busy <- struct{}{}:
-				mine = true
-			case <-r.ctx.Done():
+		select {
+		case s.busy <- struct{}{}:
+			reading = true
+		default:
+			// Another run reads the script. Until it is done the version before
+			// will do, if there is one.
+			if v != nil && v.program != nil {
+				return v.program, nil
 			}
-		})
-		if mine && !goesOn {
-			<-s.busy
-		}
-		if !goesOn {
-			return nil, r.ctx.Err()
+			if err := r.awaitReader(s); err != nil {
+				return nil, err
+			}
 		}
 	}
 	defer func() { <-s.busy }()
@@ -244,6 +237,31 @@ func (r *run) load(name string) (*program, error) {
 	s.version.Store(v)
 	cache.setBytes(s, int64(len(source)))
 	return v.program, v.err
+}
+
+// awaitReader waits, without a place, until no run reads the script. A run of which
+// nothing has run yet then queues as a new call does: else MaxQueue would not hold
+// for the callers of a script that is new.
+func (r *run) awaitReader(s *script) error {
+	wait := func() {
+		select {
+		case s.busy <- struct{}{}:
+			<-s.busy
+		case <-r.ctx.Done():
+		}
+	}
+	if r.begun {
+		if !r.yieldPlace(wait) {
+			return r.ctx.Err()
+		}
+		return nil
+	}
+	r.leave()
+	wait()
+	if r.stopped() {
+		return r.ctx.Err()
+	}
+	return r.enter()
 }
 
 // compile compiles a script of the run's tree.
