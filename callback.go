@@ -359,13 +359,15 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 	e.logger = *slog.New(&e.log) // a copy needs no allocation of its own
 	call.Logger = &e.logger
 	call.HTTPTimeout = cmp.Or(h.HTTPTimeout, DefaultHTTPTimeout)
-	e.http.account = e.account
 	call.MaxArgs = h.MaxArgs
 	call.MaxResult = limit.ResultBytes(cmp.Or(h.MaxResponse, defaultMaxResponse))
 	e.http.doer = h.httpDoer()
 	e.http.maxBody = cmp.Or(h.MaxHTTPBody, defaultMaxHTTPBody)
 	e.http.maxCalls = int64(cmp.Or(h.MaxHTTPCalls, defaultMaxHTTPCalls))
 	call.HTTP = &e.http
+	if e.account != nil {
+		call.HTTP = &recordingDoer{&e.http, e.account}
+	}
 }
 
 // RunScript runs a Call that did not come by HTTP, such as a queue's or a

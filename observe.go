@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/callback/internal/host"
 )
 
 // A Run tells what an authorised call came to. It holds no URL and no secret.
@@ -318,10 +321,47 @@ func (f HostFunc) observed(name string) HostFunc {
 
 var errHostPanic = errors.New("callback: panic in a host function")
 
-// outboundError is an error of an outbound request without its URL.
-func outboundError(err error) error {
-	if err == nil {
+// A recordingDoer records the outbound requests of a run.
+type recordingDoer struct {
+	doer    *limitedDoer
+	account *account
+}
+
+// Do implements [HTTPDoer].
+func (d *recordingDoer) Do(req *http.Request) (*http.Response, error) {
+	o := Outbound{Method: req.Method, Host: req.URL.Host, Start: time.Now(), Err: outboundError(host.ErrPanic)}
+	defer func() {
+		o.Duration = time.Since(o.Start)
+		d.account.outbound(o)
+	}()
+	resp, body, err := d.doer.do(req)
+	var header http.Header
+	o.Err = nil
+	if err != nil {
+		o.Err = outboundError(err)
+	} else {
+		o.Status, o.Bytes, header = resp.StatusCode, int64(len(body)), resp.Header
+	}
+	if d.account.keeps {
+		o.Exchange = d.account.exchange(req.URL.String(), req.Header, sentBody(req), header, body)
+	}
+	return resp, err
+}
+
+// sentBody is the body of a request that the library has made.
+func sentBody(req *http.Request) []byte {
+	if req.GetBody == nil {
 		return nil
 	}
-	return fmt.Errorf("callback: outbound request: %s", httpFailure(err))
+	reader, err := req.GetBody()
+	if err != nil {
+		return nil
+	}
+	body, _ := io.ReadAll(reader) // from memory
+	return body
+}
+
+// outboundError is an error of an outbound request without its URL.
+func outboundError(err error) error {
+	return fmt.Errorf("callback: outbound request: %s", host.Reason(err))
 }

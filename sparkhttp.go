@@ -274,7 +274,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 // runtime.
 func (h *sparkHTTP) exchange(verb, body, contentType string) (host.Response, error) {
 	if h.call.HTTP == nil {
-		return host.Response{}, errNoHTTP
+		return host.Response{}, host.ErrNoDoer
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, h.timeout)
 	defer cancel()

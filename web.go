@@ -66,7 +66,7 @@ func (r *run) send(ctx context.Context, out *fetch.Outbound) (_ fetch.Answer, re
 		}
 	}
 	if r.call.HTTP == nil {
-		return fetch.Answer{}, report, errNoHTTP
+		return fetch.Answer{}, report, host.ErrNoDoer
 	}
 	var body io.Reader
 	if out.Body != nil {
@@ -84,7 +84,7 @@ func (r *run) send(ctx context.Context, out *fetch.Outbound) (_ fetch.Answer, re
 
 // explainHTTP logs why an outbound request has no answer, and returns it in words.
 func (r *run) explainHTTP(to string, err error) string {
-	reason := httpFailure(err)
+	reason := host.Reason(err)
 	r.logLine(slog.LevelWarn, "callback: outbound request failed", "host", limit.Text(to, 100), "reason", reason)
 	return reason
 }

@@ -6,7 +6,6 @@ package host
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,20 +42,6 @@ func Call(name string, f func() (any, error), log Log) (result []byte, err error
 func NotSupplied(name string) error {
 	return fmt.Errorf("%s is not supplied by the host", name)
 }
-
-var (
-	// ErrURL means that an outbound request's URL is not one of http or https.
-	ErrURL = errors.New("callback: not an http or https URL")
-
-	// ErrRequestTooLarge means that the outbound request is over its limits.
-	ErrRequestTooLarge = errors.New("callback: outbound request too large")
-
-	// ErrPanic means that the HTTPDoer panicked.
-	ErrPanic = errors.New("callback: the HTTPDoer panicked")
-
-	// ErrTooLarge means that the answer is longer than its limit.
-	ErrTooLarge = errors.New("callback: answer too large")
-)
 
 // NewRequest makes an outbound request. A body that is nil is none; else it is one
 // of those whose length net/http knows. The error is [ErrURL] or
