@@ -591,7 +591,6 @@ func panicked(v any) *failure {
 func failureOf(ctx context.Context, err error) *failure {
 	var request *requestError
 	var script *ScriptError
-	var result *resultError
 	switch {
 	case errors.As(err, &request):
 		if request.status == http.StatusRequestEntityTooLarge {
@@ -610,7 +609,7 @@ func failureOf(ctx context.Context, err error) *failure {
 		return &failure{http.StatusServiceUnavailable, "unavailable", OutcomeUnavailable, err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &failure{http.StatusGatewayTimeout, "script timed out", OutcomeTimeout, err}
-	case errors.As(err, &script), errors.As(err, &result):
+	case errors.As(err, &script):
 		return &failure{http.StatusInternalServerError, "script failed", OutcomeScriptError, err}
 	}
 	return &failure{http.StatusInternalServerError, "script failed", OutcomeInternal, err}
@@ -631,7 +630,10 @@ func (h *Handler) explain(ctx context.Context, call *Call, err error) *failure {
 		attrs := []any{"error", err}
 		var script *ScriptError
 		if errors.As(err, &script) {
-			attrs = []any{"script", script.Script, "line", script.Line, "column", script.Column, "error", script.Message}
+			attrs = []any{"error", script.Message}
+			if script.Script != "" {
+				attrs = []any{"script", script.Script, "line", script.Line, "column", script.Column, "error", script.Message}
+			}
 			if script.Stack != "" {
 				attrs = append(attrs, "stack", script.Stack)
 			}

@@ -168,6 +168,17 @@ type Result struct {
 	// Raw, if not nil, is the answer's body, and Data has no RESPONSE_RAW. It is
 	// what a script sets that gives RESPONSE_RAW bytes.
 	Raw []byte
+
+	// Where tells where the script has set RESPONSE_STATUS or RESPONSE_HEADERS,
+	// by name, if the Handler may find fault with the value. It may be nil.
+	Where map[string]Position
+}
+
+// A Position is a place in a script. Line and Column count from 1.
+type Position struct {
+	Script string // the file, as in [ScriptError]
+	Line   int
+	Column int
 }
 
 // A Field is a name with a value, which is valid JSON without white space
@@ -230,7 +241,7 @@ var errNoRunner = errors.New("callback: Handler has no Runner")
 // A ScriptError is an error of a script.
 type ScriptError struct {
 	// Script is the file's name in the runner's scripts, such as
-	// "callbacks/hello.js".
+	// "callbacks/hello.js"; empty means unknown.
 	Script string
 
 	// Line and Column count from 1; zero means unknown.
@@ -254,7 +265,10 @@ type ScriptError struct {
 
 // Error returns the position and the message, without the stack.
 func (e *ScriptError) Error() string {
-	if e.Line == 0 {
+	switch {
+	case e.Script == "":
+		return "callback: " + e.Message
+	case e.Line == 0:
 		return fmt.Sprintf("callback: %s: %s", e.Script, e.Message)
 	}
 	return fmt.Sprintf("callback: %s:%d:%d: %s", e.Script, e.Line, e.Column, e.Message)

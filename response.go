@@ -164,13 +164,8 @@ func retryAfter(err error) int64 {
 	return 1
 }
 
-// A resultError is why a script's result makes no answer.
-type resultError struct{ message string }
-
-func (e *resultError) Error() string { return "callback: " + e.message }
-
-// write writes a script's result. An error means that the result makes no valid
-// answer, and that nothing has been written.
+// write writes a script's result. The error is a [*ScriptError]: the result makes
+// no valid answer, and nothing has been written.
 func (w *responseWriter) write(ctx context.Context, result *Result, f format, maxBody int64, log *slog.Logger) error {
 	if result == nil {
 		result = new(Result)
@@ -189,9 +184,10 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 		case headersData:
 			headers = field.Value
 		case statusData:
-			var err error
-			if status, err = strconv.Atoi(string(field.Value)); err != nil || status < 200 || status > 599 {
-				return &resultError{statusData + " is not an integer from 200 to 599"}
+			if status = statusOf(field.Value); status == 0 {
+				at := result.Where[statusData]
+				return &ScriptError{Script: at.Script, Line: at.Line, Column: at.Column,
+					Message: statusData + " is not an integer from 200 to 599"}
 			}
 		default:
 			size += len(field.Name) + len(field.Value) + len(`"":,`)
@@ -223,7 +219,7 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	enc := f.charset
 	typed := false
 	if headers != nil {
-		s := scriptHeaders{ctx: ctx, header: header, charset: enc, allowed: w.allowHeaders, log: log}
+		s := scriptHeaders{ctx: ctx, header: header, charset: enc, allowed: w.allowHeaders, log: log, at: result.Where[headersData]}
 		s.set(headers)
 		enc, typed = s.charset, s.typed
 	}
@@ -241,7 +237,35 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 }
 
 func errTooLong(limit int64) error {
-	return &resultError{fmt.Sprintf("response body is over the limit of %d bytes", limit)}
+	return &ScriptError{Message: fmt.Sprintf("response body is over the limit of %d bytes", limit)}
+}
+
+// statusOf is the status that a value of RESPONSE_STATUS stands for, or 0.
+func statusOf(value json.RawMessage) int {
+	status, err := strconv.Atoi(string(value))
+	if err != nil || status < 200 || status > 599 {
+		return 0
+	}
+	return status
+}
+
+// isReserved reports whether script data of this name controls the answer.
+func isReserved(name string) bool {
+	return strings.HasPrefix(name, "RESPONSE_") && (name == rawData || name == headersData || name == statusData)
+}
+
+// mayBeRefused reports whether a Handler could find fault with the value of a
+// reserved name.
+func mayBeRefused(name string, value json.RawMessage) bool {
+	switch name {
+	case statusData:
+		return statusOf(value) == 0
+	case headersData:
+		var s scriptHeaders
+		s.set(value)
+		return s.dropped > 0
+	}
+	return false
 }
 
 // send writes the answer. It adds the headers that every answer has, unless the
@@ -356,13 +380,15 @@ func rawBody(value json.RawMessage) []byte {
 }
 
 // scriptHeaders adds RESPONSE_HEADERS to an answer's headers. An invalid one is
-// dropped and logged; the answer is sent without it.
+// dropped and logged; the answer is sent without it. One without a header only
+// counts what it would drop.
 type scriptHeaders struct {
 	ctx     context.Context // of the log
 	header  http.Header
 	charset encoding.Encoding // of the body
 	allowed []string          // of those that act beyond the answer
 	log     *slog.Logger
+	at      Position // where the script has set them
 
 	count, bytes int
 	dropped      int
@@ -370,90 +396,113 @@ type scriptHeaders struct {
 }
 
 func (s *scriptHeaders) set(value json.RawMessage) {
-	if value[0] != '{' || !eachMember(value, s.setOne) {
+	if value[0] != '{' {
 		s.drop(headersData, "not an object of names to values")
+		return
+	}
+	for rest := value[1:]; rest[0] != '}'; {
+		var name, value []byte
+		var ok bool
+		if name, value, rest, ok = cutMember(rest); !ok {
+			s.drop(headersData, "not an object of names to values")
+			return
+		}
+		s.setOne(name, value)
 	}
 }
 
 func (s *scriptHeaders) drop(name, why string) {
-	if s.dropped++; s.dropped <= maxResponseHeaders {
-		s.log.WarnContext(s.ctx, "callback: response header dropped", "header", limit.Text(name, 100), "reason", why)
+	if s.dropped++; s.dropped > maxResponseHeaders || s.log == nil {
+		return
 	}
+	attrs := []any{"header", limit.Text(name, 100), "reason", why}
+	if s.at.Line > 0 {
+		attrs = append(attrs, "script", s.at.Script, "line", s.at.Line, "column", s.at.Column)
+	}
+	s.log.WarnContext(s.ctx, "callback: response header dropped", attrs...)
 }
 
 // full reports whether the rest of the headers is ignored.
 func (s *scriptHeaders) full() bool { return s.dropped > maxResponseHeaders }
 
-func (s *scriptHeaders) setOne(name string, value json.RawMessage) {
+func (s *scriptHeaders) setOne(name []byte, value json.RawMessage) {
 	switch {
 	case s.full():
 		return
-	case !httpguts.ValidHeaderFieldName(name):
-		s.drop(name, "not a header name")
+	case !httpguts.ValidHeaderFieldName(string(name)):
+		s.drop(string(name), "not a header name")
 		return
-	case headers.IsFraming(name):
-		s.drop(name, "not a script's to set")
+	case headers.IsFraming(string(name)):
+		s.drop(string(name), "not a script's to set")
 		return
-	case headers.ActsBeyond(name) && !slices.ContainsFunc(s.allowed, func(allowed string) bool { return strings.EqualFold(allowed, name) }):
-		s.drop(name, "acts beyond the answer, and the host does not allow it")
+	case headers.ActsBeyond(string(name)) && !slices.ContainsFunc(s.allowed, func(allowed string) bool { return strings.EqualFold(allowed, string(name)) }):
+		s.drop(string(name), "acts beyond the answer, and the host does not allow it")
 		return
 	}
 	if value[0] != '[' {
-		s.add(http.CanonicalHeaderKey(name), value, false)
+		s.add(name, value, false)
 		return
 	}
 	repeated := false
-	eachElement(value, func(value json.RawMessage) {
-		if s.full() {
+	for rest := value[1:]; rest[0] != ']' && !s.full(); {
+		var value []byte
+		var ok bool
+		if value, rest, ok = cutElement(rest); !ok {
 			return
 		}
-		if s.add(http.CanonicalHeaderKey(name), value, repeated) {
+		if s.add(name, value, repeated) {
 			repeated = true
 		}
-	})
+	}
 }
 
 // add sets or repeats the header called name. It reports whether it has.
-func (s *scriptHeaders) add(name string, value json.RawMessage, repeat bool) bool {
+func (s *scriptHeaders) add(name []byte, value json.RawMessage, repeat bool) bool {
 	if value[0] == '{' || value[0] == '[' || string(value) == "null" {
-		s.drop(name, "value is not a string, number or boolean")
+		s.drop(http.CanonicalHeaderKey(string(name)), "value is not a string, number or boolean")
 		return false
 	}
-	text := string(rawBody(value))
-	if !httpguts.ValidHeaderFieldValue(text) {
-		s.drop(name, "not a header value")
+	text := rawBody(value)
+	if !httpguts.ValidHeaderFieldValue(string(text)) {
+		s.drop(http.CanonicalHeaderKey(string(name)), "not a header value")
 		return false
 	}
 	s.count++
 	s.bytes += len(name) + len(text)
 	if s.count > maxResponseHeaders || s.bytes > maxResponseHeaderBytes {
-		s.drop(name, "too many headers")
+		s.drop(http.CanonicalHeaderKey(string(name)), "too many headers")
 		return false
 	}
-	if name == "Content-Type" && !s.setContentType(text) {
+	if strings.EqualFold(string(name), "Content-Type") && !s.setContentType(text) {
 		return false
 	}
+	if s.header == nil {
+		return true
+	}
+	key := http.CanonicalHeaderKey(string(name))
 	if repeat {
-		s.header[name] = append(s.header[name], text)
+		s.header[key] = append(s.header[key], string(text))
 	} else {
-		s.header[name] = []string{text}
+		s.header[key] = []string{string(text)}
 	}
 	return true
 }
 
 // setContentType makes the charset of the script's Content-Type that of the
 // body. It reports whether the header may be set.
-func (s *scriptHeaders) setContentType(text string) bool {
+func (s *scriptHeaders) setContentType(text []byte) bool {
 	if s.typed {
 		s.drop("Content-Type", "set twice")
 		return false
 	}
 	var enc encoding.Encoding
-	if _, params := headers.ParseMediaType(text); params != nil {
-		if label, ok := params["charset"]; ok {
-			if enc, ok = charset.Lookup(label); !ok {
-				s.drop("Content-Type", "unknown charset")
-				return false
+	if bytes.IndexByte(text, ';') >= 0 { // it has parameters
+		if _, params := headers.ParseMediaType(string(text)); params != nil {
+			if label, ok := params["charset"]; ok {
+				if enc, ok = charset.Lookup(label); !ok {
+					s.drop("Content-Type", "unknown charset")
+					return false
+				}
 			}
 		}
 	}
@@ -461,41 +510,22 @@ func (s *scriptHeaders) setContentType(text string) bool {
 	return true
 }
 
-// eachMember calls f for every member of a JSON object, in order. It reports
-// whether object is one.
-func eachMember(object json.RawMessage, f func(name string, value json.RawMessage)) bool {
-	rest := object[1:]
-	for rest[0] != '}' {
-		key, after, ok := cutValue(rest)
-		if !ok || key[0] != '"' || after[0] != ':' {
-			return false
-		}
-		name := string(rawBody(key))
-		value, after, ok := cutValue(after[1:])
-		if !ok {
-			return false
-		}
-		f(name, value)
-		if rest = after; rest[0] == ',' {
-			rest = rest[1:]
-		}
+// cutMember splits the members of a compact JSON object after the first.
+func cutMember(text []byte) (name, value, rest []byte, ok bool) {
+	key, after, ok := cutValue(text)
+	if !ok || key[0] != '"' || after[0] != ':' {
+		return nil, nil, nil, false
 	}
-	return true
+	value, rest, ok = cutElement(after[1:])
+	return rawBody(key), value, rest, ok
 }
 
-// eachElement calls f for every element of a JSON array.
-func eachElement(array json.RawMessage, f func(value json.RawMessage)) {
-	rest := array[1:]
-	for rest[0] != ']' {
-		value, after, ok := cutValue(rest)
-		if !ok {
-			return
-		}
-		f(value)
-		if rest = after; rest[0] == ',' {
-			rest = rest[1:]
-		}
+// cutElement splits the elements of a compact JSON array after the first.
+func cutElement(text []byte) (value, rest []byte, ok bool) {
+	if value, rest, ok = cutValue(text); ok && rest[0] == ',' {
+		rest = rest[1:]
 	}
+	return value, rest, ok
 }
 
 // cutValue splits compact JSON after its first value.

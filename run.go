@@ -329,7 +329,7 @@ func (r *run) execute(program *program) (*Result, error) {
 	if err == nil && len(r.rejected) > 0 {
 		return nil, r.explainRejection(r.rejected[0])
 	}
-	r.output.Result = Result{Data: r.data.fields(), Errors: r.errors.fields(), Raw: r.raw}
+	r.output.Data, r.output.Errors, r.output.Raw = r.data.fields(), r.errors.fields(), r.raw
 	if message := r.output.tooLarge(r.call.MaxResult); message != "" {
 		return nil, &ScriptError{Script: r.script, Message: message}
 	}

@@ -528,12 +528,30 @@ func (r *run) setField(fields *orderedFields, call lazy.Call) goja.Value {
 			return goja.Undefined()
 		}
 	}
-	if value, ok := r.toJSON(call.Argument(1)); ok {
+	value, ok := r.toJSON(call.Argument(1))
+	if ok {
 		fields.set(name, value)
 	} else {
 		fields.remove(name)
 	}
+	if fields == &r.data && isReserved(name) {
+		r.noteWhere(name, ok && mayBeRefused(name, value))
+	}
 	return goja.Undefined()
+}
+
+// noteWhere notes where the script sets a reserved name, if the value is suspect.
+func (r *run) noteWhere(name string, suspect bool) {
+	delete(r.output.Where, name)
+	if !suspect {
+		return
+	}
+	var at ScriptError
+	at.setStack(r.vm.CaptureCallStack(maxStackLines, nil))
+	if r.output.Where == nil {
+		r.output.Where = map[string]Position{}
+	}
+	r.output.Where[name] = Position{at.Script, at.Line, at.Column}
 }
 
 func (r *run) getField(fields *orderedFields, call lazy.Call) goja.Value {

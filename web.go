@@ -178,6 +178,7 @@ func (r *run) answer(a *web.Answer) {
 	r.data.set(statusData, strconv.AppendInt(nil, int64(a.Status), 10))
 	r.data.set(headersData, append(headers, '}'))
 	r.data.remove(rawData)
+	r.output.Where = nil
 	r.raw = a.Body
 }
 

@@ -199,6 +199,7 @@ func sampleFrames() [][]byte {
 		encoded(&statReply{Stamp: tree.Stamp{Sec: 1, Size: 2, Inode: 3, Sum: [16]byte{4}}}),
 		encoded(&readReply{File: fileText{text: []byte("x")}, OnTrial: true, Previous: &fileText{text: []byte("y")}}),
 		encoded(&resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte("1")}}}}),
+		encoded(&resultMessage{Result: &callback.Result{Where: map[string]callback.Position{"RESPONSE_STATUS": {Script: "x", Line: 1, Column: 2}}}}),
 		encoded(&resultMessage{
 			Err:   &callback.ScriptError{Script: "x", Line: 1, Message: "m", Err: context.DeadlineExceeded},
 			Spent: true,
@@ -243,6 +244,7 @@ func TestHostileFrames(t *testing.T) {
 		"many fields":       {[]byte{byte(kindResult), 0, 0, 0, 7, 0, 0, 0, 0, 255, 255, 3}, "broke the protocol"},
 		"one byte too many": {[]byte{byte(kindResult), 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0}, "broke the protocol"},
 		"result over bytes": {result(`"` + strings.Repeat("x", 1<<10) + `"`), "broke the protocol"},
+		"result of places":  {encoded(&resultMessage{Result: &callback.Result{Where: map[string]callback.Position{"a": {}, "b": {}, "c": {}}}}), "broke the protocol"},
 		"result of names":   {encoded(&resultMessage{Result: &callback.Result{Data: names(limit.ResultNames + 1)}}), "broke the protocol"},
 		"many arguments":    {encoded(&invokeQuestion{Args: arguments(limit.Args + 1)}), "broke the protocol"},
 		"arguments over":    {encoded(&invokeQuestion{Args: arguments(101)}), "broke the protocol"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/callback"
+	"example.com/callback/internal/limit"
 	"example.com/callback/internal/tree"
 )
 
@@ -171,6 +172,13 @@ func (m *resultMessage) encode(e *encoder) {
 		encodeFields(e, m.Result.Data)
 		encodeFields(e, m.Result.Errors)
 		e.optional(m.Result.Raw)
+		e.uint(uint64(len(m.Result.Where)))
+		for name, at := range m.Result.Where {
+			e.string(name)
+			e.string(at.Script)
+			e.int(int64(at.Line))
+			e.int(int64(at.Column))
+		}
 	}
 }
 
@@ -180,7 +188,26 @@ func (m *resultMessage) decode(d *decoder) {
 	m.Version = d.string()
 	if m.Err = decodeError(d); m.Err == nil && !d.bad {
 		m.Result = &callback.Result{Data: decodeFields(d), Errors: decodeFields(d), Raw: d.optional()}
+		m.Result.Where = decodePositions(d)
 	}
+}
+
+// decodePositions decodes those of Result.Where.
+func decodePositions(d *decoder) map[string]callback.Position {
+	const reserved = 2 // names that have one
+	n := d.count()
+	switch {
+	case n == 0:
+		return nil
+	case n > reserved:
+		d.fail()
+		return nil
+	}
+	where := make(map[string]callback.Position, n)
+	for range n {
+		where[d.string()] = callback.Position{Script: limit.Text(d.string(), maxErrorText), Line: int(d.int()), Column: int(d.int())}
+	}
+	return where
 }
 
 func encodeFields(e *encoder, fields []callback.Field) {
