@@ -62,6 +62,7 @@ type run struct {
 	exited     bool              // by Spark.exit
 	missed     member            // the last that no object has
 	rejected   []rejection       // promises without a handler so far
+	made       []madePromise     // not settled when they were made
 	haltedAt   []goja.StackFrame // where a native call ended the run
 }
 
@@ -329,6 +330,9 @@ func (r *run) execute(program *program) (*Result, error) {
 	if err == nil && len(r.rejected) > 0 {
 		return nil, r.explainRejection(r.rejected[0])
 	}
+	if err == nil && !program.handler { // what a handler leaves behind ends with it
+		r.warnUnsettled()
+	}
 	r.output.Data, r.output.Errors, r.output.Raw = r.data.fields(), r.errors.fields(), r.raw
 	if message := r.output.tooLarge(r.call.MaxResult); message != "" {
 		return nil, &ScriptError{Script: r.script, Message: message}
@@ -387,7 +391,10 @@ func (r *run) explain(err error) error {
 	switch err {
 	case errWaited:
 		return r.explainWait()
-	case web.ErrNoHandler, web.ErrNoResponse, web.ErrBodyUsed, web.ErrUnsettled:
+	case web.ErrUnsettled:
+		at := r.unsettledAt()
+		return &ScriptError{Script: at.Script, Line: at.Line, Column: at.Column, Version: r.tree.Version, Message: err.Error()}
+	case web.ErrNoHandler, web.ErrNoResponse, web.ErrBodyUsed:
 		return &ScriptError{Script: r.script, Version: r.tree.Version, Message: err.Error()}
 	}
 	e := &ScriptError{Script: r.script, Version: r.tree.Version}
@@ -458,6 +465,16 @@ func (r *run) describe(v goja.Value) string {
 		})
 	}()
 	return text
+}
+
+// positionOf is the innermost place of a script on a stack.
+func positionOf(frames []goja.StackFrame) Position {
+	for i := range frames {
+		if at := frames[i].Position(); at.Line != 0 && at.Filename != jsjson.OwnProgram { // else native
+			return Position{at.Filename, at.Line, at.Column}
+		}
+	}
+	return Position{}
 }
 
 // setStack sets the position to the innermost frame of a script.

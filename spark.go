@@ -13,6 +13,7 @@ import (
 	"github.com/dop251/goja"
 
 	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/digest"
 	"example.com/callback/internal/ecma"
 	"example.com/callback/internal/host"
@@ -44,8 +45,12 @@ var worldClass = lazy.Class[*run]{
 	Fallback: (*run).standardGlobal,
 }
 
-// hostGlobal makes one of the host's global names, or returns nil.
+// hostGlobal makes one of the host's global names, or the compiler's. It returns nil
+// for any other.
 func (r *run) hostGlobal(name string) goja.Value {
+	if name == compiler.PromiseName {
+		return r.promiseMaker()
+	}
 	if _, ok := r.call.Globals[name]; !ok {
 		return nil
 	}
@@ -546,12 +551,10 @@ func (r *run) noteWhere(name string, suspect bool) {
 	if !suspect {
 		return
 	}
-	var at ScriptError
-	at.setStack(r.vm.CaptureCallStack(maxStackLines, nil))
 	if r.output.Where == nil {
 		r.output.Where = map[string]Position{}
 	}
-	r.output.Where[name] = Position{at.Script, at.Line, at.Column}
+	r.output.Where[name] = positionOf(r.vm.CaptureCallStack(maxStackLines, nil))
 }
 
 func (r *run) getField(fields *orderedFields, call lazy.Call) goja.Value {

@@ -68,6 +68,15 @@ func (r *run) setLogLevel(call lazy.Call) goja.Value {
 
 // logLine logs a line of the script's, or of the library's about the script.
 func (r *run) logLine(level slog.Level, message string, attrs ...any) {
+	r.logFrom(r.script, level, message, attrs...)
+}
+
+// logAt logs a line about a place in a script.
+func (r *run) logAt(at Position, level slog.Level, message string) {
+	r.logFrom(at.Script, level, message, "line", at.Line, "column", at.Column)
+}
+
+func (r *run) logFrom(script string, level slog.Level, message string, attrs ...any) {
 	if r.logging.full {
 		return
 	}
@@ -80,18 +89,18 @@ func (r *run) logLine(level slog.Level, message string, attrs ...any) {
 	}
 	if r.logging.lines == limit.LogLines || r.logging.bytes > limit.LogBytes {
 		r.logging.full = true
-		r.log.WarnContext(r.ctx, "callback: script logs too much, the rest is dropped", r.logAttrs()...)
+		r.log.WarnContext(r.ctx, "callback: script logs too much, the rest is dropped", r.logAttrs(script)...)
 		return
 	}
-	r.log.Log(r.ctx, level, message, append(r.logAttrs(), attrs...)...)
+	r.log.Log(r.ctx, level, message, append(r.logAttrs(script), attrs...)...)
 }
 
 // logAttrs say which script logs.
-func (r *run) logAttrs() []any {
+func (r *run) logAttrs(script string) []any {
 	if r.tree.Version == "" {
-		return []any{"script", r.script}
+		return []any{"script", script}
 	}
-	return []any{"script", r.script, "version", r.tree.Version}
+	return []any{"script", script, "version", r.tree.Version}
 }
 
 // logError logs what is wrong with the host's code.

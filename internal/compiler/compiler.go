@@ -87,6 +87,7 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	if fault := expandProperties(tree, source); fault != nil {
 		return nil, fault
 	}
+	tellPromises(tree, source)
 	if !s.Handler { // what exports is strict
 		hoistBlockFunctions(tree)
 	}
