@@ -307,6 +307,15 @@ type inbound struct {
 	ctx     deadline.Context // of all else
 	data    paramBuffer
 	body    countingReader
+	failure *failure // why the script does not answer; or nil
+}
+
+// fail answers with a failure, unless an answer has been written.
+func (x *inbound) fail(f *failure) {
+	x.failure = f
+	if !x.written {
+		x.writeError(f.status, f.message, f.err)
+	}
 }
 
 // exchange makes the Exchange of the call's own request.

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"example.com/callback/internal/check"
-	"example.com/callback/internal/web"
 )
 
 // CheckOptions are what [Check] checks scripts against.
@@ -178,28 +177,6 @@ func each[T, U any](list []T, f func(T) U) []U {
 		all[i] = f(v)
 	}
 	return all
-}
-
-// carriedBy lists the members of a class that the library carries, or without a
-// class the global names.
-func carriedBy(class string) []string {
-	switch class {
-	case "":
-		return web.Names()
-	case sparkClass.Name:
-		return sparkClass.Names()
-	case httpClass.Name:
-		return httpClass.Names()
-	case responseClass.Name:
-		return responseClass.Names()
-	case logClass.Name:
-		return logClass.Names()
-	case digestClass.Name:
-		return digestClass.Names()
-	case playerClass.Name:
-		return playerClass.Names()
-	}
-	return nil
 }
 
 // Run reports whether all scripts can run.

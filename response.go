@@ -130,29 +130,24 @@ type responseWriter struct {
 	allowHeaders []string      // Handler.AllowHeaders
 
 	written bool
-	status  int      // that was written
-	failure *failure // that was written
-	bytes   int64    // of the body, written
-	body    []byte   // that was to be written
+	status  int    // that was written
+	bytes   int64  // of the body, written
+	body    []byte // that was to be written
 
 	identify func(http.Header) // adds the headers that tell which run it was; or nil
 
 	values *[5]string // values of Content-Type, of the three headers in send, of Content-Length
 }
 
-// fail writes an error of the library's own.
-func (w *responseWriter) fail(f *failure) {
-	w.failure = f
-	if w.written {
-		return
-	}
+// writeError writes an error of the library's own, which err has caused.
+func (w *responseWriter) writeError(status int, message string, err error) {
 	header := w.w.Header()
 	header.Set("Content-Type", "application/json; charset=utf-8")
-	if f.status == http.StatusServiceUnavailable || f.status == http.StatusTooManyRequests {
-		header.Set("Retry-After", strconv.FormatInt(retryAfter(f.err), 10))
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		header.Set("Retry-After", strconv.FormatInt(retryAfter(err), 10))
 	}
-	body := jsjson.AppendString([]byte(`{"error":`), f.message)
-	w.send(f.status, append(body, '}'))
+	body := jsjson.AppendString([]byte(`{"error":`), message)
+	w.send(status, append(body, '}'))
 }
 
 // retryAfter is the number of seconds after which a caller may try again.

@@ -21,6 +21,7 @@ import (
 	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/limit"
 	"example.com/callback/internal/locale"
+	"example.com/callback/internal/web"
 )
 
 // makeWorld gives the runtime its global names. They are those of the global
@@ -183,6 +184,28 @@ var sparkClass = lazy.Class[*run]{
 	Override:      func(r *run, name string) goja.Value { return r.hostMember(r.call.Members, "Spark.", name) },
 	OverrideNames: func(r *run) []string { return slices.Sorted(maps.Keys(r.call.Members)) },
 	Fallback:      documented("Spark"),
+}
+
+// carriedBy lists the members of a class that the library carries, or without a
+// class the global names.
+func carriedBy(class string) []string {
+	switch class {
+	case "":
+		return web.Names()
+	case sparkClass.Name:
+		return sparkClass.Names()
+	case httpClass.Name:
+		return httpClass.Names()
+	case responseClass.Name:
+		return responseClass.Names()
+	case logClass.Name:
+		return logClass.Names()
+	case digestClass.Name:
+		return digestClass.Names()
+	case playerClass.Name:
+		return playerClass.Names()
+	}
+	return nil
 }
 
 // A member is one of a class.

@@ -10,7 +10,6 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -222,37 +221,6 @@ func (h *sparkHTTP) xml(v goja.Value, call lazy.Call) string {
 	return ""
 }
 
-// requestURL reads a URL as a browser does: blanks around it go, and what cannot
-// stand in a URL is percent-encoded. Without a fragment, it is one that net/url
-// reads as well, which takes no "%" in a path that begins no escape.
-func requestURL(text string) string {
-	u, err := weburl.Parse(text, nil)
-	if err != nil {
-		return text
-	}
-	href, _, _ := strings.Cut(u.Href(), "#")
-	path, query, hasQuery := strings.Cut(href, "?")
-	path = escapeBareSigns(path)
-	if hasQuery {
-		path += "?" + query
-	}
-	return path
-}
-
-// escapeBareSigns escapes each "%" that begins no escape.
-func escapeBareSigns(s string) string {
-	for from := 0; ; from++ {
-		i := strings.IndexByte(s[from:], '%')
-		if i < 0 {
-			return s
-		}
-		from += i
-		if _, err := url.PathUnescape(s[from:min(from+3, len(s))]); err != nil {
-			s = s[:from] + "%25" + s[from+1:]
-		}
-	}
-}
-
 // send sends the request. Without an answer it returns null, and the log says
 // why.
 func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
@@ -261,7 +229,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 	h.wait(func() { answer, err = h.exchange(verb, body, contentType) })
 	if err != nil {
 		to := ""
-		if u, err := url.Parse(requestURL(h.url)); err == nil {
+		if u, err := url.Parse(weburl.ForRequest(h.url)); err == nil {
 			to = u.Host // and no more: the rest of a URL may hold a secret
 		}
 		h.explainHTTP(to, err)
@@ -286,7 +254,7 @@ func (h *sparkHTTP) exchange(verb, body, contentType string) (host.Response, err
 			header.Set("Content-Type", contentType)
 		}
 	}
-	req, err := host.NewRequest(ctx, verb, requestURL(h.url), header, reader)
+	req, err := host.NewRequest(ctx, verb, weburl.ForRequest(h.url), header, reader)
 	if err != nil {
 		return host.Response{}, err
 	}
@@ -354,46 +322,16 @@ func (r *run) parsed(text, problem string) goja.Value {
 		r.logLine(slog.LevelWarn, problem, "reason", err.Error())
 		return goja.Null()
 	}
-	return r.xmlValue(node)
+	return node.Value(r.vm)
 }
-
-// xmlEncoding matches an XML declaration that names an encoding.
-var xmlEncoding = regexp.MustCompile(`^<\?xml[^>]{0,100}\bencoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
 
 // xmlText is the body, decoded with the charset that the answer or, if it has
 // none, the XML itself declares.
 func (p *httpResponse) xmlText() string {
 	if _, params := headers.ParseMediaType(p.Header.Get("Content-Type")); params["charset"] == "" {
-		if label := xmlEncoding.FindSubmatch(p.Body); label != nil {
-			if enc, ok := charset.Lookup(string(label[1])); ok {
-				return charset.Decode(string(p.Body), enc)
-			}
+		if enc, ok := charset.Lookup(xmltree.Encoding(p.Body)); ok {
+			return charset.Decode(string(p.Body), enc)
 		}
 	}
 	return p.text()
-}
-
-// xmlValue makes the object of an XML element: child elements by name (an
-// array when repeated), attributes under "@name", and two methods.
-func (r *run) xmlValue(node *xmltree.Node) goja.Value {
-	object := r.vm.NewObject()
-	for _, a := range node.Attrs {
-		ecma.Define(object, "@"+a.Name, r.vm.ToValue(a.Value))
-	}
-	for _, group := range node.Groups() {
-		var value goja.Value
-		if len(group.Nodes) == 1 {
-			value = r.xmlValue(group.Nodes[0])
-		} else {
-			items := make([]any, len(group.Nodes))
-			for i, n := range group.Nodes {
-				items[i] = r.xmlValue(n)
-			}
-			value = r.vm.NewArray(items...)
-		}
-		ecma.Define(object, group.Name, value)
-	}
-	lazy.Method(r.vm, object, "toString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.Text()) })
-	lazy.Method(r.vm, object, "toXMLString", func(goja.FunctionCall) goja.Value { return r.vm.ToValue(node.Markup()) })
-	return object
 }
