@@ -24,20 +24,22 @@
 // traces in front of it do the same ([Conceal] helps), and serve it over TLS.
 // SECURITY.md has the lines for nginx.
 //
-// Serve callbacks on an origin of their own, such as hooks.example.com: what a
-// script answers is trusted by a browser as a page of its origin. A type that the
-// caller asks for comes with a policy under which it runs nothing.
+// Serve callbacks on an origin of their own, such as hooks.example.com, because a
+// browser trusts what a script answers as a page of that origin. If the caller has
+// chosen the content type, the answer has a policy that forbids the browser to
+// run anything in it.
 //
-// Whoever has a URL can make its script run, and can be slow: a body is read by
-// the call's deadline, and an answer is written by WriteTimeout. Give the
-// [http.Server] a ReadHeaderTimeout and an IdleTimeout for the rest.
+// Anyone who has the URL can run its script, and can be slow. The Handler bounds
+// the reading of a body by the call's deadline and the writing of an answer by
+// WriteTimeout. For the rest, set ReadHeaderTimeout and IdleTimeout of the
+// [http.Server].
 //
 // [GojaRunner] runs scripts inside the process. It bounds their time and
 // answers for them when they overrun. A hostile script can still end the
 // process by allocating memory. It is meant for authors whom the host trusts.
 //
-// Outbound requests go to public addresses only, unless the host supplies its
-// own [HTTPDoer]: then that decides.
+// Outbound requests go to public addresses only. If the host supplies an
+// [HTTPDoer], that decides instead.
 package callback
 
 import (
@@ -61,7 +63,7 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// What a field of [Handler] that is zero means.
+// Defaults of the fields of [Handler].
 const (
 	DefaultPrefix      = "/callback/"
 	DefaultTimeout     = 10 * time.Second
@@ -119,9 +121,9 @@ type Handler struct {
 	HTTPTimeout time.Duration
 
 	// MaxBody is the longest request body, in bytes. Zero means 4 MiB. A
-	// longer one is a 413. Of one JSON text, a body or another, JSON.parse
-	// takes at most 131072 objects and arrays, whatever the limit of bytes: one
-	// takes hundreds of bytes of memory.
+	// longer one is a 413. Whatever MaxBody is, JSON.parse in scripts takes at
+	// most 131072 objects and arrays in one text, because each of them takes
+	// hundreds of bytes of memory.
 	MaxBody int64
 
 	// MaxParams is how many parameters, fields and parts a request may have
@@ -154,10 +156,11 @@ type Handler struct {
 	MaxLookups int
 
 	// WriteTimeout bounds the writing of an answer to a caller that is slow to
-	// read it. Zero means 10 seconds, below zero there is no bound. A shorter
-	// WriteTimeout of the [http.Server] is left as it is. Past it the connection
-	// is closed, under HTTP/2 the stream. It needs a [http.ResponseWriter] that
-	// knows deadlines, as a server's does, and one that wraps it by Unwrap.
+	// read it. After it the connection is closed, under HTTP/2 the stream. Zero
+	// means 10 seconds, below zero there is no bound. A shorter WriteTimeout of
+	// the [http.Server] takes precedence. The [http.ResponseWriter] must support
+	// write deadlines, as a server's does; one that wraps it needs an Unwrap
+	// method.
 	WriteTimeout time.Duration
 
 	// AllowHeaders names response headers that scripts may set although they act
@@ -166,10 +169,10 @@ type Handler struct {
 	// of that kind are dropped and logged. Empty means none.
 	AllowHeaders []string
 
-	// Methods are those to serve beside GET, HEAD and POST: some of PUT, PATCH,
-	// DELETE, which are read as POST is, and OPTIONS, which is read as GET is.
-	// Spark.getRequestMethod() tells them apart. Empty means none. The original
-	// served GET and POST.
+	// Methods names the methods to serve beside GET, HEAD and POST. PUT, PATCH
+	// and DELETE are read as POST is, OPTIONS as GET is, and others are not
+	// served. Spark.getRequestMethod() tells them apart. Empty means none. The
+	// original served GET and POST.
 	Methods []string
 
 	// KeepMultipart keeps the bytes of a multipart body for
@@ -188,8 +191,8 @@ type Handler struct {
 	RequestHeaders []string
 
 	// ClientIP finds the caller's address. nil means the host part of
-	// RemoteAddr, which is empty on a Unix socket. Behind a proxy, supply a function that knows which headers
-	// to trust.
+	// RemoteAddr, which is empty on a Unix socket. Behind a proxy, supply a
+	// function that knows which headers to trust.
 	ClientIP func(*http.Request) string
 
 	// Logger takes what scripts log and what goes wrong. nil means
@@ -206,36 +209,38 @@ type Handler struct {
 	RunIDHeader   string
 	VersionHeader string
 
-	// Admit, if not nil, is asked after the authorisation of a call and before
-	// its body is read, when Call.Data is still empty. It is for the host's
-	// own limits. An error refuses the call: with a 429 if it is [ErrTooMany],
-	// else with a 503; [RetryAfter] says when to try again. done, if not nil,
-	// is called when the call has ended.
+	// Admit, if not nil, is for the host's own limits. It is called after the
+	// authorisation of a call and before its body is read; Call.Data is still
+	// empty. An error refuses the call: with a 429 if it is [ErrTooMany], else
+	// with a 503. [RetryAfter] says when to try again. done, if not nil, is
+	// called when the call has ended.
 	Admit func(ctx context.Context, call *Call) (done func(), err error)
 
-	// Observe, if not nil, gets a Run for each authorised call, once, after its
-	// answer is written: also for a refusal such as a 413, and for a run that
-	// the runner has abandoned. ServeHTTP waits for it, but not for a slow one:
-	// for 50 ms at most, and not at all while another call's takes longer than
-	// that. It must be safe for concurrent use. ctx has the values of the request's context and
-	// is never done. If observers fall behind by 16384 runs, or by 64 MiB of
-	// bodies, further Runs are dropped and logged.
+	// Observe, if not nil, gets one Run for each authorised call, after its
+	// answer is written. That includes refusals, such as a 413, and runs that the
+	// runner has abandoned. It must be safe for concurrent use. ctx has the
+	// values of the request's context and is never done.
+	//
+	// ServeHTTP waits for Observe, for 50 ms at most, and not at all while the
+	// Observe of another call takes longer than that. While 16384 Runs, or Runs
+	// with 64 MiB of bodies, have not been observed to their end, further ones
+	// are dropped and logged.
 	Observe func(ctx context.Context, run *Run)
 
 	// KeepLog is how many bytes of a call's log records Run.Log keeps. Zero
 	// means none.
 	KeepLog int
 
-	// KeepBodies is how many bytes of bodies the Exchanges of a Run keep, those
-	// of its request, its answer and its outbound requests together. Zero means
-	// that there are no Exchanges. They hold what callers and others send.
+	// KeepBodies is how many bytes of bodies the Exchanges of a Run keep: of its
+	// request, its answer and its outbound requests together. Zero means that
+	// there are no Exchanges. They hold what callers and other servers send.
 	KeepBodies int
 
 	inFlight        atomic.Int64
 	lookups         atomic.Int64
 	observing       atomic.Int64
 	observingBytes  atomic.Int64
-	overdue         atomic.Int64 // observers beyond observerPatience
+	overdue         atomic.Int64 // observers that have taken longer than observerPatience
 	clientOnce      sync.Once
 	client          *HTTPClient
 	observedOnce    sync.Once
@@ -248,13 +253,13 @@ type Handler struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.respond(w, r, nil) }
 
 // ServeCall answers r as ServeHTTP does, for a caller that the host has
-// authorised in a way of its own: by a session, say, or a client certificate.
-// as names the API key, the credential and the player, and may set RunID,
-// Script, Now and Seed. It is not changed. The path of r, and Secrets, do not
-// count.
+// authorised in a way of its own, such as by a session or a client certificate.
+// It uses neither Secrets nor the path of r: as names the API key, the credential
+// and the player, and may set RunID, Script, Now and Seed. ServeCall does not
+// change it.
 func (h *Handler) ServeCall(w http.ResponseWriter, r *http.Request, as *Call) { h.respond(w, r, as) }
 
-// respond answers r, as a call that is authorised, or by its path if as is nil.
+// respond answers r. If as is nil, the path of r must authorise it.
 func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 	x := &inbound{responseWriter: responseWriter{
 		w:      w,
@@ -301,10 +306,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 type inbound struct {
 	responseWriter
 	equipment
-	request *http.Request // as sent, if Conceal has hidden its URL
+	request *http.Request // with the URL that was sent, even behind Conceal
 	call    Call
-	start   time.Time        // if somebody observes
-	ctx     deadline.Context // of all else
+	start   time.Time        // set only for an observer
+	ctx     deadline.Context // of the call
 	data    paramBuffer
 	body    countingReader
 	failure *failure // why the script does not answer; or nil
@@ -340,17 +345,17 @@ func (x *inbound) exchange() *Exchange {
 	return x.account.exchange(query, header, x.body.kept, x.w.Header(), answer)
 }
 
-// An equipment is what a Handler adds to a call to run it.
+// equipment holds what a Handler adds to a call.
 type equipment struct {
 	handler *Handler
-	outer   *equipment // of the Handler whose Runner this one is, or nil
-	account *account   // nil if nobody observes
+	outer   *equipment // of the Handler that has handler as its Runner, or nil
+	account *account   // nil without an observer
 	log     callLog
 	logger  slog.Logger
 	http    limitedDoer
 }
 
-// equip gives call what does not come with its request.
+// equip adds to call what does not come from its request.
 func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 	e.handler, e.outer = h, call.equipped
 	call.equipped = e
@@ -380,11 +385,12 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 }
 
 // RunScript runs a Call that did not come by HTTP, such as a queue's or a
-// scheduler's. It adds what a request's Call gets: the Handler's members,
+// scheduler's. The Call gets what a request's Call gets: the Handler's members,
 // outbound client, Logger, Timeout and limits, Admit and Observe, and a run id if
-// the Call has none. It logs what goes wrong and returns the error. So a Handler
-// is a [ScriptRunner] itself; it refuses to run its own calls, as the Runner of
-// itself or of a Runner of its own.
+// it has none. An error is logged and returned.
+//
+// So a Handler is a [ScriptRunner]. It refuses to run a call that it is running
+// already, which happens if it is, directly or not, its own Runner.
 func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	for e := call.equipped; e != nil; e = e.outer {
 		if e.handler == h {
@@ -501,8 +507,8 @@ func (h *Handler) serves(method string) bool {
 	return false
 }
 
-// authenticate fills in whose call it is, by the secret in the path of the
-// request, or returns why the call is refused.
+// authenticate finds the credential whose secret is in the path of the request,
+// or returns why the call is refused.
 func (h *Handler) authenticate(ctx context.Context, x *inbound) *failure {
 	r := x.request
 	target, ok := parseTarget(escapedPath(r.URL), cmp.Or(h.Prefix, DefaultPrefix))
@@ -544,7 +550,7 @@ func (h *Handler) answer(ctx context.Context, x *inbound, r *http.Request) error
 	return x.write(ctx, result, format, cmp.Or(h.MaxResponse, defaultMaxResponse), x.call.Logger)
 }
 
-// writeTimeout is how long the answer to r may take to be written; zero: any time.
+// writeTimeout bounds the writing of the answer to r. Zero means no bound.
 func (h *Handler) writeTimeout(r *http.Request) time.Duration {
 	limit := cmp.Or(h.WriteTimeout, defaultWriteTimeout)
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.WriteTimeout > 0 && server.WriteTimeout <= limit {
@@ -553,7 +559,7 @@ func (h *Handler) writeTimeout(r *http.Request) time.Duration {
 	return max(0, limit)
 }
 
-// identify sets the headers that tell which run it was.
+// identify sets the headers for the run id and the version.
 func (h *Handler) identify(call *Call, header http.Header) {
 	if h.RunIDHeader != "" && call.RunID != "" {
 		header.Set(h.RunIDHeader, call.RunID)
@@ -688,10 +694,10 @@ func (l *callLog) Handle(ctx context.Context, r slog.Record) error {
 	return l.withCall().Handle(ctx, r)
 }
 
-// withCall returns the host's handler with the call's attributes.
+// withCall returns the host's log handler with the call's attributes.
 func (l *callLog) withCall() slog.Handler {
 	if l.attrs != nil || l.group != "" {
-		return l.base // has them
+		return l.base // With has added them
 	}
 	return l.base.WithAttrs([]slog.Attr{
 		slog.String("apiKey", l.call.APIKey),

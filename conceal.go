@@ -17,13 +17,13 @@ import (
 //
 //	http.ListenAndServe(addr, callback.Conceal("/callback/", logging(tracing(mux))))
 //
-// So next has no secret to write down, no path to clean, and redirects nobody to
-// a URL with a secret. The server in front of Conceal still sees the URL.
+// So next can neither record a secret nor redirect to a URL with one. The server
+// in front of Conceal still sees the URL.
 func Conceal(prefix string, next http.Handler) http.Handler {
 	prefix = cmp.Or(prefix, DefaultPrefix)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		below := strings.HasPrefix(r.URL.Path, prefix) ||
-			strings.HasPrefix(path.Clean("/"+r.URL.Path)+"/", prefix) // as routers would redirect it
+			strings.HasPrefix(path.Clean("/"+r.URL.Path)+"/", prefix) // where a router would redirect it to
 		if !below {
 			next.ServeHTTP(w, r)
 			return
@@ -49,7 +49,7 @@ func revealed(r *http.Request) (*http.Request, target, bool) {
 	if !ok {
 		return r, target{}, false
 	}
-	sent := *r // the middleware keeps its own
+	sent := *r // the middleware's request stays as it is
 	sent.URL = c.url
 	t, ok := parseTarget(escapedPath(c.url), c.prefix)
 	return &sent, t, ok

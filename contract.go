@@ -13,8 +13,8 @@ import (
 // A ScriptRunner runs the script of a [Call].
 //
 // RunScript must be safe for concurrent use and must return when ctx is done.
-// It must not retain call after it returns, except in a run that it had to
-// abandon. What it returns decides the answer:
+// It must not retain call after it returns, except in a run that it has
+// abandoned. What it returns decides the answer:
 //   - a Result is written as HTTP;
 //   - [ErrNoScript] is a 404;
 //   - [ErrOverloaded] and [ErrUnavailable] are a 503, [ErrTooMany] a 429, each
@@ -37,7 +37,7 @@ func (f ScriptRunnerFunc) RunScript(ctx context.Context, call *Call) (*Result, e
 }
 
 // A Call is one authorised request to run a script. The [Handler] makes it, or
-// the host for [Handler.RunScript]; nobody changes it afterwards.
+// the host for [Handler.RunScript]. It is immutable afterwards.
 //
 // A Call can be stored and queued as JSON. That leaves out the fields that the
 // Handler supplies when it runs the Call: Members, Globals, HTTP, the limits,
@@ -111,8 +111,8 @@ type Call struct {
 	// the credential and the run id. nil means that the lines are dropped.
 	Logger *slog.Logger `json:"-"`
 
-	// Usage, if not nil, is for the runner to fill in before RunScript returns.
-	// A run that the runner has abandoned must not write to it.
+	// Usage, if not nil, is filled in by the runner before RunScript returns. A
+	// run that the runner has abandoned must not write to it.
 	Usage *Usage `json:"-"`
 
 	// Now, if not zero, is the time that the script's clock always shows.
@@ -124,7 +124,7 @@ type Call struct {
 	equipped *equipment // by the Handlers that run this call, or nil
 }
 
-// A Usage is what a [ScriptRunner] knows of a run and nobody else does.
+// A Usage is what only the [ScriptRunner] can tell of a run.
 type Usage struct {
 	// Script is the main script's file, such as "callbacks/hello.js", and
 	// Version that of its tree or, if the tree has none, of the file. Both are
@@ -140,8 +140,8 @@ type Usage struct {
 
 	// ChildCPU is the processor time that a sandbox's child used for the call,
 	// and ChildMemory the most memory that the child has ever had, in bytes.
-	// Other runners leave them zero, and so does the sandbox on other systems
-	// than Linux; ChildMemory is zero too if the child ended by itself.
+	// Other runners leave both zero, and so does the sandbox on systems other
+	// than Linux. ChildMemory is also zero if the child ended by itself.
 	ChildCPU    time.Duration
 	ChildMemory int64
 }
@@ -212,12 +212,12 @@ var ErrNoScript = errors.New("callback: no script")
 // started the script.
 var ErrOverloaded = errors.New("callback: overloaded")
 
-// ErrUnavailable means that something that a call needs does not work for the
+// ErrUnavailable means that something that a call needs is out of order for the
 // moment. The caller gets a 503.
 var ErrUnavailable = errors.New("callback: unavailable")
 
-// ErrNoVersion means that there is no version of the scripts as [Call].Version
-// names it.
+// ErrNoVersion means that the scripts have no version with the name in
+// [Call].Version.
 var ErrNoVersion = errors.New("callback: no such version")
 
 // ErrTooMany means that the caller makes more calls than it may. It gets a 429.
@@ -248,7 +248,7 @@ type ScriptError struct {
 	Line   int
 	Column int
 
-	// Message is the script's own, cut at 4 KiB, such as
+	// Message is what the script threw, cut at 4 KiB, such as
 	// "TypeError: Cannot read property 'x' of undefined".
 	Message string
 

@@ -18,12 +18,12 @@ import (
 // for concurrent use.
 //
 // A host that supplies its own decides where scripts may connect to. The
-// Handler's limits of time, size and number still hold. One that wraps another
-// sees the first URL alone: the client inside follows redirects by itself. To
-// judge those too, set [HTTPClient].Allow.
+// Handler's limits of time, size and number still hold. An HTTPDoer that wraps a
+// client sees only the first URL, because the client follows redirects by itself.
+// To check those too, set [HTTPClient].Allow.
 //
-// The script gets null for an error. The log gets its text as the reason, unless
-// it is an error of net/http or holds a part of the request's URL or headers.
+// The script gets null for an error. The log has the error's text, unless it is an
+// error of net/http or holds a part of the request's URL or headers.
 type HTTPDoer interface {
 	Do(req *http.Request) (*http.Response, error)
 }
@@ -37,32 +37,32 @@ func (f HTTPDoerFunc) Do(req *http.Request) (*http.Response, error) { return f(r
 // HTTPClient is the default [HTTPDoer]. It is used by pointer and safe for
 // concurrent use. The zero value:
 //   - connects to public addresses only, at any port. It checks the address
-//     after the name is resolved. The addresses of this machine and those that a
-//     cloud keeps for its platform are not public;
+//     after the name is resolved. The addresses of this machine and those that
+//     clouds reserve for their platforms are not public;
 //   - uses no proxy, whatever the environment says;
 //   - follows at most 5 redirects, and drops the script's headers once one leads
 //     to another scheme, host or port.
 //
-// An address that a router or load balancer maps to this machine is not known as
-// its own: refuse its names by Allow.
+// The client does not know the addresses that a router or load balancer maps to
+// this machine: refuse their names with Allow.
 type HTTPClient struct {
 	// DangerouslyAllowPrivate lets scripts connect to every address, also to
 	// the host itself, its private network and the cloud's metadata service.
 	DangerouslyAllowPrivate bool
 
-	// Allow judges the URL of each request before its host is looked up, also of
-	// those that follow a redirect. An error refuses the request: the script
-	// gets null. nil allows all. Allow must be safe for concurrent use.
+	// Allow is called with the URL of each request, including those that follow
+	// a redirect, before its host is looked up. An error refuses the request, and
+	// the script gets null. nil allows all. Allow must be safe for concurrent use.
 	Allow func(*url.URL) error
 
 	// Transport, if not nil, is called once, before the first request, to adjust
 	// how the client connects: TLS roots and client certificates, limits of
-	// connections, a proxy. How to dial stays the client's: DialContext and the
-	// like are replaced afterwards.
+	// connections, a proxy. It cannot change how the client dials: DialContext
+	// and its relatives are replaced afterwards.
 	//
-	// With a Proxy, which may have any address, it is the proxy that looks up the
-	// host and connects to it. So the proxy must refuse private addresses: the
-	// client refuses only those that stand in the URL as numbers.
+	// With a Proxy, which may have any address, the proxy looks up the host and
+	// connects to it. So the proxy must refuse private addresses: the client
+	// refuses only those that are written as numbers in the URL.
 	Transport func(*http.Transport)
 
 	once   sync.Once

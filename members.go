@@ -28,9 +28,9 @@ type Member struct {
 	Funcs map[string]HostFunc
 }
 
-// Members are the host's members of Spark by name. One with the name of a
-// member of the library replaces it. Spark.player is what the host's getPlayer
-// returns.
+// Members are the host's members of Spark by name. A member with the name of one
+// of the library's replaces it. If the host supplies getPlayer, Spark.player is
+// what that returns.
 type Members map[string]Member
 
 // A HostFunc is a function of the host that scripts can call.
@@ -39,9 +39,9 @@ type Members map[string]Member
 //     and is left out of an object.
 //   - The script gets the returned value as [json.Marshal] encodes it, nil as
 //     null.
-//   - JavaScript's numbers are exact up to 2^53: larger integers are rounded on
-//     either way. Pass them as strings.
-//   - ctx is done when the call ends, at the latest.
+//   - JavaScript's numbers are exact up to 2^53. Larger integers are rounded in
+//     both directions, so pass them as strings.
+//   - ctx is done at the latest when the call ends.
 //   - An error is thrown in the script as an Error with the error's text. The
 //     script may send it to its caller, so it must hold nothing secret.
 //   - A panic is logged and thrown without its value.
@@ -75,7 +75,7 @@ func (a Args) Scan(dst ...any) error {
 	return nil
 }
 
-// jsonValue is what a script author calls what [json.UnmarshalTypeError] tells.
+// jsonValue names the Value of a [json.UnmarshalTypeError] for script authors.
 func jsonValue(value string) string {
 	switch value {
 	case "array", "object":
@@ -86,7 +86,7 @@ func jsonValue(value string) string {
 	return "a " + value
 }
 
-// jsonKind is what a script author calls the kind of a Go value.
+// jsonKind names the kind of a Go value for script authors.
 func jsonKind(k reflect.Kind) string {
 	switch k {
 	case reflect.Bool:

@@ -15,7 +15,7 @@ import (
 	"example.com/callback/internal/host"
 )
 
-// A Run tells what an authorised call came to. It holds no URL and no secret.
+// A Run is the record of an authorised call. It holds no URL and no secret.
 type Run struct {
 	// Call is the call, without the fields that JSON leaves out.
 	Call *Call
@@ -39,17 +39,17 @@ type Run struct {
 	BytesIn  int64
 	BytesOut int64
 
-	// Usage is what the runner has told.
+	// Usage is filled in by the runner.
 	Usage
 
 	// Outbound are the outbound requests and Functions the calls of host
-	// functions, in the order of their end, the first 1000 of each.
+	// functions. Each has the first 1000 that ended, in the order of their end.
 	Outbound  []Outbound
 	Functions []FunctionCall
 
-	// LogLines counts the log records of the call at every level, those that
-	// Handler.Logger does not take included. Log holds the first of them, up to
-	// Handler.KeepLog bytes.
+	// LogLines counts the log records of the call at every level, including
+	// levels that Handler.Logger does not log. Log holds the first of them, up
+	// to Handler.KeepLog bytes.
 	LogLines int
 	Log      []LogLine
 
@@ -60,16 +60,20 @@ type Run struct {
 
 // An Exchange is a request and its answer, as far as Handler.KeepBodies allows.
 type Exchange struct {
-	// URL is that of an outbound request. Of the call's own request it is the
-	// query alone, with its "?", since the path holds the secret.
-	URL    string
-	Header http.Header // of the call's own request: what scripts see, and what describes the body
+	// URL is the URL of an outbound request. For the call's own request it is
+	// only the query, with its "?", because the path holds the secret.
+	URL string
+
+	// Header is complete for an outbound request. For the call's own request it
+	// has the headers that scripts see and those that describe the body.
+	Header http.Header
 	Body   []byte
 
 	AnswerHeader http.Header
 	Answer       []byte
 
-	// Cut tells that Body or Answer was longer than the bytes that were left.
+	// Cut means that Body or Answer is incomplete, because KeepBodies was used
+	// up.
 	Cut bool
 }
 
@@ -127,19 +131,19 @@ type LogLine struct {
 const maxRecorded = 1000
 
 // An account collects a Run while its call is under way. A run that its runner
-// has abandoned may still write to the account: once the Run is handed over,
-// the account drops what comes.
+// has abandoned may still write to the account. Once the Run is handed over, the
+// account drops what it gets.
 type account struct {
-	usage Usage // the runner's to write
+	usage Usage // written by the runner
 
 	mu   sync.Mutex
-	over bool
+	over bool // run is handed over
 	run  Run
 	call Call // of run
 	logs int  // bytes that Log may still take
 	keep int  // bytes that the Exchanges may still take
 
-	keeps bool // Exchanges
+	keeps bool // whether there are Exchanges
 }
 
 // record lets f change the Run unless it has been handed over.
@@ -188,8 +192,8 @@ func (r *account) log(record slog.Record, attrs []slog.Attr) {
 	})
 }
 
-// kept returns a copy of body as far as there are bytes left for it, and whether
-// that is all of it.
+// kept returns a copy of as much of body as the Exchanges may still take, and
+// whether that is all of it.
 func (r *account) kept(body []byte) (copied []byte, whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,8 +212,8 @@ func (r *account) exchange(url string, header http.Header, body []byte, answerHe
 	return e
 }
 
-// finish completes the Run of a call that ended with a failure, or with none,
-// and hands it over.
+// finish completes the Run of a call and hands it over. f is nil if the call
+// succeeded.
 func (r *account) finish(call *Call, f *failure) *Run {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -227,7 +231,7 @@ func (r *account) finish(call *Call, f *failure) *Run {
 	return &r.run
 }
 
-// Bounds on the Runs that observers have not returned from.
+// Bounds on the Runs whose Observe has not returned.
 const (
 	maxObserving      = 16384
 	maxObservingBytes = 64 << 20
@@ -236,10 +240,10 @@ const (
 // observerPatience is how long an answered request waits for its observer.
 const observerPatience = 50 * time.Millisecond
 
-// observe calls h.Observe on a goroutine of its own and waits until it has
-// returned, so that the account of a call is complete when the call is. It does
-// not wait for slow observers, which would delay the connection's next request:
-// not beyond observerPatience, and not at all while another is overdue.
+// observe calls h.Observe on a goroutine of its own. It waits until that returns,
+// so that a call that has ended has been observed. Slow observers must not delay
+// the connection's next request: observe waits for observerPatience at most, and
+// not at all while another observer has exceeded it.
 func (h *Handler) observe(ctx context.Context, run *Run) {
 	size := run.BytesIn + int64(h.KeepLog) + int64(h.KeepBodies)
 	count, bytes := h.observing.Add(1), h.observingBytes.Add(size)

@@ -21,9 +21,9 @@ type Recorder struct {
 	// MaxRuns is how many runs are retained. Zero means 1000.
 	MaxRuns int
 
-	// MaxBytes is how many bytes they may take, as an estimate. Zero means
-	// 64 MiB. The oldest go first. A run that alone takes more is not
-	// retained.
+	// MaxBytes bounds the memory of the retained runs, by an estimate. Zero means
+	// 64 MiB. The oldest runs are dropped first. A run that takes more by itself
+	// is not retained.
 	MaxBytes int64
 
 	// Requests retains what callers sent: Call.Data, RequestHeaders, Body and
@@ -31,9 +31,9 @@ type Recorder struct {
 	// are dropped, since they may be personal or secret.
 	Requests bool
 
-	// Redact, if not nil, may change a run before it is retained, so that what
-	// is secret in it is not. It gets a Run of its own: other observers do not
-	// see the change. It must be safe for concurrent use.
+	// Redact, if not nil, may change a run before it is retained, to remove
+	// secrets. It gets a copy of the Run, so other observers do not see the
+	// change. It must be safe for concurrent use.
 	Redact func(*Run)
 
 	mu    sync.Mutex
@@ -41,13 +41,13 @@ type Recorder struct {
 	bytes int64
 }
 
-// A recordedRun is a Run that is not changed any more, with its size.
+// A recordedRun is a Run, which is now immutable, with its size.
 type recordedRun struct {
 	run  *Run
 	size int64
 }
 
-// Observe retains run. It is a [Handler.Observe].
+// Observe retains run. It is for [Handler].Observe.
 func (r *Recorder) Observe(_ context.Context, run *Run) {
 	run = run.clone()
 	if !r.Requests {
@@ -77,7 +77,8 @@ func (r *Recorder) Observe(_ context.Context, run *Run) {
 	r.runs = r.runs[gone:]
 }
 
-// Runs returns the retained runs, the newest first. They must not be changed.
+// Runs returns the retained runs, the newest first. The caller must not change
+// them.
 func (r *Recorder) Runs() []*Run {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,8 +89,8 @@ func (r *Recorder) Runs() []*Run {
 	return runs
 }
 
-// Find returns the newest retained run with an id, or nil. It must not be
-// changed.
+// Find returns the newest retained run with an id, or nil. The caller must not
+// change it.
 func (r *Recorder) Find(runID string) *Run {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -101,7 +102,7 @@ func (r *Recorder) Find(runID string) *Run {
 	return nil
 }
 
-// clone copies the run as far as an observer may want to change it.
+// clone copies the run so deeply that Redact can change every part of it.
 func (run *Run) clone() *Run {
 	c := *run
 	call := *run.Call
@@ -141,7 +142,7 @@ func (e *Exchange) clone() *Exchange {
 
 // size estimates the memory of a run, in bytes.
 func (run *Run) size() int64 {
-	const each = 128 // of an element of a list, and 1024 of the Run and its Call
+	const each = 128 // for an element of a list; 1024 are for the Run and its Call
 	n := 1024 + len(run.Call.Body) + len(run.Call.Input) + run.Exchange.size()
 	for _, params := range [][]Param{run.Call.Data, run.Call.RequestHeaders} {
 		for _, p := range params {

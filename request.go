@@ -45,8 +45,8 @@ const (
 	headersParam = "REQUEST_HEADERS"
 )
 
-// readData fills in the data of x.call from r. It reads the body, until the
-// deadline of ctx at most.
+// readData fills in the data of x.call from r. It reads the body, at most until
+// the deadline of ctx.
 func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) error {
 	data := dataReader{
 		params:       x.data.params[:0],
@@ -72,7 +72,7 @@ func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) err
 		if deadline, ok := ctx.Deadline(); ok && r.Body != nil {
 			control := http.NewResponseController(x.w)
 			if control.SetReadDeadline(deadline) == nil {
-				defer control.SetReadDeadline(time.Time{}) // it would end the connection during the run
+				defer control.SetReadDeadline(time.Time{}) // or it would close the connection during the run
 			}
 		}
 		x.body.Reader, x.body.keep = http.NoBody, x.account != nil && x.account.keeps
@@ -123,7 +123,7 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// requestFault makes an error of reading a request one for its caller.
+// requestFault turns an error of reading a request into one for the caller.
 func requestFault(err error) *requestError {
 	var long *http.MaxBytesError
 	var bad *requestError
@@ -143,7 +143,7 @@ func exposedHeaders(r *http.Request, names []string) []Param {
 	for _, name := range names {
 		values := r.Header.Values(name)
 		if strings.EqualFold(name, "Host") {
-			values = []string{r.Host} // net/http keeps it apart
+			values = []string{r.Host} // net/http removes it from r.Header
 		}
 		if len(values) > 0 {
 			params = append(params, Param{strings.ToLower(name), validUTF8(values)})
@@ -172,10 +172,10 @@ type dataReader struct {
 	log     *slog.Logger
 	ctx     context.Context // of log
 
-	bodyReserved, headersReserved bool // drop parameters of those names
+	bodyReserved, headersReserved bool // whether parameters named bodyParam, headersParam are dropped
 }
 
-// A paramBuffer is memory for the parameters of a request that has few.
+// A paramBuffer has space for the parameters of a request that has few.
 type paramBuffer struct {
 	params [4]Param
 	values [4]string
@@ -229,8 +229,8 @@ func (d *dataReader) put(name, value string) {
 	}
 }
 
-// addURLEncoded adds the pairs of an application/x-www-form-urlencoded text, as
-// the WHATWG parses it: a "%" that begins no escape stays.
+// addURLEncoded adds the pairs of an application/x-www-form-urlencoded text. It
+// parses as the WHATWG does: a "%" that begins no escape stands for itself.
 func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding) error {
 	if n := min(manyParams, strings.Count(text, "&")+2); len(d.params) == 0 && n > cap(d.params) {
 		d.params, d.values = make([]Param, 0, n), make([]string, 0, n)
@@ -253,12 +253,12 @@ func (d *dataReader) addURLEncoded(text string, enc encoding.Encoding) error {
 // firstRead bounds the memory that a Content-Length alone can claim.
 const firstRead = 64 << 10
 
-// byteOrderMark begins a text that some senders write for others than us.
+// byteOrderMark is in front of the first field in forms of some senders.
 const byteOrderMark = "\ufeff"
 
-// addBody adds what the body of a request carries, by its Content-Type. It
-// returns the bytes of the body where they are not those of REQUEST_BODY, and of
-// a multipart body if keepMultipart is set.
+// addBody adds the contents of the body of a request, by its Content-Type. It
+// returns the bytes of the body if they differ from REQUEST_BODY, or if the body is
+// multipart and keepMultipart is set; else nil.
 func (d *dataReader) addBody(header http.Header, body io.Reader, length int64, keepMultipart bool) ([]byte, error) {
 	mediaType, params := headers.ParseMediaType(header.Get("Content-Type"))
 	enc := d.charset(params)
@@ -271,7 +271,7 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64, k
 			return nil, err
 		}
 		if keepMultipart {
-			if _, err := io.Copy(io.Discard, body); err != nil { // what follows the last part
+			if _, err := io.Copy(io.Discard, body); err != nil { // to keep what follows the last part
 				return nil, err
 			}
 		}
@@ -347,7 +347,7 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 	}
 }
 
-// multipartError keeps the errors of a body that did not arrive in full.
+// multipartError returns err itself if the body did not arrive in full.
 func multipartError(err error) error {
 	var long *http.MaxBytesError
 	if errors.As(err, &long) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -356,8 +356,8 @@ func multipartError(err error) error {
 	return badRequest("broken multipart body")
 }
 
-// charset returns the charset that a Content-Type's parameters name; nil means
-// UTF-8. One that is not known is read as UTF-8 and logged.
+// charset returns the charset in the parameters of a Content-Type; nil means
+// UTF-8. An unknown charset is logged and read as UTF-8.
 func (d *dataReader) charset(params map[string]string) encoding.Encoding {
 	enc, ok := charset.LookupLoosely(params["charset"])
 	if !ok && d.log != nil {

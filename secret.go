@@ -18,7 +18,8 @@ import (
 // secret itself. It prints as "REDACTED". No secret matches the zero value.
 type Secret [sha256.Size]byte
 
-// NewSecret returns the digest of secret; of the empty secret, the zero value.
+// NewSecret returns the digest of secret. For the empty secret it returns the zero
+// value.
 func NewSecret(secret string) Secret {
 	sum := Secret(sha256.Sum256([]byte(secret)))
 	if secret == "" {
@@ -41,10 +42,10 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 
 // A SecretStore knows the secrets of API keys and of their credentials.
 //
-// Secrets returns the secrets that are valid now: several during a rotation,
-// none (and no error) for a key or credential that it does not know. An empty
-// credential asks for the server secrets of the API key. The Handler compares
-// them in constant time.
+// Secrets returns the secrets that are valid now. There may be several, during a
+// rotation. For an API key or a credential that the store does not know it returns
+// none and no error. An empty credential asks for the server secrets of the API
+// key. The Handler compares secrets in constant time.
 //
 // Both names come from the URL of an unauthenticated request:
 //   - a credential has at most 128 characters of A-Z a-z 0-9 _ -
@@ -65,8 +66,8 @@ type APIKeyStore interface {
 	SecretStore
 
 	// APIKeySecrets returns what Secrets returns for each credential of apiKey,
-	// by the credential's name. The server secrets are those of the empty name.
-	// What holds for Secrets holds for it. The Handler does not change the map.
+	// by the credential's name. The empty name has the server secrets. The rules
+	// for Secrets hold for APIKeySecrets too. The Handler does not change the map.
 	APIKeySecrets(ctx context.Context, apiKey string) (map[string][]Secret, error)
 }
 
@@ -180,8 +181,8 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 	return true, nil
 }
 
-// checkSecret reports whether given is one of the credential's secrets. Its
-// time depends on neither.
+// checkSecret reports whether given is one of the credential's secrets. Its time
+// does not depend on them, nor on whether the credential exists.
 func (h *Handler) checkSecret(ctx context.Context, store SecretStore, apiKey, credential, given string) (bool, error) {
 	var secrets []Secret
 	if store != nil {

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// A SecretCache is a [SecretStore] that remembers what another one answers, for
-// stores that are slow or may fail. It is used by pointer, its fields must not
-// change once it is in use, and it is safe for concurrent use.
+// A SecretCache is a [SecretStore] that caches the answers of another one, which
+// may be slow or fail. It is used by pointer, its fields must not change once it
+// is in use, and it is safe for concurrent use.
 //
-//   - An answer is used for TTL, counted from the question. So a revoked secret
-//     is refused after TTL at the latest, and a new secret is accepted after TTL
-//     at the latest: when you rotate one, let callers change over after TTL.
+//   - An answer is valid for TTL, counted from the question. So it takes at most
+//     TTL until a revoked secret is refused, and until a new one is accepted. When
+//     you rotate a secret, let callers change over after TTL.
 //   - It asks the store once for all calls that wait for the same answer.
-//   - While the store fails or hangs, known secrets stay in use for MaxStale, and
-//     a log record says so. Every other call gets a 503 and never a 403.
-//   - Names that the store does not know cannot displace those that it does.
+//   - While the store fails or hangs, known secrets remain valid for MaxStale more,
+//     and a log record says so. Every other call gets a 503, never a 403.
+//   - Names that the store does not know never displace those that it does know.
 type SecretCache struct {
 	// Store is the store to ask. It is required.
 	Store SecretStore
@@ -38,11 +38,11 @@ type SecretCache struct {
 	// does not answer. Zero means that they are not.
 	MaxStale time.Duration
 
-	// Max is how many names with secrets are remembered, and how many without.
-	// Zero means 10000. Each takes about 200 bytes.
+	// Max bounds the cached names that have secrets, and separately those that
+	// have none. Zero means 10000. Each takes about 200 bytes.
 	Max int
 
-	// Logger takes failures of the store while known secrets stay in use. nil
+	// Logger takes failures of the store while known secrets remain in use. nil
 	// means [slog.Default].
 	Logger *slog.Logger
 
@@ -50,11 +50,11 @@ type SecretCache struct {
 	known   map[cacheKey]*knownSecrets
 	unknown map[cacheKey]time.Time // when the store was asked
 	lookups map[cacheKey]*lookup   // under way
-	failed  time.Time              // when the store last was
+	failed  time.Time              // when the store last failed
 }
 
-// A cacheKey is the digest of an API key and a credential: an unauthenticated
-// caller chooses how long those are.
+// A cacheKey is the digest of an API key and a credential, whose length an
+// unauthenticated caller chooses.
 type cacheKey [sha256.Size]byte
 
 type knownSecrets struct {
@@ -72,13 +72,13 @@ type lookup struct {
 }
 
 const (
-	maxCacheLookups = 1024             // under way at once
-	lookupTimeout   = 10 * time.Second // of one
-	lookupPatience  = time.Second      // of callers with a known secret, and between two look-ups for them
+	maxCacheLookups = 1024 // at once
+	lookupTimeout   = 10 * time.Second
+	lookupPatience  = time.Second // how long calls with a stale secret wait for the store, and the time between two look-ups for them
 )
 
-// Secrets returns what the store answers or has answered. The slice must not be
-// changed. The error is the store's, or that of a ctx that is done.
+// Secrets returns the answer of the store or of the cache. The slice must not be
+// changed. The error is the store's or ctx's.
 func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -128,8 +128,8 @@ func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([
 	return known.secrets, nil
 }
 
-// keep notes that known secrets stay in use because of err. It logs the first
-// time and then once for each look-up.
+// keep notes that known secrets remain in use because of err, and logs it once for
+// each look-up.
 func (c *SecretCache) keep(ctx context.Context, key cacheKey, err error) {
 	c.mu.Lock()
 	known, now := c.known[key], time.Now()
@@ -181,7 +181,7 @@ func (c *SecretCache) lookup(ctx context.Context, key cacheKey, now time.Time, a
 	return l, nil
 }
 
-// settle remembers what a look-up has come to.
+// settle caches the answer of a look-up.
 func (c *SecretCache) settle(key cacheKey, l *lookup) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,20 +194,20 @@ func (c *SecretCache) settle(key cacheKey, l *lookup) {
 	case len(l.secrets) > 0:
 		delete(c.unknown, key)
 		if c.known[key] == nil {
-			makeRoom(c.known, limit)
+			evict(c.known, limit)
 		}
 		c.known[key] = &knownSecrets{secrets: l.secrets, asked: l.asked}
 	default:
 		delete(c.known, key)
 		if _, ok := c.unknown[key]; !ok {
-			makeRoom(c.unknown, limit)
+			evict(c.unknown, limit)
 		}
 		c.unknown[key] = l.asked
 	}
 }
 
-// makeRoom deletes entries of m, any of them, until one more fits into limit.
-func makeRoom[V any](m map[cacheKey]V, limit int) {
+// evict deletes arbitrary entries of m until it has fewer than limit.
+func evict[V any](m map[cacheKey]V, limit int) {
 	for key := range m {
 		if len(m) < limit {
 			return

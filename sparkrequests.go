@@ -9,8 +9,8 @@ import (
 	"example.com/callback/internal/lazy"
 )
 
-// requestsClass is SparkRequests: a constructor for each name of a request. What
-// becomes of a request is for the host's sendRequest and sendRequestAs to say.
+// requestsClass is SparkRequests: it has a constructor for each name of a request.
+// The host's sendRequest and sendRequestAs decide what a request does.
 var requestsClass = lazy.Class[*run]{Name: "SparkRequests", Fallback: (*run).requestConstructor}
 
 // requestConstructor makes the constructor of a kind of request: its objects name

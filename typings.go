@@ -8,7 +8,7 @@ import (
 //go:embed *.d.ts
 var typings embed.FS
 
-// Typings returns the TypeScript declarations of what scripts find: spark.d.ts of
-// Spark and what it returns, globals.d.ts of the standard globals. An editor that
-// has them completes and checks scripts.
+// Typings returns TypeScript declarations, with which an editor can complete and
+// check scripts: spark.d.ts for Spark and what it returns, globals.d.ts for the
+// standard globals.
 func Typings() fs.FS { return typings }

@@ -16,14 +16,16 @@ import (
 	"example.com/callback/internal/headers"
 )
 
-// A validator is a part of a Handler that knows what is wrong with itself.
+// A validator is a part of a Handler that can check its own configuration.
 type validator interface{ Validate() error }
 
-// Validate reports what is wrong with the Handler's fields, all of it, so that a
-// program finds out before its first request: a field that is missing or makes no
-// sense, members that do not compile, and what the Runner and Secrets report if
-// they have a Validate method. It reads scripts, but asks no store. nil means
-// that nothing was found. No secret is in the error.
+// Validate checks the Handler's fields before the first request. It reports all of
+// these at once, without any secret:
+//   - fields that are missing or make no sense;
+//   - members that do not compile;
+//   - what the Runner and Secrets report, if they have a Validate method.
+//
+// It reads scripts, but asks no store. nil means that it has found nothing.
 func (h *Handler) Validate() error {
 	v := new(problems)
 	v.validatePart("Runner", h.Runner, h.Runner == nil)
