@@ -321,7 +321,7 @@ func TestConsole(t *testing.T) {
 		s.call("now/s3cret")
 		tab.sees("now")
 		tab.view("runs")
-		tab.value(`input[type=search]`, "now")
+		tab.value(`input[type=search]`, "now.js") // no run's id can match
 		tab.sees("1 of ")
 		tab.run(chromedp.KeyEvent("j"))
 		tab.run(chromedp.Evaluate(`document.activeElement.blur()`, nil), chromedp.KeyEvent("j"))
