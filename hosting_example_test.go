@@ -108,7 +108,7 @@ func ExampleHandler_runID() {
 	})
 	call(withID, "/callback/SHOP/pay/s3cret", "Run-Id")
 	// Output:
-	// level=INFO msg=paid apiKey=SHOP credential=pay run=req-42 script=callbacks/pay.js
+	// level=INFO msg=paid apiKey=SHOP credential=pay run=req-42 script=callbacks/pay.js line=1
 	// 200 {}
 	// Run-Id: req-42
 }
@@ -147,7 +147,7 @@ func ExampleHandler_RunScript() {
 	fmt.Println(err)
 	// Output:
 	// 202 {}
-	// level=INFO msg="report for May" apiKey=SHOP credential=report run=run-1 script=callbacks/report.js
+	// level=INFO msg="report for May" apiKey=SHOP credential=report run=run-1 script=callbacks/report.js line=1
 	// <nil>
 }
 

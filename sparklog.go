@@ -6,6 +6,7 @@ import (
 
 	"github.com/dop251/goja"
 
+	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/limit"
 )
@@ -21,17 +22,17 @@ type logging struct {
 var logClass = lazy.Class[*run]{
 	Name: "SparkLog",
 	Members: []lazy.Member[*run]{
-		lazy.Func("debug", logAt(slog.LevelDebug)),
-		lazy.Func("info", logAt(slog.LevelInfo)),
-		lazy.Func("warn", logAt(slog.LevelWarn)),
-		lazy.Func("error", logAt(slog.LevelError)),
+		lazy.Func("debug", logMember(slog.LevelDebug)),
+		lazy.Func("info", logMember(slog.LevelInfo)),
+		lazy.Func("warn", logMember(slog.LevelWarn)),
+		lazy.Func("error", logMember(slog.LevelError)),
 		lazy.Func("getLevel", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.logging.level.String()) }),
 		lazy.Func("setLevel", (*run).setLogLevel),
 	},
 }
 
-// logAt logs any values, with blanks between them.
-func logAt(level slog.Level) func(*run, lazy.Call) goja.Value {
+// logMember makes a function that logs any values, with blanks between them.
+func logMember(level slog.Level) func(*run, lazy.Call) goja.Value {
 	return func(r *run, call lazy.Call) goja.Value {
 		if level >= r.logging.level && r.log.Enabled(r.ctx, level) {
 			var text strings.Builder
@@ -66,17 +67,20 @@ func (r *run) setLogLevel(call lazy.Call) goja.Value {
 	return goja.Undefined()
 }
 
-// logLine logs a line of the script's, or of the library's about the script.
+// logLine logs a line of the script's, or of the library's about the line of the
+// script that is executed.
 func (r *run) logLine(level slog.Level, message string, attrs ...any) {
-	r.logFrom(r.script, level, message, attrs...)
+	r.logAt(r.position(), level, message, attrs...)
 }
 
-// logAt logs a line about a place in a script.
-func (r *run) logAt(at Position, level slog.Level, message string) {
-	r.logFrom(at.Script, level, message, "line", at.Line, "column", at.Column)
+// logError logs what is wrong with the host's code.
+func (r *run) logError(message string, attrs ...any) {
+	r.logAt(Position{Script: r.script}, slog.LevelError, message, attrs...)
 }
 
-func (r *run) logFrom(script string, level slog.Level, message string, attrs ...any) {
+// logAt logs a line about a place in a script, within the limits of a run. A line
+// or column that is zero is left out.
+func (r *run) logAt(at Position, level slog.Level, message string, attrs ...any) {
 	if r.logging.full {
 		return
 	}
@@ -89,23 +93,32 @@ func (r *run) logFrom(script string, level slog.Level, message string, attrs ...
 	}
 	if r.logging.lines == limit.LogLines || r.logging.bytes > limit.LogBytes {
 		r.logging.full = true
-		r.log.WarnContext(r.ctx, "callback: script logs too much, the rest is dropped", r.logAttrs(script)...)
-		return
+		level, message, attrs = slog.LevelWarn, "callback: script logs too much, the rest is dropped", nil
 	}
-	r.log.Log(r.ctx, level, message, append(r.logAttrs(script), attrs...)...)
+	all := append(make([]any, 0, 12), "script", at.Script)
+	if r.tree.Version != "" {
+		all = append(all, "version", r.tree.Version)
+	}
+	if at.Line > 0 {
+		all = append(all, "line", at.Line)
+	}
+	if at.Column > 0 {
+		all = append(all, "column", at.Column)
+	}
+	r.log.Log(r.ctx, level, message, append(all, attrs...)...)
 }
 
-// logAttrs say which script logs.
-func (r *run) logAttrs(script string) []any {
-	if r.tree.Version == "" {
-		return []any{"script", script}
+// position is the line of a script that is executed. Where none is, the line is
+// zero.
+func (r *run) position() Position {
+	const depth = 6 // the native function that logs, and what it was called by
+	var frames [depth]goja.StackFrame
+	for _, f := range r.vm.CaptureCallStack(depth, frames[:0]) {
+		if at := f.Position(); at.Line > 0 && at.Filename != "" && at.Filename != jsjson.OwnProgram {
+			return Position{Script: at.Filename, Line: at.Line}
+		}
 	}
-	return []any{"script", script, "version", r.tree.Version}
-}
-
-// logError logs what is wrong with the host's code.
-func (r *run) logError(message string, attrs ...any) {
-	r.logLine(slog.LevelError, message, attrs...)
+	return Position{Script: r.script}
 }
 
 // logText is how a value looks in the log: a string as it is, else JSON.

@@ -58,7 +58,7 @@ func TestRunUpdates(t *testing.T) {
 			"rewrites responses and log where they are",
 			request + "-- response --\n500 Wrong\n-- log --\nwrong\n" + strings.ReplaceAll(script, `\r\n\x00`, "y"),
 			request + "-- response --\n200 OK\nContent-Type: text/plain; charset=utf-8\n\nxy\n" +
-				"-- log --\nINFO a apiKey=E3 credential=hello script=callbacks/hello.js\n" + strings.ReplaceAll(script, `\r\n\x00`, "y"),
+				"-- log --\nINFO a apiKey=E3 credential=hello script=callbacks/hello.js line=1\n" + strings.ReplaceAll(script, `\r\n\x00`, "y"),
 		},
 	} {
 		require.NoError(t, os.WriteFile(file, []byte(test.before), 0o666))

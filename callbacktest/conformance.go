@@ -240,7 +240,7 @@ func runnerTests() []runnerTest {
 		{"log lines", map[string]string{"callbacks/hello.js": `Spark.getLog().warn("careful")`}, func(ctx context.Context, runner callback.ScriptRunner) error {
 			log := new(logRecorder)
 			_, err := runner.RunScript(ctx, &callback.Call{APIKey: "E3", Credential: "hello", Logger: slog.New(log)})
-			if want := []string{"WARN careful script=callbacks/hello.js"}; err == nil && !slices.Equal(log.lines(), want) {
+			if want := []string{"WARN careful script=callbacks/hello.js line=1"}; err == nil && !slices.Equal(log.lines(), want) {
 				return fmt.Errorf("logged %q, want %q", log.lines(), want)
 			}
 			return err
