@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dop251/goja"
@@ -214,6 +215,7 @@ type member struct{ class, name string }
 // meant adds to the message of an exception which member was meant, if a script has
 // called one that there is not: the last that it missed.
 func (r *run) meant(message string) string {
+	message = sayNull(message)
 	m := r.missed
 	if m.name == "" || message != "TypeError: Object has no member '"+m.name+"'" {
 		return message
@@ -227,6 +229,17 @@ func (r *run) meant(message string) string {
 		message += ": did you mean " + near + "?"
 	}
 	return message
+}
+
+// sayNull corrects the first line of an error's text: of a property of null the
+// engine says that it is one of undefined.
+func sayNull(text string) string {
+	const says = "' of undefined"
+	line, _, _ := strings.Cut(text, "\n")
+	if !strings.HasPrefix(line, "TypeError: Cannot read property '") || !strings.HasSuffix(line, says) {
+		return text
+	}
+	return line + " or null" + text[len(line):]
 }
 
 // documented makes the function that a script finds under the name of a member

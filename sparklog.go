@@ -131,7 +131,7 @@ func (r *run) logText(v goja.Value) (text string) {
 	r.vm.Try(func() {
 		text = "[" + object.ClassName() + "]" // a function
 		if stack := object.Get("stack"); object.ClassName() == "Error" && stack != nil {
-			text = stack.String()
+			text = sayNull(stack.String())
 		} else if json, ok := r.toJSON(object); ok {
 			text = string(json)
 		}
