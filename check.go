@@ -125,7 +125,8 @@ type MissingMember struct {
 	Scripts int `json:"scripts"` // that use it
 
 	// Uses counts the members that the scripts call on what the member returns,
-	// as far as that is plain: what the host's object needs.
+	// as far as that is plain: what the host's object needs. Of sendRequest it
+	// counts the kinds of SparkRequests that it is to send.
 	Uses map[string]int `json:"uses,omitempty"`
 }
 

@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/token"
@@ -74,6 +75,10 @@ func (l *look) at(e ast.Expression, sc *scope) class {
 		case token.LOGICAL_OR, token.COALESCE:
 			return either(of(n.Left), of(n.Right))
 		}
+	case *ast.NewExpression:
+		if object, name, _ := memberOf(n.Callee); object != nil && of(object).name == requests && isRequest(name) {
+			return class{name: requests + "." + name}
+		}
 	case *ast.DotExpression:
 		if n.Identifier.Name == "player" && of(n.Left).name == "Spark" && !l.supplied["player"] {
 			return class{name: "SparkPlayer"}
@@ -110,6 +115,9 @@ func (l *look) atName(name string, sc *scope) class {
 	if name == "Spark" && !l.declared["Spark"] {
 		return class{name: "Spark"}
 	}
+	if name == requests && !l.declared[requests] {
+		return class{name: requests}
+	}
 	// A global name: what this script and those that it requires assign to it.
 	result := nothing
 	for _, s := range sc.top().script.withRequired() {
@@ -139,6 +147,24 @@ func (l *look) atVariable(v *variable) class {
 		v.opaque = true // the next look would not get further
 	}
 	return result
+}
+
+// requests has the constructors of requests. The class of what one makes is
+// requests, a dot and the constructor's name.
+const requests = "SparkRequests"
+
+func isRequest(name string) bool { return strings.HasSuffix(name, "Request") }
+
+// sender is the member of Spark that a method of a request calls; empty if it is
+// none of those that send.
+func sender(method string) string {
+	switch method {
+	case "Send", "Execute":
+		return "sendRequest"
+	case "SendAs", "ExecuteAs":
+		return "sendRequestAs"
+	}
+	return ""
 }
 
 // carried lists the members of a class that the library has.

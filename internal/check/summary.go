@@ -19,7 +19,7 @@ type Cause struct {
 type Missing struct {
 	Cause
 	Scripts int            // that use it
-	Uses    map[string]int // members called on what it returns, as far as that is plain
+	Uses    map[string]int // members called on what it returns, or requests that it is to send, as far as that is plain
 }
 
 // cause is what problems are counted by.

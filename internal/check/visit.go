@@ -105,6 +105,12 @@ func (s *script) visit(v reflect.Value, sure bool) {
 	case *ast.CallExpression:
 		s.call(n, sure)
 		return
+	case *ast.NewExpression:
+		if object, _, _ := memberOf(n.Callee); object != nil {
+			s.member(n.Callee, true, sure)
+			s.walk(reflect.ValueOf(n.ArgumentList), sure)
+			return
+		}
 	case *ast.AssignExpression:
 		s.assign(n, sure)
 		return
@@ -401,6 +407,25 @@ func (s *script) member(n ast.Expression, called, sure bool) {
 	p := Problem{Name: on.name + "." + name, Fatal: sure && called}
 	switch {
 	case on.name == "" || name == "" || slices.Contains(carried, name) || isObjectMember(name):
+	case on.name == requests:
+		near := s.meant(requests, name)
+		switch p.Kind = Unknown; {
+		case cloudcode.Has(requests, name), isRequest(name) && near == "":
+		case near != "":
+			p.Fatal = p.Fatal && !isRequest(name)
+			p.Message = fmt.Sprintf("%s is no request of the original: did you mean %s?", name, near)
+			s.report(at, p)
+		default:
+			p.Message = fmt.Sprintf("%s has no %s: its names end in Request", requests, name)
+			s.report(at, p)
+		}
+	case strings.HasPrefix(on.name, requests+"."):
+		if member := sender(name); member != "" && !s.checker.supplied[member] {
+			p.Kind, p.Name = Member, "Spark."+member
+			p.Message = fmt.Sprintf("%s needs %s, which is not supplied: the host of these scripts can supply it", name, p.Name)
+			s.report(at, p)
+			s.use(p.Name, strings.TrimPrefix(on.name, requests+"."))
+		}
 	case on.name == "Spark" && s.checker.supplied[name]:
 	case on.from != "":
 		if called {
