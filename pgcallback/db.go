@@ -60,13 +60,16 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// ErrNewerSchema means that a newer program has migrated the schema.
+var ErrNewerSchema = errors.New("the database is that of a newer program")
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // Migrate brings the schema up to date; it creates it if need be. Any number of
 // servers may call it at once: one does the work and the others wait for it. A
-// schema that a newer program has migrated is an error, as this program may
-// not understand it.
+// schema that a newer program has migrated is [ErrNewerSchema], as this program
+// may not understand it.
 func (db *DB) Migrate(ctx context.Context) error {
 	entries, err := migrations.ReadDir("migrations")
 	if err != nil {
@@ -86,7 +89,7 @@ func (db *DB) Migrate(ctx context.Context) error {
 			return err
 		}
 		if version > newest {
-			return fmt.Errorf("schema %s is at version %d, this program knows up to %d", db.schema(), version, newest)
+			return fmt.Errorf("%w: schema %s is at version %d, this program knows up to %d", ErrNewerSchema, db.schema(), version, newest)
 		}
 		for version++; version <= newest; version++ {
 			text, err := fs.ReadFile(migrations, "migrations/"+strconv.Itoa(version)+".sql")

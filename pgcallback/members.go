@@ -2,7 +2,6 @@ package pgcallback
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -31,7 +30,9 @@ const (
 // Members returns members of Spark for [callback.Handler].Members:
 //
 //   - getProperties(), with getProperty(name) and getPropertySet(name), reads
-//     what SetProperty has stored for the API key; null if there is nothing.
+//     what SetProperties has stored for the API key or the credential; null if
+//     there is nothing. The values are at most two seconds old, or the last ones
+//     known while the database fails.
 //   - claim(key, seconds) claims a key of the API key for a time, at most
 //     MaxClaim, and returns whether that was free. In a deferred run it is true
 //     again on each attempt: a run that was killed after its claim must not take
@@ -60,18 +61,8 @@ const (
 // transaction that has the effect.
 func (db *DB) Members(locks *pgxpool.Pool) callback.Members {
 	members := callback.Members{
-		"getProperties": {
-			Script: `function (host) {
-				return function getProperties() {
-					return {
-						getProperty: function getProperty(name) { return host.property(String(name)) },
-						getPropertySet: function getPropertySet(name) { return host.propertySet(String(name)) }
-					}
-				}
-			}`,
-			Funcs: map[string]callback.HostFunc{"property": db.property, "propertySet": db.propertySet},
-		},
-		"claim": {Func: db.claim},
+		"getProperties": (&propertyCache{db: db}).member(),
+		"claim":         {Func: db.claim},
 	}
 	if locks != nil {
 		l := &locker{db: db, pool: locks}
@@ -82,10 +73,6 @@ func (db *DB) Members(locks *pgxpool.Pool) callback.Members {
 	return members
 }
 
-// errDatabase is what a script sees of an error of the database, which goes to
-// the log.
-var errDatabase = errors.New("the database is unavailable")
-
 func (db *DB) unavailable(ctx context.Context, call *callback.Call, err error) error {
 	if call.Logger != nil {
 		call.Logger.ErrorContext(ctx, "callback: database", "error", err)
@@ -93,72 +80,11 @@ func (db *DB) unavailable(ctx context.Context, call *callback.Call, err error) e
 	return errDatabase
 }
 
-// SetProperty stores a property of the API key, any JSON, for scripts to read.
-// sets names the property sets that it belongs to. A nil value removes it.
-func (db *DB) SetProperty(ctx context.Context, apiKey, name string, value json.RawMessage, sets ...string) error {
-	if !isText(append([]string{apiKey, name}, sets...)...) {
-		return errNotText
-	}
-	if value == nil {
-		_, err := db.Pool.Exec(ctx, db.sql("delete from {}.property where api_key = $1 and name = $2"), apiKey, name)
-		return wrap("set property", err)
-	}
-	if !json.Valid(value) || !isText(string(value)) {
-		return fmt.Errorf("callback: set property %q: not JSON", name)
-	}
-	if sets == nil {
-		sets = []string{}
-	}
-	_, err := db.Pool.Exec(ctx, db.sql(`insert into {}.property (api_key, name, value, sets) values ($1, $2, $3, $4)
-		on conflict (api_key, name) do update set value = excluded.value, sets = excluded.sets`), apiKey, name, string(value), sets)
-	return wrap("set property", err)
-}
-
 func wrap(what string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("callback: %s: %w", what, err)
-}
-
-func (db *DB) property(ctx context.Context, call *callback.Call, args callback.Args) (any, error) {
-	var name string
-	if err := args.Scan(&name); err != nil || !isText(call.APIKey, name) {
-		return nil, err
-	}
-	var value string
-	err := db.Pool.QueryRow(ctx, db.sql("select value from {}.property where api_key = $1 and name = $2"), call.APIKey, name).Scan(&value)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, db.unavailable(ctx, call, err)
-	}
-	return json.RawMessage(value), nil
-}
-
-func (db *DB) propertySet(ctx context.Context, call *callback.Call, args callback.Args) (any, error) {
-	var name string
-	if err := args.Scan(&name); err != nil || !isText(call.APIKey, name) {
-		return nil, err
-	}
-	rows, err := db.Pool.Query(ctx, db.sql("select name, value from {}.property where api_key = $1 and $2 = any(sets)"), call.APIKey, name)
-	if err != nil {
-		return nil, db.unavailable(ctx, call, err)
-	}
-	set := map[string]json.RawMessage{}
-	var property, value string
-	_, err = pgx.ForEachRow(rows, []any{&property, &value}, func() error {
-		set[property] = json.RawMessage(value)
-		return nil
-	})
-	if err != nil {
-		return nil, db.unavailable(ctx, call, err)
-	}
-	if len(set) == 0 {
-		return nil, nil
-	}
-	return set, nil
 }
 
 // Claim claims a key of the API key for a time and reports whether the caller

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -50,12 +51,22 @@ func TestProperties(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
 	ctx := t.Context()
-	require.NoError(t, db.SetProperty(ctx, "E3", "gold", json.RawMessage(`{"max":5}`), "shop", "all"))
-	require.NoError(t, db.SetProperty(ctx, "E3", "silver", json.RawMessage(`[1]`), "shop"))
-	require.NoError(t, db.SetProperty(ctx, "E3", "gone", json.RawMessage(`1`), "shop"))
-	require.NoError(t, db.SetProperty(ctx, "E3", "gone", nil))
-	require.NoError(t, db.SetProperty(ctx, "E4", "other", json.RawMessage(`1`), "shop"))
-	require.ErrorContains(t, db.SetProperty(ctx, "E3", "bad", json.RawMessage(`{`)), "not JSON")
+	require.NoError(t, db.SetProperties(ctx,
+		pgcallback.Property{APIKey: "E3", Name: "gold", Value: json.RawMessage(`{"max":5}`), Sets: []string{"shop", "all"}},
+		pgcallback.Property{APIKey: "E3", Name: "silver", Value: json.RawMessage(`[1]`), Sets: []string{"shop"}},
+		pgcallback.Property{APIKey: "E3", Name: "gone", Value: json.RawMessage(`1`), Sets: []string{"shop"}},
+		pgcallback.Property{APIKey: "E3", Name: "own", Value: json.RawMessage(`"of all"`)},
+		pgcallback.Property{APIKey: "E3", Credential: "read", Name: "own", Value: json.RawMessage(`"of read"`)},
+		pgcallback.Property{APIKey: "E3", Credential: "other", Name: "own", Value: json.RawMessage(`"of other"`)},
+		pgcallback.Property{APIKey: "E4", Name: "other", Value: json.RawMessage(`1`), Sets: []string{"shop"}},
+	))
+	require.NoError(t, db.SetProperties(ctx, pgcallback.Property{APIKey: "E3", Name: "gone"}))
+	for value, want := range map[string]string{"{": "not JSON", "\"" + strings.Repeat("x", pgcallback.MaxProperty-1) + "\"": "longer than"} {
+		// All or none.
+		require.ErrorContains(t, db.SetProperties(ctx,
+			pgcallback.Property{APIKey: "E3", Name: "gold"}, pgcallback.Property{APIKey: "E3", Name: "bad", Value: json.RawMessage(value)}), want)
+	}
+	require.NoError(t, db.SetProperties(ctx, pgcallback.Property{APIKey: "E5", Name: "long", Value: json.RawMessage("\"" + strings.Repeat("x", pgcallback.MaxProperty-2) + "\"")}))
 
 	call := serve(t, db, nil, fstest.MapFS{"callbacks/read.js": {Data: []byte(`
 		var p = Spark.getProperties();
@@ -65,8 +76,14 @@ func TestProperties(t *testing.T) {
 		Spark.setScriptData("zero", p.getProperty("\u0000"));
 		Spark.setScriptData("shop", p.getPropertySet("shop"));
 		Spark.setScriptData("none", p.getPropertySet("none"));
+		Spark.setScriptData("own", p.getProperty("own"));
 	`)}}, nil)
-	require.Equal(t, `{"gold":5,"gone":null,"other":null,"zero":null,"shop":{"gold":{"max":5},"silver":[1]},"none":null}`, call("read"))
+	require.Equal(t, `{"gold":5,"gone":null,"other":null,"zero":null,"shop":{"gold":{"max":5},"silver":[1]},"none":null,"own":"of read"}`, call("read"))
+	require.NoError(t, db.SetProperties(ctx, pgcallback.Property{APIKey: "E3", Credential: "read", Name: "own"}))
+	require.Eventually(t, func() bool { return strings.Contains(call("read"), `"own":"of all"`) }, 30*time.Second, 50*time.Millisecond)
+	list, err := db.Properties(ctx, "E3")
+	require.NoError(t, err)
+	require.Len(t, list, 4)
 }
 
 func TestClaim(t *testing.T) {

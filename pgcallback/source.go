@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -197,6 +199,13 @@ func (s *Source) Live(apiKey string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.live[apiKey]
+}
+
+// APIKeys returns the API keys of which a version is live here, sorted.
+func (s *Source) APIKeys() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.live))
 }
 
 // updateTimeout bounds one look at the database, which may accept a connection

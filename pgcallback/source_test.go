@@ -4,6 +4,7 @@ package pgcallback_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -250,6 +252,10 @@ func TestSourceWithoutItsDatabase(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return reads("1") }, 30*time.Second, time.Millisecond)
 
+	require.NoError(t, db.SetProperties(t.Context(), pgcallback.Property{APIKey: "E3", Name: "price", Value: json.RawMessage("5")}))
+	call := serve(t, db, nil, fstest.MapFS{"callbacks/price.js": {Data: []byte(`Spark.setScriptData("price", Spark.getProperties().getProperty("price"))`)}}, nil)
+	require.Equal(t, `{"price":5}`, call("price"))
+
 	for _, fault := range []struct {
 		name        string
 		begin, over func() error
@@ -260,6 +266,7 @@ func TestSourceWithoutItsDatabase(t *testing.T) {
 		require.NoError(t, fault.begin(), fault.name)
 		require.Eventually(t, func() bool { return s.Age() > time.Second }, 30*time.Second, time.Millisecond, fault.name)
 		require.True(t, reads("1"), "%s: the last good version", fault.name)
+		require.Equal(t, `{"price":5}`, call("price"), "%s: the last value known", fault.name)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		_, _, err = read(ctx, s, &callback.Call{APIKey: "E3", Version: ids[1]})
 		cancel()

@@ -1,0 +1,289 @@
+package pgcallback
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/callback"
+)
+
+// Limits of properties.
+const (
+	// MaxProperty is the longest value of a property, as JSON, in bytes.
+	MaxProperty = 1 << 20
+	// MaxProperties is how many properties an API key may have, those of its
+	// credentials included.
+	MaxProperties = 10_000
+)
+
+// A Property is a value that scripts read by Spark.getProperties(): signing
+// keys, prices, switches.
+type Property struct {
+	// APIKey is the key whose scripts can read the property. If Credential is
+	// not empty, only the runs of that credential can, and for them it comes
+	// before one of the same name without a credential.
+	APIKey     string
+	Credential string
+
+	Name  string
+	Value json.RawMessage
+
+	// Sets are the names of the property sets that it belongs to.
+	Sets []string
+}
+
+// SetProperties stores properties, in place of those of the same names, all of
+// them or none. One whose Value is nil is removed. Scripts see the change within
+// two seconds.
+func (db *DB) SetProperties(ctx context.Context, properties ...Property) error {
+	for _, p := range properties {
+		if !isText(p.APIKey, p.Credential, p.Name) || !isText(p.Sets...) {
+			return errNotText
+		}
+		switch {
+		case p.Value == nil:
+		case !json.Valid(p.Value) || !isText(string(p.Value)):
+			return fmt.Errorf("callback: set property %q: not JSON", p.Name)
+		case len(p.Value) > MaxProperty:
+			return fmt.Errorf("callback: set property %q: longer than %d bytes", p.Name, MaxProperty)
+		}
+	}
+	err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+		for _, p := range properties {
+			if err := db.setProperty(ctx, tx, p); err != nil {
+				return err
+			}
+		}
+		for _, p := range properties {
+			var n int
+			if err := tx.QueryRow(ctx, db.sql("select count(*) from {}.property where api_key = $1"), p.APIKey).Scan(&n); err != nil {
+				return err
+			}
+			if n > MaxProperties {
+				return fmt.Errorf("API key has more than %d properties", MaxProperties)
+			}
+		}
+		return nil
+	})
+	return wrap("set properties", err)
+}
+
+func (db *DB) setProperty(ctx context.Context, tx pgx.Tx, p Property) error {
+	if p.Value == nil {
+		_, err := tx.Exec(ctx, db.sql("delete from {}.property where api_key = $1 and credential = $2 and name = $3"), p.APIKey, p.Credential, p.Name)
+		return err
+	}
+	sets := p.Sets
+	if sets == nil {
+		sets = []string{}
+	}
+	_, err := tx.Exec(ctx, db.sql(`insert into {}.property (api_key, credential, name, value, sets) values ($1, $2, $3, $4, $5)
+		on conflict (api_key, credential, name) do update set value = excluded.value, sets = excluded.sets`),
+		p.APIKey, p.Credential, p.Name, string(p.Value), sets)
+	return err
+}
+
+// Properties returns the properties of an API key, sorted by credential and
+// name.
+func (db *DB) Properties(ctx context.Context, apiKey string) ([]Property, error) {
+	if !isText(apiKey) {
+		return nil, nil
+	}
+	rows, err := db.Pool.Query(ctx, db.sql(`select credential, name, value, sets from {}.property
+		where api_key = $1 order by credential, name`), apiKey)
+	if err != nil {
+		return nil, fmt.Errorf("callback: properties: %w", err)
+	}
+	properties, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Property, error) {
+		p := Property{APIKey: apiKey}
+		var value string
+		err := row.Scan(&p.Credential, &p.Name, &value, &p.Sets)
+		p.Value = json.RawMessage(value)
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("callback: properties: %w", err)
+	}
+	return properties, nil
+}
+
+const (
+	propertyTTL      = time.Second
+	propertyTimeout  = 5 * time.Second // of a first look
+	propertyPatience = time.Second     // of later ones, and between two that fail
+	maxPropertyBytes = 64 << 20        // in memory
+)
+
+// A propertyCache keeps the properties of the API keys whose scripts read them.
+type propertyCache struct {
+	db *DB
+
+	mu    sync.Mutex
+	known map[string]*keyProperties // by API key
+	size  int                       // of all, in bytes
+}
+
+// keyProperties are the properties of one API key.
+type keyProperties struct {
+	busy chan struct{} // full while somebody reads them
+
+	// Under the lock of the cache:
+	list   []Property
+	size   int
+	asked  time.Time // of list; zero before the first
+	failed time.Time // when the database last did not answer
+	told   time.Time // when that was last logged
+}
+
+// of returns the properties of the call's API key. Those that are known stay in
+// use, without a limit of time, while the database fails.
+func (c *propertyCache) of(ctx context.Context, call *callback.Call) ([]Property, error) {
+	c.mu.Lock()
+	known := c.known[call.APIKey]
+	if known == nil {
+		if c.known == nil {
+			c.known = map[string]*keyProperties{}
+		}
+		known = &keyProperties{busy: make(chan struct{}, 1)}
+		c.known[call.APIKey] = known
+	}
+	list, ok, timeout := known.usable()
+	c.mu.Unlock()
+	if ok {
+		return list, nil
+	}
+	select {
+	case known.busy <- struct{}{}:
+		defer func() { <-known.busy }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c.mu.Lock()
+	list, ok, timeout = known.usable() // another call may have read them meanwhile
+	c.mu.Unlock()
+	if ok {
+		return list, nil
+	}
+
+	now := time.Now()
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	read, err := c.db.Properties(limited, call.APIKey)
+	cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.store(call.APIKey, known, read, now)
+		return read, nil
+	}
+	if known.asked.IsZero() {
+		delete(c.known, call.APIKey)
+		return nil, err
+	}
+	known.failed = time.Now()
+	if now.Sub(known.told) >= time.Minute {
+		known.told = now
+		log := cmp.Or(call.Logger, slog.Default())
+		log.ErrorContext(ctx, "callback: properties cannot be read, the last ones known stay in use", "age", now.Sub(known.asked).Round(time.Second), "error", err)
+	}
+	return known.list, nil
+}
+
+// usable returns the list if it needs no look at the database, else how long
+// that look may take. The lock of the cache is held.
+func (k *keyProperties) usable() (list []Property, ok bool, timeout time.Duration) {
+	if k.asked.IsZero() {
+		return nil, false, propertyTimeout
+	}
+	now := time.Now()
+	return k.list, now.Sub(k.asked) < propertyTTL || now.Sub(k.failed) < propertyPatience, propertyPatience
+}
+
+// store remembers what was read. The lock is held.
+func (c *propertyCache) store(apiKey string, known *keyProperties, read []Property, asked time.Time) {
+	size := 100
+	for _, p := range read {
+		size += len(p.Credential) + len(p.Name) + len(p.Value) + 200
+	}
+	if c.known[apiKey] != known { // it had to make room meanwhile
+		c.known[apiKey], known.size = known, 0
+	}
+	c.size += size - known.size
+	known.list, known.size, known.asked = read, size, asked
+	for key, other := range c.known {
+		if c.size <= maxPropertyBytes {
+			return
+		}
+		if other != known {
+			c.size -= other.size
+			delete(c.known, key)
+		}
+	}
+}
+
+// member is Spark.getProperties.
+func (c *propertyCache) member() callback.Member {
+	return callback.Member{
+		Script: `function (host) {
+			return function getProperties() {
+				return {
+					getProperty: function getProperty(name) { return host.property(String(name)) },
+					getPropertySet: function getPropertySet(name) { return host.propertySet(String(name)) }
+				}
+			}
+		}`,
+		Funcs: map[string]callback.HostFunc{"property": c.property, "propertySet": c.propertySet},
+	}
+}
+
+// visible returns the properties that the call's scripts see and that choose
+// takes, by name.
+func (c *propertyCache) visible(ctx context.Context, call *callback.Call, choose func(Property) bool) (map[string]json.RawMessage, error) {
+	list, err := c.of(ctx, call)
+	if err != nil {
+		return nil, c.db.unavailable(ctx, call, err)
+	}
+	values := map[string]json.RawMessage{}
+	for _, p := range list { // those without a credential come first
+		if (p.Credential == "" || p.Credential == call.Credential) && choose(p) {
+			values[p.Name] = p.Value
+		}
+	}
+	return values, nil
+}
+
+func (c *propertyCache) property(ctx context.Context, call *callback.Call, args callback.Args) (any, error) {
+	var name string
+	if err := args.Scan(&name); err != nil {
+		return nil, err
+	}
+	values, err := c.visible(ctx, call, func(p Property) bool { return p.Name == name })
+	if err != nil || values[name] == nil {
+		return nil, err
+	}
+	return values[name], nil
+}
+
+func (c *propertyCache) propertySet(ctx context.Context, call *callback.Call, args callback.Args) (any, error) {
+	var name string
+	if err := args.Scan(&name); err != nil {
+		return nil, err
+	}
+	values, err := c.visible(ctx, call, func(p Property) bool { return slices.Contains(p.Sets, name) })
+	if err != nil || len(values) == 0 {
+		return nil, err
+	}
+	return values, nil
+}
+
+// errDatabase is what a script sees of an error of the database, which goes to
+// the log.
+var errDatabase = errors.New("the database is unavailable")
