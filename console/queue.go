@@ -13,8 +13,10 @@ type Queue interface {
 	// first, at most limit of them, and counts all by state.
 	Jobs(ctx context.Context, limit int) (jobs []Job, counts map[string]int, err error)
 
-	// Retry runs a job again as soon as it can be, Drop gives it up.
-	Retry(ctx context.Context, id string) error
+	// Retry runs a job again as soon as it can be: with the version of the
+	// scripts that it was accepted with or, if live is true, with the one that
+	// is live. Drop gives it up.
+	Retry(ctx context.Context, id string, live bool) error
 	Drop(ctx context.Context, id string) error
 }
 
@@ -62,12 +64,12 @@ func (c *Console) postQueue(w http.ResponseWriter, r *http.Request) {
 	}
 	var err error
 	switch body.Action {
-	case "retry":
-		err = c.Queue.Retry(r.Context(), r.PathValue("id"))
+	case "retry", "retry-live":
+		err = c.Queue.Retry(r.Context(), r.PathValue("id"), body.Action == "retry-live")
 	case "drop":
 		err = c.Queue.Drop(r.Context(), r.PathValue("id"))
 	default:
-		writeError(w, http.StatusBadRequest, "want the action retry or drop")
+		writeError(w, http.StatusBadRequest, "want the action retry, retry-live or drop")
 		return
 	}
 	if err != nil {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"example.com/callback"
+	"example.com/callback/deferred"
 )
 
 // publicHandler serves callbacks. Each request is one line of the log and one
@@ -77,19 +79,31 @@ func runID(r *http.Request) string {
 	return ""
 }
 
-// observe takes the account of an authorised call.
+// observe takes the account of an authorised call, or of an attempt of a
+// deferred run.
 func (s *server) observe(ctx context.Context, run *callback.Run) {
-	s.metrics.observe(run)
-	s.log.LogAttrs(ctx, slog.LevelInfo, "request",
-		slog.String("method", run.Call.Method),
-		slog.Int("status", run.Status),
-		slog.Int64("bytes", run.BytesOut),
+	attempt := deferred.RunName(ctx) != ""
+	s.metrics.observe(run, attempt)
+	attrs := []slog.Attr{
 		slog.Duration("duration", run.Duration.Round(time.Microsecond)),
 		slog.String("client", run.Call.ClientIP),
 		slog.String("apiKey", run.Call.APIKey),
 		slog.String("credential", run.Call.Credential),
 		slog.String("run", run.Call.RunID),
-		slog.String("outcome", string(run.Outcome)))
+		slog.String("outcome", string(run.Outcome)),
+	}
+	if run.Version != "" {
+		attrs = append(attrs, slog.String("version", run.Version))
+	}
+	if attempt {
+		s.log.LogAttrs(ctx, slog.LevelInfo, "deferred run", attrs...)
+	} else {
+		s.log.LogAttrs(ctx, slog.LevelInfo, "request", slices.Concat([]slog.Attr{
+			slog.String("method", run.Call.Method),
+			slog.Int("status", run.Status),
+			slog.Int64("bytes", run.BytesOut),
+		}, attrs)...)
+	}
 	if s.console != nil {
 		s.console.Observe(ctx, run)
 	}

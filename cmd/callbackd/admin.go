@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -48,7 +47,10 @@ func (s *server) openConsole() {
 	if s.admin == nil || !isLoopback(s.admin.Addr().String()) {
 		return
 	}
-	s.console = &console.Console{Handler: s.handler, Trees: s.trees, Check: s.checker.check}
+	s.console = &console.Console{Handler: s.handler, Trees: s.backend.trees, Check: s.backend.check}
+	if s.queue != nil {
+		s.console.Queue = consoleQueue{s.queue}
+	}
 	if s.o.record > 0 {
 		s.console.Recorder = &callback.Recorder{MaxRuns: s.o.record, Requests: s.o.recordBodies}
 	}
@@ -58,22 +60,10 @@ func (s *server) openConsole() {
 	s.handler.KeepLog = consoleLog
 }
 
-// trees lists the trees of the console: one for each API key that has a secret.
-func (s *server) trees(context.Context) ([]console.Tree, error) {
-	var trees []console.Tree
-	names := s.secrets.names()
-	for _, apiKey := range sortedKeys(names) {
-		if tree := s.scripts.tree(apiKey); tree != nil {
-			trees = append(trees, console.Tree{APIKey: apiKey, FS: tree})
-		}
-	}
-	return trees, nil
-}
-
 // ready returns why the server should get no traffic, if so.
 func (s *server) ready() error {
 	if s.metrics.stopping.Load() {
 		return errors.New("shutting down")
 	}
-	return s.folderHealthy()
+	return s.backend.ready()
 }

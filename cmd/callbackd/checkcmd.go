@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +25,13 @@ problems come from first, then the members of Spark that a host must supply. DIR
 is one tree, or a folder of trees named by API key. The exit code is 1 if a
 script cannot run.`
 
-// suppliedMembers are the members of Spark that "callbackd serve" supplies.
-var suppliedMembers = []string{"getProperties"}
+// The members of Spark that a server supplies: without a queue, with one, and
+// with a database.
+var (
+	suppliedMembers = []string{"getProperties"}
+	queueMembers    = slices.Concat(suppliedMembers, []string{"getScheduler"})
+	databaseMembers = slices.Concat(queueMembers, []string{"claim", "lockKey", "unlockKey", "unlockKeyFully"})
+)
 
 // checkCommand is "callbackd check".
 func checkCommand(_ context.Context, args []string, std stdio, _ []string) error {
@@ -32,6 +39,8 @@ func checkCommand(_ context.Context, args []string, std stdio, _ []string) error
 	asJSON := f.Bool("json", false, "print the report as JSON, for a build server")
 	all := f.Bool("all", false, "check also the folders of an export that no callback runs, such as event")
 	verbose := f.Bool("v", false, "print a line for each place")
+	queue := f.Bool("queue", false, "the server will have a -queue, so that scripts have getScheduler")
+	database := f.Bool("database", false, "the server will have a -database, so that scripts also have claim, lockKey,\nunlockKey and unlockKeyFully")
 	members := list{}
 	f.Var(&members, "members", "`names` of further members that your host adds to Spark, with commas between")
 	rest, err := f.parse(args, nil, std.out)
@@ -45,9 +54,16 @@ func checkCommand(_ context.Context, args []string, std stdio, _ []string) error
 	if err != nil {
 		return err
 	}
+	supplied := suppliedMembers
+	switch {
+	case *database:
+		supplied = databaseMembers
+	case *queue:
+		supplied = queueMembers
+	}
 	ok := true
 	for _, tree := range trees {
-		report, err := callback.Check(tree.fs, callback.CheckOptions{Members: append(members, suppliedMembers...), All: *all})
+		report, err := callback.Check(tree.fs, callback.CheckOptions{Members: slices.Concat(members, supplied), All: *all})
 		if err != nil {
 			return fmt.Errorf("%s: %w", filepath.Join(rest[0], tree.apiKey), err)
 		}
@@ -88,7 +104,8 @@ func treesToCheck(dir string) ([]keyTree, error) {
 // A checker checks trees in another process, since compiling a hostile script
 // can end a process, and retains the reports while the files are as they were.
 type checker struct {
-	scripts *scriptFolder
+	scripts  *scriptFolder
+	supplied []string // members
 
 	mu      sync.Mutex
 	reports map[string]checked // by API key
@@ -119,7 +136,7 @@ func (c *checker) check(ctx context.Context, tree console.Tree) ([]callback.Prob
 		c.reports = map[string]checked{}
 	}
 	report := checked{fingerprint: fingerprint}
-	report.problems, report.err = checkInChild(ctx, dir)
+	report.problems, report.err = checkInChild(ctx, dir, c.supplied)
 	if ctx.Err() == nil {
 		c.reports[tree.APIKey] = report
 	}
@@ -127,7 +144,7 @@ func (c *checker) check(ctx context.Context, tree console.Tree) ([]callback.Prob
 }
 
 // checkInChild runs "callbackd check -json" on a tree.
-func checkInChild(ctx context.Context, dir string) ([]callback.Problem, error) {
+func checkInChild(ctx context.Context, dir string, supplied []string) ([]callback.Problem, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -135,7 +152,7 @@ func checkInChild(ctx context.Context, dir string) ([]callback.Problem, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	var output limitedBuffer
-	cmd := exec.CommandContext(ctx, program, "check", "-json", dir)
+	cmd := exec.CommandContext(ctx, program, "check", "-json", "-members", strings.Join(supplied, ","), dir)
 	cmd.Env = []string{"GOMEMLIMIT=256MiB"}
 	if testing := os.Getenv("TEST_AS_CALLBACKD"); testing != "" {
 		cmd.Env = append(cmd.Env, "TEST_AS_CALLBACKD="+testing)

@@ -52,8 +52,8 @@ func (s *server) explain(run *callback.Run) string {
 	fmt.Fprintf(&b, "%s: %v\n", run.Outcome, run.Err)
 	var script *callback.ScriptError
 	if errors.As(run.Err, &script) {
-		if tree := s.scripts.tree(run.Call.APIKey); tree != nil {
-			for _, line := range excerpt.Of(tree, script.Script, script.Line) {
+		if tree, err := s.backend.source().Scripts(context.Background(), run.Call); err == nil {
+			for _, line := range excerpt.Of(tree.FS, script.Script, script.Line) {
 				mark := "  "
 				if line.Hit {
 					mark = "> "
@@ -112,12 +112,12 @@ func (a *heldAnswer) send(w http.ResponseWriter) {
 
 // checkOnSave checks the scripts at the start and each time that one is saved,
 // and logs what is wrong, until ctx is done.
-func (s *server) checkOnSave(ctx context.Context) {
+func (s *server) checkOnSave(ctx context.Context, files *files) {
 	before := ""
 	for ctx.Err() == nil {
-		if now := fingerprint(s.scripts.dir); now != before {
+		if now := fingerprint(files.scripts.dir); now != before {
 			before = now
-			s.logProblems(ctx)
+			s.logProblems(ctx, files)
 		}
 		select {
 		case <-ctx.Done():
@@ -126,10 +126,10 @@ func (s *server) checkOnSave(ctx context.Context) {
 	}
 }
 
-func (s *server) logProblems(ctx context.Context) {
+func (s *server) logProblems(ctx context.Context, files *files) {
 	total := 0
-	for _, tree := range s.scripts.all() {
-		problems, err := s.checker.check(ctx, console.Tree{APIKey: tree.apiKey, FS: tree.fs})
+	for _, tree := range files.scripts.all() {
+		problems, err := files.check(ctx, console.Tree{APIKey: tree.apiKey, FS: tree.fs})
 		if err != nil {
 			s.log.ErrorContext(ctx, "scripts cannot be checked", "apiKey", tree.apiKey, "error", err)
 			continue

@@ -20,6 +20,10 @@ type flagSet struct {
 	groups   []string
 	group    map[string]string // of each flag
 	useEnv   bool
+
+	// elsewhere has the flags of another command. Their environment variables
+	// are ignored.
+	elsewhere *flag.FlagSet
 }
 
 func newFlagSet(synopsis string) *flagSet {
@@ -78,7 +82,11 @@ func (f *flagSet) parseEnv(environ []string) error {
 			continue
 		}
 		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
-		if f.Lookup(name) == nil {
+		switch {
+		case f.Lookup(name) != nil:
+		case f.elsewhere != nil && f.elsewhere.Lookup(name) != nil:
+			continue
+		default:
 			unknown = append(unknown, key)
 			continue
 		}

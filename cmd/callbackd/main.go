@@ -59,6 +59,7 @@ type command struct {
 
 var commands = []command{
 	{"serve", "serve scripts over HTTP", serve},
+	{"worker", "run the deferred calls of servers that share a database", work},
 	{"secret", "make, rotate or revoke a secret", secretCommand},
 	{"check", "say which scripts cannot run, and why", checkCommand},
 	{"test", "run case files against scripts", testCommand},

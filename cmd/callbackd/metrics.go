@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/callback"
+	"example.com/callback/deferred"
 )
 
 // metrics are what /metrics shows. docs/operations.md says what to watch.
@@ -27,6 +29,8 @@ type metrics struct {
 	outbound         *prometheus.CounterVec
 	outboundSeconds  prometheus.Histogram
 	functionFailures prometheus.Counter
+	attempts         *prometheus.CounterVec
+	attemptSeconds   prometheus.Histogram
 }
 
 func newMetrics(files []*watchedFile) *metrics {
@@ -58,10 +62,17 @@ func newMetrics(files []*watchedFile) *metrics {
 		functionFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "callbackd_host_function_failures_total", Help: "Calls of host functions that returned an error.",
 		}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callbackd_deferred_attempts_total", Help: "Attempts of deferred runs here, by verdict: done, retry, later or drop.",
+		}, []string{"verdict"}),
+		attemptSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "callbackd_deferred_duration_seconds", Help: "Time of an attempt of a deferred run here.", Buckets: append(seconds, 30, 60, 300),
+		}),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.inFlight, m.runs, m.runSeconds, m.queuedSeconds, m.outbound, m.outboundSeconds, m.functionFailures,
+		m.attempts, m.attemptSeconds,
 	)
 	for _, f := range files {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -78,11 +89,21 @@ func newMetrics(files []*watchedFile) *metrics {
 	return m
 }
 
-// observe counts a run.
-func (m *metrics) observe(run *callback.Run) {
-	outcome := string(run.Outcome)
-	m.runs.WithLabelValues(outcome).Inc()
-	m.runSeconds.WithLabelValues(outcome).Observe(run.Duration.Seconds())
+// judge counts an attempt of a deferred run. It is a [deferred.Worker.Judge].
+func (m *metrics) judge(_ context.Context, _ *deferred.Job, verdict deferred.Verdict) deferred.Verdict {
+	m.attempts.WithLabelValues(verdict.Action.String()).Inc()
+	return verdict
+}
+
+// observe counts a run: a call, or an attempt of a deferred run.
+func (m *metrics) observe(run *callback.Run, attempt bool) {
+	if attempt {
+		m.attemptSeconds.Observe(run.Duration.Seconds())
+	} else {
+		outcome := string(run.Outcome)
+		m.runs.WithLabelValues(outcome).Inc()
+		m.runSeconds.WithLabelValues(outcome).Observe(run.Duration.Seconds())
+	}
 	m.queuedSeconds.Observe(run.Queued.Seconds())
 	for _, o := range run.Outbound {
 		result := "failed"

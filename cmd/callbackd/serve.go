@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +20,8 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/console"
+	"example.com/callback/deferred"
+	"example.com/callback/rivercallback"
 	"example.com/callback/sandbox"
 )
 
@@ -30,98 +31,140 @@ func serve(ctx context.Context, args []string, std stdio, environ []string) erro
 	if err != nil {
 		return err
 	}
+	return startServer(ctx, o, std)
+}
+
+// work is "callbackd worker". It ends when ctx is done and the runs under way
+// have ended.
+func work(ctx context.Context, args []string, std stdio, environ []string) error {
+	o, err := parseWorker(args, environ, std.out)
+	if err != nil {
+		return err
+	}
+	return startServer(ctx, o, std)
+}
+
+func startServer(ctx context.Context, o *serveOptions, std stdio) error {
 	logger := o.logger(std.err)
 	time.Local = o.location // before any other goroutine runs
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // halves the processor time of small calls; see docs/hosting.md
 	}
 	s := &server{o: o, log: logger}
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return err
 	}
+	defer s.close()
 	return s.run(ctx, std)
 }
 
-// A server is one "callbackd serve".
+// A server is one "callbackd serve" or "callbackd worker".
 type server struct {
 	o   *serveOptions
 	log *slog.Logger
 
-	scripts *scriptFolder
-	secrets secretStore
-	vars    vars
+	backend backend
+	queue   queue // nil if there is none
 	cert    certificate
 	files   []*watchedFile
 
-	main, admin net.Listener
+	main, admin net.Listener // main is nil in a worker, admin if it is off
 	metrics     *metrics
-	handler     *callback.Handler
-	checker     checker
-	console     *console.Console // nil if there is none
+	handler     *callback.Handler // of the public address; in a worker, of its runs
+	worker      *deferred.Worker  // nil if the server works no queue
+	console     *console.Console  // nil if there is none
+}
+
+// A queue is what a server needs of one.
+type queue interface {
+	deferred.Queue
+	deferred.Operator
 }
 
 // open loads every file and opens every socket, so that what is wrong with
 // them is an error before the first call.
-func (s *server) open() (err error) {
+func (s *server) open(ctx context.Context) (err error) {
 	o := s.o
-	if s.scripts, err = openScripts(o.scripts); err != nil {
-		return err
-	}
-	s.checker.scripts = s.scripts
-	s.files = append(s.files, &watchedFile{flag: "secrets", path: o.secrets, load: s.secrets.load})
-	if o.vars != "" {
-		s.files = append(s.files, &watchedFile{flag: "vars", path: o.vars, load: s.vars.load})
-	}
 	if o.tlsCert != "" {
 		s.cert = certificate{certPath: o.tlsCert, keyPath: o.tlsKey}
 		s.files = append(s.files,
 			&watchedFile{flag: "tls-cert", path: o.tlsCert, load: s.cert.load},
 			&watchedFile{flag: "tls-key", path: o.tlsKey, load: s.cert.load})
 	}
+	var folder *files
+	if o.database == "" {
+		var watched []*watchedFile
+		if folder, watched, err = openFiles(o); err != nil {
+			return err
+		}
+		s.backend, s.files = folder, append(watched, s.files...)
+	}
 	for _, f := range s.files {
 		if err := f.first(); err != nil {
 			return err
 		}
 	}
-	s.warnUnreachable()
+	if folder != nil {
+		folder.warnUnreachable(s.log)
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	switch {
+	case o.database != "":
+		var d *database
+		if d, err = openDatabase(ctx, o, s.log); err == nil {
+			s.backend, s.queue = d, d.queue
+		}
+	case o.queue != "":
+		var q *rivercallback.Queue
+		if q, err = rivercallback.OpenSQLite(ctx, o.queue, o.queueOptions(s.log)); err == nil {
+			s.queue = q
+		} else {
+			err = usagef("-queue %s: %w", o.queue, err)
+		}
+	}
+	if err != nil {
+		s.close()
+	}
+	return err
+}
 
+// listen opens the sockets.
+func (s *server) listen() error {
+	o := s.o
 	sockets, err := activatedListeners(os.Getenv, os.Getpid())
 	if err != nil {
 		return usageError{err}
 	}
-	if s.main = sockets["main"]; s.main == nil {
+	if s.main = sockets["main"]; s.main == nil && !o.worker {
 		if s.main, err = net.Listen("tcp", o.addr); err != nil {
 			return usagef("-addr %s: %w", o.addr, err)
 		}
 	}
 	if s.admin = sockets["admin"]; s.admin == nil && o.admin != "off" {
 		if s.admin, err = net.Listen("tcp", o.admin); err != nil {
-			s.main.Close()
+			s.close()
 			return usagef("-admin %s: %w", o.admin, err)
 		}
 	}
 	return nil
 }
 
-// warnUnreachable logs scripts without a secret and secrets without a script.
-func (s *server) warnUnreachable() {
-	for apiKey, named := range s.secrets.names() {
-		tree := s.scripts.tree(apiKey)
-		if tree == nil {
-			s.log.Warn("API key without scripts: calls get 404", "apiKey", apiKey)
-			continue
+// close closes what open has opened.
+func (s *server) close() {
+	for _, listener := range []net.Listener{s.main, s.admin} {
+		if listener != nil {
+			listener.Close()
 		}
-		present := credentials(tree)
-		for _, credential := range present {
-			if !slices.Contains(named, credential) && credential != "server" {
-				s.log.Warn("script without a secret: it cannot be called", "apiKey", apiKey, "credential", credential)
-			}
+	}
+	if file, ok := s.queue.(*rivercallback.Queue); ok {
+		if err := file.Close(); err != nil {
+			s.log.Error("the queue cannot be closed", "error", err)
 		}
-		for _, credential := range named {
-			if !slices.Contains(present, credential) {
-				s.log.Warn("secret without a script: calls get 404", "apiKey", apiKey, "credential", credential)
-			}
-		}
+	}
+	if s.backend != nil {
+		s.backend.close()
 	}
 }
 
@@ -136,24 +179,47 @@ func (s *server) run(ctx context.Context, std stdio) error {
 	client := &callback.HTTPClient{DangerouslyAllowPrivate: o.allowPrivate}
 	defer client.CloseIdleConnections()
 	s.metrics = newMetrics(s.files)
-	s.handler = &callback.Handler{
-		Runner:         runner,
-		Secrets:        &s.secrets,
-		HTTP:           client,
-		Members:        callback.Members{"getProperties": s.vars.member()},
-		Prefix:         o.prefix,
-		Timeout:        o.timeout,
-		HTTPTimeout:    o.httpTimeout,
-		MaxBody:        o.maxBody,
-		MaxInFlight:    o.maxInFlight,
-		Methods:        o.methods,
-		KeepMultipart:  true,
-		RequestHeaders: o.headers,
-		ClientIP:       o.proxies.clientIP,
-		RunID:          runID,
-		RunIDHeader:    o.runIDHeader,
-		Logger:         s.log,
-		Observe:        s.observe,
+	s.metrics.registry.MustRegister(s.backend.collectors()...)
+	members := s.backend.members()
+	if s.queue != nil {
+		s.metrics.registry.MustRegister(newQueueDepth(s.queue))
+		maps.Copy(members, (&deferred.Scheduler{Queue: s.queue, Source: s.backend.source(), MaxAttempts: o.attempts}).Members())
+	}
+	newHandler := func(runner callback.ScriptRunner, timeout time.Duration) *callback.Handler {
+		return &callback.Handler{
+			Runner:         runner,
+			Secrets:        s.backend.secrets(),
+			HTTP:           client,
+			Members:        members,
+			Prefix:         o.prefix,
+			Timeout:        timeout,
+			HTTPTimeout:    o.httpTimeout,
+			MaxBody:        o.maxBody,
+			MaxInFlight:    o.maxInFlight,
+			Methods:        o.methods,
+			KeepMultipart:  true,
+			RequestHeaders: o.headers,
+			ClientIP:       o.proxies.clientIP,
+			RunID:          runID,
+			RunIDHeader:    o.runIDHeader,
+			Logger:         s.log,
+			Observe:        s.observe,
+		}
+	}
+	s.handler = newHandler(s.deferring(runner), o.timeout)
+	if o.worker || o.queue != "" {
+		worked := s.handler
+		if !o.worker {
+			worked = newHandler(runner, o.deferredTimeout)
+		}
+		s.worker = &deferred.Worker{
+			Queue:                s.queue,
+			Runner:               worked,
+			DangerouslyInProcess: o.dangerouslyInProcess,
+			MaxPerCredential:     o.perCredential,
+			Judge:                s.metrics.judge,
+			Logger:               s.log,
+		}
 	}
 	if o.dev {
 		s.handler.KeepLog = devLog
@@ -171,52 +237,60 @@ func (s *server) run(ctx context.Context, std stdio) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	background.Go(func() { watch(ctx, s.files, hup, s.log) })
-	if o.dev {
-		background.Go(func() { s.checkOnSave(ctx) })
-	}
-
-	public := &http.Server{
-		Handler:           s.publicHandler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       o.timeout + 5*time.Second, // the Handler's own limit is earlier, and answers
-		WriteTimeout:      2*o.timeout + 15*time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          log.New(errorLog{s.log}, "", 0),
-	}
-	fresh := new(freshConns)
-	fresh.watch(public)
-	scheme := "http"
-	if o.tlsCert != "" {
-		scheme, public.TLSConfig = "https", s.cert.config()
-	}
-	ended := make(chan error, 2) // each server's Serve
+	ended := make(chan error, 4) // of each server, of the backend and of the worker
 	background.Go(func() {
-		if public.TLSConfig != nil {
-			ended <- public.ServeTLS(s.main, "", "")
-		} else {
-			ended <- public.Serve(s.main)
+		if err := s.backend.run(ctx); err != nil {
+			ended <- err
 		}
 	})
-	fmt.Fprintln(std.out, "listening on", baseURL(scheme, s.main.Addr()))
-	servers := []*http.Server{public}
+	if s.worker != nil {
+		background.Go(func() {
+			if err := s.worker.Run(ctx); err != nil {
+				ended <- err
+			}
+		})
+	}
+	if folder, ok := s.backend.(*files); ok && o.dev {
+		background.Go(func() { s.checkOnSave(ctx, folder) })
+	}
+
+	var servers []*http.Server
+	var listening sync.WaitGroup
+	fresh := new(freshConns)
+	if s.main != nil {
+		public := s.publicServer()
+		fresh.watch(public)
+		servers = append(servers, public)
+		listening.Go(func() {
+			if public.TLSConfig != nil {
+				ended <- public.ServeTLS(s.main, "", "")
+			} else {
+				ended <- public.Serve(s.main)
+			}
+		})
+		scheme := "http"
+		if o.tlsCert != "" {
+			scheme = "https"
+		}
+		fmt.Fprintln(std.out, "listening on", baseURL(scheme, s.main.Addr()))
+		if !isLoopback(s.main.Addr().String()) && scheme == "http" {
+			s.log.Warn("other machines can reach this server over plain HTTP: put TLS in front of it, for the URL is a password", "addr", s.main.Addr().String())
+		}
+	} else {
+		fmt.Fprintf(std.out, "working, %d runs at once\n", o.places)
+	}
 	if s.admin != nil {
 		admin := s.adminServer()
 		servers = append(servers, admin)
-		background.Go(func() { ended <- admin.Serve(s.admin) })
+		listening.Go(func() { ended <- admin.Serve(s.admin) })
 		fmt.Fprintln(std.out, "admin on", baseURL("http", s.admin.Addr()))
-	}
-	if !isLoopback(s.main.Addr().String()) && scheme == "http" {
-		s.log.Warn("other machines can reach this server over plain HTTP: put TLS in front of it, for the URL is a password", "addr", s.main.Addr().String())
 	}
 	if err := notify(os.Getenv, "READY=1"); err != nil {
 		s.log.Warn("cannot tell systemd that the server is ready", "error", err)
 	}
 
-	running := len(servers)
 	select {
 	case err = <-ended:
-		running--
 		err = fmt.Errorf("server failed: %w", err)
 	case <-ctx.Done():
 	}
@@ -227,13 +301,12 @@ func (s *server) run(ctx context.Context, std stdio) error {
 	s.metrics.stopping.Store(true)
 	// Nothing is accepted any more before Shutdown begins: it would lose what
 	// Serve has just accepted.
-	s.main.Close()
-	if s.admin != nil {
-		s.admin.Close()
+	for _, listener := range []net.Listener{s.main, s.admin} {
+		if listener != nil {
+			listener.Close()
+		}
 	}
-	for range running {
-		<-ended
-	}
+	listening.Wait()
 	fresh.wait()
 	grace, cancelGrace := context.WithTimeout(context.WithoutCancel(ctx), o.timeout+5*time.Second)
 	defer cancelGrace()
@@ -246,16 +319,48 @@ func (s *server) run(ctx context.Context, std stdio) error {
 	return err
 }
 
+// publicServer serves the public address.
+func (s *server) publicServer() *http.Server {
+	public := &http.Server{
+		Handler:           s.publicHandler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       s.o.timeout + 5*time.Second, // the Handler's own limit is earlier, and answers
+		WriteTimeout:      2*s.o.timeout + 15*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(errorLog{s.log}, "", 0),
+	}
+	if s.o.tlsCert != "" {
+		public.TLSConfig = s.cert.config()
+	}
+	return public
+}
+
+// deferring puts the queue before a runner, if there is one. A worker runs what
+// it gets.
+func (s *server) deferring(runner callback.ScriptRunner) callback.ScriptRunner {
+	if s.queue == nil || s.o.worker {
+		return runner
+	}
+	return &deferred.Runner{
+		Next:        runner,
+		Queue:       s.queue,
+		Source:      s.backend.source(),
+		Key:         eventKey(s.o.eventKeys),
+		MaxAttempts: s.o.attempts,
+	}
+}
+
 // newRunner makes the runner of the scripts and the function that ends it.
 func (s *server) newRunner(ctx context.Context) (callback.ScriptRunner, func(), error) {
 	if !s.o.sandbox {
 		if !s.o.inProcess {
 			s.log.WarnContext(ctx, "this system does not enforce the sandbox's limits: scripts run in this process")
 		}
-		return &callback.GojaRunner{Source: s.scripts}, func() {}, nil
+		return &callback.GojaRunner{Source: s.backend.source()}, func() {}, nil
 	}
 	pool := &sandbox.Runner{
-		Source:    s.scripts,
+		Source:    s.backend.source(),
 		Processes: s.o.processes,
 		MaxMemory: s.o.maxMemory,
 		Zone:      s.o.location,
@@ -300,16 +405,4 @@ func environValue(environ []string, name string) string {
 		}
 	}
 	return ""
-}
-
-// folderHealthy reports whether the folder of scripts is still there.
-func (s *server) folderHealthy() error {
-	info, err := fs.Stat(os.DirFS(s.scripts.dir), ".")
-	if err != nil {
-		return fmt.Errorf("-scripts: %w", err)
-	}
-	if !info.IsDir() {
-		return errors.New("-scripts: no folder any more")
-	}
-	return nil
 }

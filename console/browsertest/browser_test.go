@@ -77,28 +77,33 @@ func (s *site) call(path string) {
 	s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/callback/KEY/"+path, nil))
 }
 
-// A queue has one dead job.
+// A queue has three dead jobs, each until something is done with it.
 type queue struct {
 	mu   sync.Mutex
-	done string
+	done []string
 }
 
 func (q *queue) Jobs(context.Context, int) ([]console.Job, map[string]int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.done != "" {
-		return nil, map[string]int{}, nil
+	var jobs []console.Job
+	for i := len(q.done) + 1; i <= 3; i++ {
+		jobs = append(jobs, console.Job{ID: fmt.Sprint(i), Run: fmt.Sprint("run-", i), State: "dead", APIKey: "KEY", Credential: "hello",
+			Accepted: time.Unix(1e9, 0), Attempts: 5, MaxAttempts: 5, Error: "script timed out"})
 	}
-	return []console.Job{{ID: "1", Run: "run-1", State: "dead", APIKey: "KEY", Credential: "hello", Accepted: time.Unix(1e9, 0), Attempts: 5, MaxAttempts: 5, Error: "script timed out"}}, map[string]int{"dead": 1}, nil
+	return jobs, map[string]int{"dead": len(jobs)}, nil
 }
 
-func (q *queue) Retry(_ context.Context, id string) error { return q.end("retry " + id) }
-func (q *queue) Drop(_ context.Context, id string) error  { return q.end("drop " + id) }
+func (q *queue) Retry(_ context.Context, id string, live bool) error {
+	return q.end(fmt.Sprint("retry ", id, " live ", live))
+}
+
+func (q *queue) Drop(_ context.Context, id string) error { return q.end("drop " + id) }
 
 func (q *queue) end(how string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.done = how
+	q.done = append(q.done, how)
 	return nil
 }
 
@@ -343,7 +348,12 @@ func TestConsole(t *testing.T) {
 		tab.sees("script timed out")
 		tab.view("queue")
 		tab.press("Retry")
+		tab.sees("2 dead")
+		tab.press("Retry live")
+		tab.sees("1 dead")
+		tab.press("Drop")
 		tab.sees("Nothing waits")
+		require.Equal(t, []string{"retry 1 live false", "retry 2 live true", "drop 3"}, s.console.Queue.(*queue).done)
 	})
 	t.Run("theme and help", func(t *testing.T) {
 		tab.t = t

@@ -27,12 +27,19 @@ function table(jobs, draw) {
       h("td.num", job.attempts + " of " + job.maxAttempts),
       h("td.small", job.next ? moment(job.next) : ""),
       h("td.small", job.error || ""),
-      h("td", act(job, "retry", draw), " ", act(job, "drop", draw))))));
+      h("td", Object.keys(actions).map((action) => act(job, action, draw)))))));
 }
+
+const actions = {
+  "retry": ["Retry", "Runs it again, with the version of the scripts that it was accepted with"],
+  "retry-live": ["Retry live", "Runs it again, with the version that is live now"],
+  "drop": ["Drop", "Gives it up"],
+};
 
 function act(job, action, draw) {
   if (job.state !== "dead" && job.state !== "retrying") return null;
   return h("button", {
+    title: actions[action][1],
     onclick: async () => {
       try {
         await api.queueAction(job.id, action);
@@ -41,5 +48,5 @@ function act(job, action, draw) {
         notice(error.message);
       }
     },
-  }, action === "retry" ? "Retry" : "Drop");
+  }, actions[action][0]);
 }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/callback"
+	"example.com/callback/console"
+)
+
+// A backend is where a server has its scripts, secrets and variables from.
+type backend interface {
+	source() callback.ScriptSource
+	secrets() callback.SecretStore
+	members() callback.Members
+
+	// trees lists the scripts for the console, and check what is wrong with
+	// them.
+	trees(ctx context.Context) ([]console.Tree, error)
+	check(ctx context.Context, tree console.Tree) ([]callback.Problem, error)
+
+	// ready returns why the server should get no traffic, if so.
+	ready() error
+	collectors() []prometheus.Collector
+
+	// run does what has to go on while the server runs, until ctx is done. The
+	// error ends the server.
+	run(ctx context.Context) error
+	close()
+}
+
+// files are the backend of a server without a database.
+type files struct {
+	scripts *scriptFolder
+	store   secretStore
+	vars    vars
+	checker checker
+}
+
+// openFiles opens what the flags name, and returns the files to watch.
+func openFiles(o *serveOptions) (*files, []*watchedFile, error) {
+	scripts, err := openScripts(o.scripts)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &files{scripts: scripts}
+	f.checker = checker{scripts: scripts, supplied: o.supplied()}
+	watched := []*watchedFile{{flag: "secrets", path: o.secrets, load: f.store.load}}
+	if o.vars != "" {
+		watched = append(watched, &watchedFile{flag: "vars", path: o.vars, load: f.vars.load})
+	}
+	return f, watched, nil
+}
+
+func (f *files) source() callback.ScriptSource { return f.scripts }
+func (f *files) secrets() callback.SecretStore { return &f.store }
+
+func (f *files) members() callback.Members {
+	return callback.Members{"getProperties": f.vars.member()}
+}
+
+// trees lists one tree for each API key that has a secret.
+func (f *files) trees(context.Context) ([]console.Tree, error) {
+	var trees []console.Tree
+	names := f.store.names()
+	for _, apiKey := range sortedKeys(names) {
+		if tree := f.scripts.tree(apiKey); tree != nil {
+			trees = append(trees, console.Tree{APIKey: apiKey, FS: tree})
+		}
+	}
+	return trees, nil
+}
+
+func (f *files) check(ctx context.Context, tree console.Tree) ([]callback.Problem, error) {
+	return f.checker.check(ctx, tree)
+}
+
+// ready reports whether the folder of scripts is still there.
+func (f *files) ready() error {
+	info, err := fs.Stat(os.DirFS(f.scripts.dir), ".")
+	if err != nil {
+		return fmt.Errorf("-scripts: %w", err)
+	}
+	if !info.IsDir() {
+		return errors.New("-scripts: no folder any more")
+	}
+	return nil
+}
+
+func (f *files) collectors() []prometheus.Collector { return nil }
+func (f *files) run(context.Context) error          { return nil }
+func (f *files) close()                             {}
+
+// warnUnreachable logs scripts without a secret and secrets without a script.
+func (f *files) warnUnreachable(log *slog.Logger) {
+	for apiKey, named := range f.store.names() {
+		tree := f.scripts.tree(apiKey)
+		if tree == nil {
+			log.Warn("API key without scripts: calls get 404", "apiKey", apiKey)
+			continue
+		}
+		present := credentials(tree)
+		for _, credential := range present {
+			if !slices.Contains(named, credential) && credential != "server" {
+				log.Warn("script without a secret: it cannot be called", "apiKey", apiKey, "credential", credential)
+			}
+		}
+		for _, credential := range named {
+			if !slices.Contains(present, credential) {
+				log.Warn("secret without a script: calls get 404", "apiKey", apiKey, "credential", credential)
+			}
+		}
+	}
+}
