@@ -337,6 +337,9 @@ func (db *DB) files(ctx context.Context, apiKey, id string) (fstest.MapFS, error
 
 var stageName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
+// IsStage reports whether a stage may have this name: 1 to 64 of A-Z a-z 0-9 _ . -
+func IsStage(name string) bool { return stageName.MatchString(name) }
+
 // Promote moves a stage of the API key to the version that ref names, as for
 // Version. A stage that does not exist begins to. Each [Source] of the stage
 // has the version within two seconds.
@@ -386,7 +389,7 @@ func (db *DB) previous(ctx context.Context, tx pgx.Tx, apiKey, stage, version st
 // one to which a rollback goes from there. choose is given the current version,
 // or an empty string.
 func (db *DB) move(ctx context.Context, apiKey, stage string, change Change, choose func(tx pgx.Tx, current string) (string, string, error)) (*Promotion, error) {
-	if !stageName.MatchString(stage) {
+	if !IsStage(stage) {
 		return nil, fmt.Errorf("callback: stage %q: a name has 1 to 64 of A-Z a-z 0-9 _ . -", stage)
 	}
 	if !isText(apiKey, change.Author, change.Message) {

@@ -49,7 +49,7 @@ func TestSecretCommand(t *testing.T) {
 	for _, bad := range []string{"KEY", "/hello", "KEY/a/b", "KEY/a b"} {
 		require.Contains(t, run(exitUsage, "new", bad), "want APIKEY/CREDENTIAL")
 	}
-	require.Contains(t, run(exitUsage, "forget", "KEY/"), "want new, rotate, revoke or list")
+	require.Contains(t, run(exitUsage, "forget", "KEY/"), "want new, rotate, revoke, list or load")
 
 	// A plain secret becomes a digest with the next edit.
 	write(t, file, `{"KEY": {"hello": ["plain-secret"]}}`)
@@ -65,7 +65,7 @@ func TestNewCheckTestReplay(t *testing.T) {
 	dir := t.TempDir()
 	code, stdout, stderr := output(t, "new", "-dir", dir, "hello")
 	require.Zero(t, code, stderr)
-	for _, file := range []string{"callbacks/hello.js", "tests/hello.txtar", "jsconfig.json", "typings/spark.d.ts"} {
+	for _, file := range []string{"callbacks/hello.js", "tests/hello.txtar", "jsconfig.json", "typings/spark.d.ts", "typings/callbackd.d.ts"} {
 		require.Contains(t, stdout, filepath.Join(dir, filepath.FromSlash(file)))
 		require.FileExists(t, filepath.Join(dir, file))
 	}

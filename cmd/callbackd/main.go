@@ -1,6 +1,9 @@
 // Command callbackd serves callback scripts in production.
 //
 //	callbackd serve -scripts cloudcode -secrets secrets.json
+//	callbackd serve -database postgres://callbackd@db/callbackd
+//	callbackd worker -database postgres://callbackd@db/callbackd
+//	callbackd publish -database postgres://callbackd@db/callbackd -key E300018ZDdAx cloudcode
 //	callbackd secret new -secrets secrets.json E300018ZDdAx/hello
 //	callbackd check cloudcode
 //	callbackd test cloudcode
@@ -60,7 +63,13 @@ type command struct {
 var commands = []command{
 	{"serve", "serve scripts over HTTP", serve},
 	{"worker", "run the deferred calls of servers that share a database", work},
+	{"publish", "store scripts in a database as a version", publishCommand},
+	{"versions", "list the versions in a database", versionsCommand},
+	{"promote", "make a version live", promoteCommand},
+	{"rollback", "go back to the version before", rollbackCommand},
+	{"diff", "show what is different between two versions", diffCommand},
 	{"secret", "make, rotate or revoke a secret", secretCommand},
+	{"vars", "set what scripts read as properties, in a database", varsCommand},
 	{"check", "say which scripts cannot run, and why", checkCommand},
 	{"test", "run case files against scripts", testCommand},
 	{"replay", "run recorded calls against the present scripts", replayCommand},

@@ -249,7 +249,7 @@ func TestUsage(t *testing.T) {
 		t.Parallel()
 		code, _, stderr := output(t, "sreve")
 		require.Equal(t, exitUsage, code)
-		require.Contains(t, stderr, `unknown command "sreve", want one of: serve, secret`)
+		require.Contains(t, stderr, `unknown command "sreve", want one of: serve, worker, publish`)
 	})
 	t.Run("environment", func(t *testing.T) {
 		t.Parallel()

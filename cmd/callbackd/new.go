@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,6 +58,11 @@ type newFile struct {
 	shared        bool // by all scripts, so that it may be there
 }
 
+// memberTypings declares databaseMembers.
+//
+//go:embed members.d.ts
+var memberTypings string
+
 // newCommand is "callbackd new".
 func newCommand(_ context.Context, args []string, std stdio, _ []string) error {
 	f := newFlagSet(newSynopsis)
@@ -85,6 +91,7 @@ func newCommand(_ context.Context, args []string, std stdio, _ []string) error {
 		}
 		files = append(files, newFile{path: "typings/" + declaration, content: string(text), shared: true})
 	}
+	files = append(files, newFile{path: "typings/callbackd.d.ts", content: memberTypings, shared: true})
 	for _, file := range files {
 		path := filepath.Join(*dir, filepath.FromSlash(file.path))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

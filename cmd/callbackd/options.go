@@ -71,6 +71,9 @@ type serveOptions struct {
 	location *time.Location
 }
 
+// stageShape is the form of a stage's name.
+const stageShape = "want 1 to 64 of A-Z a-z 0-9 _ . -"
+
 // sandboxWorks reports whether this system holds the sandbox's children to all
 // of their limits.
 const sandboxWorks = runtime.GOOS == "linux"
@@ -219,6 +222,8 @@ func (o *serveOptions) check() (err error) {
 		o.sandbox = false
 	}
 	switch {
+	case !pgcallback.IsStage(o.stage):
+		return usagef("-stage %q: %s", o.stage, stageShape)
 	case o.dev && o.database != "":
 		return usagef("-dev: is for a folder of scripts, not for a -database")
 	case (o.worker || o.queue != "") && !o.sandbox && !o.dangerouslyInProcess:
