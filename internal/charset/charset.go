@@ -41,8 +41,8 @@ func LookupLoosely(label string) (charset encoding.Encoding, ok bool) {
 	return nil, false
 }
 
-// Decode turns bytes in charset into valid UTF-8; what does not decode becomes
-// U+FFFD.
+// Decode decodes bytes in charset to valid UTF-8. Each part that cannot be
+// decoded becomes U+FFFD.
 func Decode(s string, charset encoding.Encoding) string {
 	if charset != nil {
 		if decoded, err := charset.NewDecoder().String(s); err == nil {
@@ -57,14 +57,14 @@ func ValidUTF8(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	return string([]rune(s)) // strings.ToValidUTF8 replaces a run of them by one
+	return string([]rune(s)) // strings.ToValidUTF8 would replace several bytes in a row by a single U+FFFD
 }
 
-// Encode encodes UTF-8 in charset, which is not nil; a character that charset
-// lacks becomes "?". So does one that would switch the state of charset's reader
-// and make other characters of what follows.
+// Encode encodes UTF-8 in charset, which is not nil. A character that charset
+// lacks becomes "?". In a charset with states, so does a character that would
+// switch the state and change what follows.
 func Encode(text []byte, charset encoding.Encoding) []byte {
-	if charset == japanese.ISO2022JP { // the one with a state that there is
+	if charset == japanese.ISO2022JP { // the only charset here with states
 		text = bytes.Map(func(r rune) rune {
 			if r == '\x1b' || r == '\x0e' || r == '\x0f' {
 				return '?'
@@ -75,8 +75,8 @@ func Encode(text []byte, charset encoding.Encoding) []byte {
 	if encoded, err := charset.NewEncoder().Bytes(text); err == nil {
 		return encoded
 	}
-	// Replace the missing runes first, then encode the whole text at once:
-	// some encoders keep state between characters.
+	// Missing runes are replaced first and the whole text is encoded at once,
+	// because some encoders keep state between characters.
 	has := map[rune]bool{}
 	known := strings.Map(func(r rune) rune {
 		ok, seen := has[r]

@@ -9,7 +9,7 @@ import (
 	"github.com/dop251/goja/file"
 )
 
-// isObjectMember reports whether every object has the member.
+// isObjectMember reports whether every JavaScript object has the member.
 func isObjectMember(name string) bool {
 	switch name {
 	case "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf":
@@ -18,8 +18,8 @@ func isObjectMember(name string) bool {
 	return strings.HasPrefix(name, "__")
 }
 
-// memberOf takes x.name and x["name"] apart. The name is empty if it is
-// computed, x is nil if e is neither.
+// memberOf splits x.name and x["name"]. The name is empty if it is computed; x is
+// nil if e has neither form.
 func memberOf(e ast.Node) (x ast.Expression, name string, at file.Idx) {
 	switch n := e.(type) {
 	case *ast.DotExpression:
@@ -33,8 +33,8 @@ func memberOf(e ast.Node) (x ast.Expression, name string, at file.Idx) {
 	return nil, "", 0
 }
 
-// declaredIn lists the names that statements declare, those of functions and
-// of var among them.
+// declaredIn lists the names that statements declare, including functions and
+// var.
 func declaredIn(statements []ast.Statement, vars []*ast.VariableDeclaration) map[string]bool {
 	names := lexicalIn(statements)
 	for _, statement := range statements {
@@ -66,8 +66,8 @@ func lexicalIn(statements []ast.Statement) map[string]bool {
 	return names
 }
 
-// addNames adds the names that a name or a pattern binds; those in its defaults
-// count as well.
+// addNames adds the names that a name or a pattern binds, including those in its
+// defaults.
 func addNames(names map[string]bool, target ast.Node) {
 	if v := reflect.ValueOf(target); v.IsValid() && !v.IsNil() {
 		for _, name := range boundNames(v, nil) {
@@ -96,7 +96,7 @@ func statementsOf(cases []*ast.CaseStatement) []ast.Statement {
 	return all
 }
 
-// isNil reports whether a node is absent, as a part of a loop's head may be.
+// isNil reports whether a node is absent, as parts of a for loop may be.
 func isNil(n ast.Node) bool {
 	v := reflect.ValueOf(n)
 	return !v.IsValid() || v.IsNil()

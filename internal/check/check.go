@@ -11,12 +11,12 @@ import (
 
 // Options are what the scripts are checked against.
 type Options struct {
-	Members []string // that the host adds to Spark
-	Globals []string // names that the host adds
-	All     bool     // also the folders whose scripts no callback runs
+	Members []string // members that the host adds to Spark
+	Globals []string // global names that the host adds
+	All     bool     // also check the folders whose scripts no callback runs
 
-	// Carried lists the members of a class that the library has. The class
-	// without a name has the global names.
+	// Carried lists the members of a class that the library has. For the empty
+	// class it lists the global names.
 	Carried func(class string) []string
 
 	MaxScriptSize int64 // of a script, in bytes
@@ -28,15 +28,15 @@ type Kind string
 // The kinds.
 const (
 	Syntax  Kind = "syntax"
-	Name    Kind = "name"    // of a file, which nothing can run
-	Size    Kind = "size"    // of a file, over the limit
-	Module  Kind = "module"  // one that is missing, or cannot run
-	Member  Kind = "member"  // one that the host must supply
-	Unknown Kind = "unknown" // a member that there is not
+	Name    Kind = "name"    // a file name that nothing can run
+	Size    Kind = "size"    // a file over the size limit
+	Module  Kind = "module"  // a module that is missing or cannot run
+	Member  Kind = "member"  // a member that the host must supply
+	Unknown Kind = "unknown" // a member that does not exist
 	Clash   Kind = "clash"   // a name that two scripts declare
-	Old     Kind = "old"     // what the original's engine had beside JavaScript
-	Foreign Kind = "foreign" // what other engines have beside JavaScript
-	Depth   Kind = "depth"   // what is nested too deeply to be checked
+	Old     Kind = "old"     // an extension of JavaScript that only the original's engine had
+	Foreign Kind = "foreign" // an extension of JavaScript that only other engines have
+	Depth   Kind = "depth"   // code nested too deeply to be checked
 )
 
 // A Problem is one place in a script.
@@ -45,20 +45,20 @@ type Problem struct {
 	Line    int
 	Column  int
 	Kind    Kind
-	Name    string // of the member, module or other name, if it is about one
+	Name    string // the member, module or other name that the problem is about; or empty
 	Message string
 	Fatal   bool
 
 	because *script // the module whose own problems these are
 }
 
-// A Script is one that was checked.
+// A Script is a script that was checked.
 type Script struct {
 	Name string
-	Runs bool // no problem keeps it from it
+	Runs bool // it has no fatal problem
 }
 
-// A Folder is one with scripts that were not checked.
+// A Folder is a folder whose scripts were not checked.
 type Folder struct {
 	Name    string
 	Scripts int
@@ -73,8 +73,8 @@ type Report struct {
 	Missing  []Missing
 }
 
-// maxDepth is how deep nodes may be inside each other for Check to see them,
-// which recurses: a sum of that many parts is that deep.
+// maxDepth is how deeply nodes may be nested for Check, which recurses, to look
+// at them. A sum of n parts is n levels deep.
 const maxDepth = 10_000
 
 // A checker is one call of Check.
@@ -88,7 +88,7 @@ type checker struct {
 	defined  map[string]bool    // names of properties that any script sets
 	required bool               // a script replaces require or requireOnce
 	uses     map[string]map[string]int
-	near     map[string]string // what meant has found
+	near     map[string]string // results of meant
 }
 
 // Check checks the scripts of a tree.
@@ -118,7 +118,7 @@ func Check(fsys fs.FS, options Options) (*Report, error) {
 	for _, s := range c.scripts {
 		s.clashes()
 	}
-	for again := true; again; { // who requires what cannot run cannot run
+	for again := true; again; { // a script that requires one that cannot run cannot run either
 		again = false
 		for _, s := range c.scripts {
 			again = s.inherit() || again
@@ -148,7 +148,8 @@ func set(names []string) map[string]bool {
 	return m
 }
 
-// resolve notes what the script declares, assigns and requires.
+// resolve notes which names the script declares and assigns, and which modules it
+// requires.
 func (s *script) resolve() {
 	if s.tree == nil {
 		return

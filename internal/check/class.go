@@ -10,16 +10,16 @@ import (
 	"example.com/callback/internal/cloudcode"
 )
 
-// A class is what is known of a value.
+// A class is what is known about the class of a value.
 type class struct {
-	name string // of its members; empty if it may be anything
-	from string // the member, which the host may have to supply, that it came from
+	name string // the name of the class; empty if the value may be anything
+	from string // the member that returned the value, which the host may have to supply
 }
 
-// nothing is the class of null and of what is not assigned yet.
+// nothing is the class of null and of unassigned variables.
 var nothing = class{name: "null"}
 
-// either is the class of a value that is one or the other.
+// either is the class of a value that has one of two classes.
 func either(a, b class) class {
 	switch {
 	case a == nothing:
@@ -30,13 +30,12 @@ func either(a, b class) class {
 	return class{}
 }
 
-// maxSteps is how many expressions classOf looks at, for one. A script can assign
-// any number of things to any number of variables.
+// maxSteps bounds the expressions that one call of classOf looks at. A script can
+// assign any number of values to any number of variables.
 const maxSteps = 1000
 
-// classOf is the class of what an expression gives, as far as that is plain: of
-// Spark, of what its members return, and of variables that hold one of these and
-// nothing else.
+// classOf is the class of an expression, if it is plain: Spark, results of its
+// members, and variables that hold nothing else.
 func (c *checker) classOf(e ast.Expression, sc *scope) class {
 	l := look{checker: c, steps: maxSteps}
 	result := l.at(e, sc)
@@ -49,7 +48,7 @@ func (c *checker) classOf(e ast.Expression, sc *scope) class {
 // A look is one call of classOf.
 type look struct {
 	*checker
-	steps int // that are left
+	steps int // remaining
 }
 
 func (l *look) at(e ast.Expression, sc *scope) class {
@@ -118,7 +117,8 @@ func (l *look) atName(name string, sc *scope) class {
 	if name == requests && !l.declared[requests] {
 		return class{name: requests}
 	}
-	// A global name: what this script and those that it requires assign to it.
+	// A global name: it has what this script, and those that it requires, assign
+	// to it.
 	result := nothing
 	for _, s := range sc.top().script.withRequired() {
 		if v := s.top.variables[name]; v != nil && result.name != "" {
@@ -144,7 +144,7 @@ func (l *look) atVariable(v *variable) class {
 		}
 	}
 	if l.steps < 0 {
-		v.opaque = true // the next look would not get further
+		v.opaque = true // a second look would get no further
 	}
 	return result
 }
@@ -243,7 +243,7 @@ func resultOf(class, member string) string {
 		return "SendGrid"
 	}
 	if class == "SparkHttp" {
-		return "SparkHttpResponse" // all others send
+		return "SparkHttpResponse" // all other members of SparkHttp send a request
 	}
 	return ""
 }

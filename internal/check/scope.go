@@ -15,11 +15,11 @@ type scope struct {
 	variables map[string]*variable
 }
 
-// A variable is a name and what is ever assigned to it.
+// A variable is a name with everything that is assigned to it.
 type variable struct {
 	writes  []write
-	opaque  bool // something else is, too
-	looking bool // its value is being looked for
+	opaque  bool // its value may also be something unknown
+	looking bool // classOf is at work on it
 }
 
 type write struct {
@@ -53,8 +53,7 @@ func (sc *scope) top() *scope {
 	return sc
 }
 
-// at finds the variable that a name stands for. One that nothing declares is
-// global.
+// at finds the variable that a name refers to. An undeclared name is global.
 func (sc *scope) at(name string) *variable {
 	if v := sc.local(name); v != nil {
 		return v
@@ -64,7 +63,7 @@ func (sc *scope) at(name string) *variable {
 	return top.variables[name]
 }
 
-// A resolver makes the scopes of a script, and notes what is assigned in them.
+// A resolver makes the scopes of a script and notes the assignments in them.
 type resolver struct {
 	script *script
 	scope  *scope

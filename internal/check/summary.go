@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// A Cause is a fault, at one place or at many, that is not another's
-// consequence: a module that is missing, not the lines that require it.
+// A Cause is a fault that is not the consequence of another one, with all places
+// where it shows: a missing module, not each line that requires it.
 type Cause struct {
 	Problem          // at the first place
-	Places  int      // all of them
-	Blocks  []string // scripts that cannot run for it
+	Places  int      // number of all places
+	Blocks  []string // scripts that cannot run because of it
 }
 
-// A Missing member of Spark is one that the host must supply. That of players is
-// getPlayer: the library's player has none of their members but an id.
+// A Missing is a member of Spark that the host must supply. For members of
+// players it is getPlayer, because the player of the library has only an id.
 type Missing struct {
 	Cause
 	Scripts int            // that use it
-	Uses    map[string]int // members called on what it returns, or requests that it is to send, as far as that is plain
+	Uses    map[string]int // members called on its result, or requests that it gets to send, if that is plain
 }
 
-// cause is what problems are counted by.
+// A cause identifies the cause of problems.
 type cause struct {
 	kind    Kind
-	name    string // of a module that is missing, or of a member
-	script  string // of anything else, with its place and message
+	name    string // a missing module, or a member
+	script  string // for anything else, with its place and message
 	message string
 	line    int
 }
@@ -44,8 +44,8 @@ func causeOf(p Problem) cause {
 	return cause{kind: p.Kind, script: p.Script, message: p.Message, line: p.Line}
 }
 
-// supplying is the member of Spark with which the host supplies a member, and
-// the member if it is one of what that returns.
+// supplying returns the member of Spark through which the host supplies a member.
+// If the member belongs to that one's result, it returns the member, too.
 func supplying(member string) (of, use string) {
 	if class, name, _ := strings.Cut(member, "."); class != "Spark" {
 		return "Spark.getPlayer", name
@@ -53,7 +53,7 @@ func supplying(member string) (of, use string) {
 	return member, ""
 }
 
-// summarize finds what the problems come from.
+// summarize finds the causes of the problems.
 func (c *checker) summarize() ([]Cause, []Missing) {
 	causes := map[cause]*Cause{}
 	scripts := map[cause]map[string]bool{}
@@ -100,7 +100,7 @@ func (c *checker) summarize() ([]Cause, []Missing) {
 	return all, missing
 }
 
-// blockedBy lists the causes for which the script cannot run.
+// blockedBy lists the causes that keep the script from running.
 func (s *script) blockedBy(seen map[*script]bool) map[cause]bool {
 	keys := map[cause]bool{}
 	if seen[s] {

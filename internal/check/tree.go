@@ -23,28 +23,28 @@ type script struct {
 	problems []Problem
 	fatal    bool
 
-	// What resolve finds.
+	// Set by resolve.
 	top      *scope
 	scopes   map[ast.Node]*scope
-	codes    []string // of modules that it requires
+	codes    []string // of required modules
 	reached  []*script
 	supplied map[string]bool
 	defined  map[string]bool
 
-	// What check is at.
+	// The state of check.
 	scope    *scope
-	asked    map[string]int               // names whose absence the code around has ruled out
-	unused   map[*ast.CallExpression]bool // calls whose result nobody wants
+	asked    map[string]int               // names that an enclosing test, such as typeof, has found absent
+	unused   map[*ast.CallExpression]bool // calls whose result is not used
 	requires []requiredModule
 	depth    int
-	shallow  bool // some nodes were too deep to look at
+	shallow  bool // some nodes were too deep to be checked
 }
 
 type requiredModule struct {
 	code     string
 	function string
 	at       file.Idx
-	sure     bool
+	certain  bool
 }
 
 // read reads and compiles the scripts.
@@ -96,7 +96,7 @@ func (c *checker) readFolder(fsys fs.FS, folder string) error {
 	return nil
 }
 
-// noScripts is the error of a tree that has none. An export has its tree below
+// noScripts is the error of a tree without scripts. An export has its tree below
 // a folder with the name of the game.
 func noScripts(fsys fs.FS, entries []fs.DirEntry) error {
 	for _, entry := range entries {
@@ -108,7 +108,7 @@ func noScripts(fsys fs.FS, entries []fs.DirEntry) error {
 	return fmt.Errorf("callback: no folder with scripts to check: %w", fs.ErrNotExist)
 }
 
-// readScript reads a file, up to one byte more than a script may have.
+// readScript reads a file, but at most one byte more than a script may have.
 func readScript(fsys fs.FS, name string, size int64) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -140,8 +140,8 @@ func (c *checker) add(name string, source []byte) {
 	}
 }
 
-// parse compiles the script, which the program cache would keep, and parses it
-// again for its tree, which the compiler changes.
+// parse compiles the script, to find out whether it compiles, and parses it
+// again, because the compiler changes the tree.
 func (s *script) parse(source []byte, code string, module bool) {
 	if !cloudcode.IsName(code) {
 		s.add(Problem{Kind: Name, Message: fmt.Sprintf("nothing can run a script of the name %q: it may have A-Z a-z 0-9 _ - only", code), Fatal: true})
@@ -171,13 +171,13 @@ func (s *script) report(at file.Idx, p Problem) {
 	s.add(p)
 }
 
-// inherit reports the required modules that are missing or cannot run. It
-// returns whether that has made the script one that cannot run either.
+// inherit reports required modules that are missing or cannot run. It returns
+// whether the script cannot run because of them.
 func (s *script) inherit() bool {
 	was := s.fatal
 	s.requires = slices.DeleteFunc(s.requires, func(r requiredModule) bool {
 		module := s.modules[r.code]
-		p := Problem{Kind: Module, Name: r.code, Fatal: r.sure, because: module}
+		p := Problem{Kind: Module, Name: r.code, Fatal: r.certain, because: module}
 		switch {
 		case s.required:
 			return true

@@ -15,7 +15,7 @@ import (
 	"example.com/callback/internal/jsast"
 )
 
-// check looks at all of the script.
+// check checks the whole script.
 func (s *script) check() {
 	if s.tree == nil {
 		return
@@ -23,19 +23,19 @@ func (s *script) check() {
 	s.walk(reflect.ValueOf(s.tree.Body), true)
 }
 
-// clashes finds what the script declares by let, const or class and a module
-// that it requires declares too, in whatever way: both are global, and the
-// module cannot run. (A module's own names may be declared again.)
+// clashes finds names that the script declares with let, const or class and that
+// a required module declares as well. Both are global, so the module cannot run.
+// (A module may declare its own names again.)
 func (s *script) clashes() {
 	if s.tree == nil || strings.HasPrefix(s.name, cloudcode.Modules+"/") {
 		return
 	}
-	sure := s.surelyRequired()
+	certain := s.surelyRequired()
 	for _, statement := range s.tree.Body {
 		for _, name := range slices.Sorted(maps.Keys(lexicalIn([]ast.Statement{statement}))) {
 			for _, m := range s.withRequired()[1:] {
 				if m.tree != nil && declaredIn(m.tree.Body, m.tree.DeclarationList)[name] {
-					s.report(statement.Idx0(), Problem{Kind: Clash, Name: name, Fatal: sure[m],
+					s.report(statement.Idx0(), Problem{Kind: Clash, Name: name, Fatal: certain[m],
 						Message: fmt.Sprintf("%s is declared in %s, too, which then cannot run: declare it with var here", name, m.name)})
 					break
 				}
@@ -44,33 +44,33 @@ func (s *script) clashes() {
 	}
 }
 
-// surelyRequired returns the modules that every run of the script requires, if
-// it gets so far.
+// surelyRequired returns the modules that the script requires in every run that
+// gets that far.
 func (s *script) surelyRequired() map[*script]bool {
-	sure := map[*script]bool{}
+	certain := map[*script]bool{}
 	var add func(s *script)
 	add = func(s *script) {
 		for _, r := range s.requires {
-			if m := s.modules[r.code]; m != nil && r.sure && !sure[m] {
-				sure[m] = true
+			if m := s.modules[r.code]; m != nil && r.certain && !certain[m] {
+				certain[m] = true
 				add(m)
 			}
 		}
 	}
 	add(s)
-	return sure
+	return certain
 }
 
-// walk looks at a node and what is in it. sure tells that a run which gets so
+// walk looks at a node and what is in it. certain tells that a run which gets so
 // far evaluates it, and that nothing catches what it throws.
-func (s *script) walk(v reflect.Value, sure bool) {
-	jsast.Children(v, func(node reflect.Value) { s.visit(node, sure) })
+func (s *script) walk(v reflect.Value, certain bool) {
+	jsast.Children(v, func(node reflect.Value) { s.visit(node, certain) })
 }
 
-func (s *script) each(sure bool, nodes ...ast.Node) {
+func (s *script) each(certain bool, nodes ...ast.Node) {
 	for _, node := range nodes {
 		if !isNil(node) {
-			s.visit(reflect.ValueOf(node), sure)
+			s.visit(reflect.ValueOf(node), certain)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func (s *script) within(n ast.Node, f func()) {
 	s.scope = outer
 }
 
-func (s *script) visit(v reflect.Value, sure bool) {
+func (s *script) visit(v reflect.Value, certain bool) {
 	if s.depth > maxDepth {
 		if !s.shallow {
 			s.shallow = true
@@ -97,35 +97,35 @@ func (s *script) visit(v reflect.Value, sure bool) {
 	defer func() { s.depth-- }()
 	switch n := v.Interface().(type) {
 	case *ast.Identifier:
-		s.global(n, sure)
+		s.global(n, certain)
 		return
 	case *ast.DotExpression, *ast.BracketExpression:
-		s.member(n.(ast.Expression), false, sure)
+		s.member(n.(ast.Expression), false, certain)
 		return
 	case *ast.CallExpression:
-		s.call(n, sure)
+		s.call(n, certain)
 		return
 	case *ast.NewExpression:
 		if object, _, _ := memberOf(n.Callee); object != nil {
-			s.member(n.Callee, true, sure)
-			s.walk(reflect.ValueOf(n.ArgumentList), sure)
+			s.member(n.Callee, true, certain)
+			s.walk(reflect.ValueOf(n.ArgumentList), certain)
 			return
 		}
 	case *ast.AssignExpression:
-		s.assign(n, sure)
+		s.assign(n, certain)
 		return
 	case *ast.UnaryExpression:
 		if name, ok := n.Operand.(*ast.Identifier); ok && n.Operator == token.TYPEOF && name.Name != "Spark" {
-			return // asks whether it is there
+			return // the code asks whether it exists
 		}
 		if object, _, _ := memberOf(n.Operand); object != nil && n.Operator == token.TYPEOF {
-			s.each(sure, object)
+			s.each(certain, object)
 			return
 		}
 	case *ast.ExpressionStatement:
 		s.dropResult(n.Expression)
 	case *ast.Binding:
-		s.each(sure, n.Initializer)
+		s.each(certain, n.Initializer)
 		s.pattern(n.Target)
 		return
 	case *ast.PropertyKeyed:
@@ -133,7 +133,7 @@ func (s *script) visit(v reflect.Value, sure bool) {
 			s.noSuchMethod(n.Idx0())
 		}
 	case *ast.PropertyShort:
-		s.global(&n.Name, sure)
+		s.global(&n.Name, certain)
 	case *ast.FunctionLiteral:
 		s.within(n, func() { s.function(n.ParameterList, n.Body, false) })
 		return
@@ -143,26 +143,26 @@ func (s *script) visit(v reflect.Value, sure bool) {
 	case *ast.ExpressionBody:
 		s.dropResult(n.Expression)
 	case *ast.BlockStatement:
-		s.within(n, func() { s.walk(v, sure) })
+		s.within(n, func() { s.walk(v, certain) })
 		return
 	case *ast.OptionalChain:
-		sure = false
+		certain = false
 	case *ast.BinaryExpression:
 		if n.Operator == token.LOGICAL_AND || n.Operator == token.LOGICAL_OR || n.Operator == token.COALESCE {
-			s.each(sure, n.Left)
+			s.each(certain, n.Left)
 			s.asking(n.Left, func() { s.each(false, n.Right) })
 			return
 		}
 	case *ast.ConditionalExpression:
-		s.each(sure, n.Test)
+		s.each(certain, n.Test)
 		s.asking(n.Test, func() { s.each(false, n.Consequent, n.Alternate) })
 		return
 	case *ast.IfStatement:
-		s.each(sure, n.Test)
+		s.each(certain, n.Test)
 		s.asking(n.Test, func() { s.each(false, n.Consequent, n.Alternate) })
 		return
 	case *ast.SwitchStatement:
-		s.each(sure, n.Discriminant)
+		s.each(certain, n.Discriminant)
 		s.within(n, func() {
 			for _, c := range n.Body {
 				s.walk(reflect.ValueOf(c), false)
@@ -170,13 +170,13 @@ func (s *script) visit(v reflect.Value, sure bool) {
 		})
 		return
 	case *ast.WhileStatement:
-		s.each(sure, n.Test)
+		s.each(certain, n.Test)
 		s.each(false, n.Body)
 		return
 	case *ast.ForStatement:
 		s.within(n, func() {
-			s.head(n.Initializer, sure)
-			s.each(sure, n.Test)
+			s.head(n.Initializer, certain)
+			s.each(certain, n.Test)
 			s.each(false, n.Update, n.Body)
 		})
 		return
@@ -186,61 +186,62 @@ func (s *script) visit(v reflect.Value, sure bool) {
 		} else if into, ok := n.Into.(*ast.ForDeclaration); ok {
 			s.destructuringForIn(into.Target)
 		}
-		s.loop(n, n.Into, n.Source, n.Body, sure)
+		s.loop(n, n.Into, n.Source, n.Body, certain)
 		return
 	case *ast.ForOfStatement:
-		s.loop(n, n.Into, n.Source, n.Body, sure)
+		s.loop(n, n.Into, n.Source, n.Body, certain)
 		return
 	case *ast.ForDeclaration:
 		s.pattern(n.Target)
 		return
 	case *ast.TryStatement:
-		s.each(sure && n.Catch == nil, n.Body)
+		s.each(certain && n.Catch == nil, n.Body)
 		if n.Catch != nil {
 			s.within(n.Catch, func() { s.each(false, n.Catch.Body) })
 		}
 		if n.Finally != nil {
-			s.each(sure, n.Finally)
+			s.each(certain, n.Finally)
 		}
 		return
 	case *ast.LabelledStatement:
-		s.each(sure, n.Statement)
+		s.each(certain, n.Statement)
 		return
 	case *ast.BranchStatement, *ast.MetaProperty:
 		return
 	}
-	s.walk(v, sure)
+	s.walk(v, certain)
 }
 
-// head looks at the head of a loop, which may be absent.
-func (s *script) head(n ast.Node, sure bool) {
+// head visits the head of a loop, which may be absent.
+func (s *script) head(n ast.Node, certain bool) {
 	if !isNil(n) {
-		s.walk(reflect.ValueOf(n), sure)
+		s.walk(reflect.ValueOf(n), certain)
 	}
 }
 
-func (s *script) loop(n ast.Node, into ast.ForInto, source ast.Expression, body ast.Statement, sure bool) {
+func (s *script) loop(n ast.Node, into ast.ForInto, source ast.Expression, body ast.Statement, certain bool) {
 	s.within(n, func() {
 		s.head(into, false)
-		s.each(sure, source)
+		s.each(certain, source)
 		s.each(false, body)
 	})
 }
 
-// pattern looks at the defaults in a destructuring pattern, not at its names.
+// pattern visits the defaults in a destructuring pattern, but not its names.
 func (s *script) pattern(target ast.Node) {
 	if _, ok := target.(*ast.Identifier); !ok {
 		s.head(target, false)
 	}
 }
 
-// function looks at a function; sure tells that it is called where it stands.
-func (s *script) function(params *ast.ParameterList, body ast.Node, sure bool) {
+// function looks at a function; certain tells that it is called where it stands.
+func (s *script) function(params *ast.ParameterList, body ast.Node, certain bool) {
 	s.walk(reflect.ValueOf(params), false)
-	s.each(sure, body)
+	s.each(certain, body)
 }
 
-// asking does f while the names that the test asks for, by typeof, are there.
+// asking calls f while names that the test checks for, by typeof, count as
+// present.
 func (s *script) asking(test ast.Expression, f func()) {
 	var names []string
 	askedFor(test, &names)
@@ -286,23 +287,23 @@ func (s *script) dropResult(e ast.Expression) {
 	}
 }
 
-func (s *script) assign(n *ast.AssignExpression, sure bool) {
+func (s *script) assign(n *ast.AssignExpression, certain bool) {
 	if object, name, at := memberOf(n.Left); object != nil {
 		if name == "__noSuchMethod__" {
 			s.noSuchMethod(at)
 		}
-		s.each(sure, object)
+		s.each(certain, object)
 		if bracket, ok := n.Left.(*ast.BracketExpression); ok {
-			s.each(sure, bracket.Member)
+			s.each(certain, bracket.Member)
 		}
 	} else {
 		s.pattern(n.Left)
 	}
 	switch n.Operator {
 	case token.LOGICAL_AND, token.LOGICAL_OR, token.COALESCE:
-		sure = false
+		certain = false
 	}
-	s.each(sure, n.Right)
+	s.each(certain, n.Right)
 }
 
 func (s *script) noSuchMethod(at file.Idx) {
@@ -316,14 +317,14 @@ func (s *script) destructuringForIn(target ast.BindingTarget) {
 	}
 }
 
-// global looks at a name on its own.
-func (s *script) global(n *ast.Identifier, sure bool) {
+// global checks a name that stands alone.
+func (s *script) global(n *ast.Identifier, certain bool) {
 	name := n.Name.String()
 	if s.asked[name] > 0 || s.declared[name] || s.scope.local(name) != nil {
 		return
 	}
 	if kind, message := foreignGlobal(name); message != "" {
-		s.report(n.Idx, Problem{Kind: kind, Name: name, Message: message, Fatal: sure})
+		s.report(n.Idx, Problem{Kind: kind, Name: name, Message: message, Fatal: certain})
 	}
 }
 
@@ -363,24 +364,24 @@ func requiredBy(n *ast.CallExpression, sc *scope) (code string, ok bool) {
 	return literal.Value.String(), true
 }
 
-func (s *script) call(n *ast.CallExpression, sure bool) {
+func (s *script) call(n *ast.CallExpression, certain bool) {
 	switch callee := n.Callee.(type) {
 	case *ast.FunctionLiteral:
-		if !callee.Async && !callee.Generator { // runs here and now
-			s.walk(reflect.ValueOf(n.ArgumentList), sure)
-			s.within(callee, func() { s.function(callee.ParameterList, callee.Body, sure) })
+		if !callee.Async && !callee.Generator { // runs at this point
+			s.walk(reflect.ValueOf(n.ArgumentList), certain)
+			s.within(callee, func() { s.function(callee.ParameterList, callee.Body, certain) })
 			return
 		}
 	case *ast.ArrowFunctionLiteral:
 		if !callee.Async {
-			s.walk(reflect.ValueOf(n.ArgumentList), sure)
-			s.within(callee, func() { s.function(callee.ParameterList, callee.Body, sure) })
+			s.walk(reflect.ValueOf(n.ArgumentList), certain)
+			s.within(callee, func() { s.function(callee.ParameterList, callee.Body, certain) })
 			return
 		}
 	case *ast.Identifier:
 		if code, ok := requiredBy(n, s.scope); ok {
 			name := callee.Name.String()
-			s.requires = append(s.requires, requiredModule{code, name, n.Idx0(), sure})
+			s.requires = append(s.requires, requiredModule{code, name, n.Idx0(), certain})
 			if !s.unused[n] && !s.required {
 				s.report(n.Idx0(), Problem{Kind: Foreign, Name: name,
 					Message: fmt.Sprintf("%s returns nothing: the names that module %q declares are global", name, code)})
@@ -389,22 +390,22 @@ func (s *script) call(n *ast.CallExpression, sure bool) {
 	case *ast.DotExpression, *ast.BracketExpression:
 		_, name, at := memberOf(callee)
 		if (name == "quote" || name == "toSource") && len(n.ArgumentList) == 0 && !s.checker.defined[name] {
-			s.report(at, Problem{Kind: Old, Name: name, Fatal: sure,
+			s.report(at, Problem{Kind: Old, Name: name, Fatal: certain,
 				Message: fmt.Sprintf("%s() is not JavaScript any more: use JSON.stringify", name)})
 		}
-		s.member(callee, true, sure)
-		s.walk(reflect.ValueOf(n.ArgumentList), sure)
+		s.member(callee, true, certain)
+		s.walk(reflect.ValueOf(n.ArgumentList), certain)
 		return
 	}
-	s.walk(reflect.ValueOf(n), sure)
+	s.walk(reflect.ValueOf(n), certain)
 }
 
-// member looks at x.name or x["name"], which may be called.
-func (s *script) member(n ast.Expression, called, sure bool) {
+// member checks x.name or x["name"], which may be called.
+func (s *script) member(n ast.Expression, called, certain bool) {
 	object, name, at := memberOf(n)
 	on := s.classOf(object, s.scope)
 	carried := s.carried(on.name)
-	p := Problem{Name: on.name + "." + name, Fatal: sure && called}
+	p := Problem{Name: on.name + "." + name, Fatal: certain && called}
 	switch {
 	case on.name == "" || name == "" || slices.Contains(carried, name) || isObjectMember(name):
 	case on.name == requests:
@@ -444,10 +445,10 @@ func (s *script) member(n ast.Expression, called, sure bool) {
 		}
 		s.report(at, p)
 	}
-	s.walk(reflect.ValueOf(n), sure)
+	s.walk(reflect.ValueOf(n), certain)
 }
 
-// meant finds the member of a class that was meant by a misspelt one.
+// meant finds the member of a class that a misspelt name most likely means.
 func (c *checker) meant(class, name string) string {
 	key := class + "." + name
 	near, ok := c.near[key]
@@ -462,13 +463,13 @@ func (c *checker) meant(class, name string) string {
 	return near
 }
 
-// getter is the member that the original's engine called for x.name, if x had no
-// such member: x.displayName was x.getDisplayName().
+// getter is the getter that the original's engine called for x.name if x had no
+// such member: for x.displayName it called x.getDisplayName().
 func getter(name string) string {
 	return "get" + strings.ToUpper(name[:min(1, len(name))]) + name[min(1, len(name)):]
 }
 
-// use counts a member of what a missing one returns.
+// use counts a member that is called on the result of a missing one.
 func (c *checker) use(of, name string) {
 	if c.uses[of] == nil {
 		c.uses[of] = map[string]int{}

@@ -11,8 +11,7 @@ import (
 //go:embed members.txt
 var membersText string
 
-// members are the members of the text by class. They are read when the first is
-// needed, which for most programs is never.
+// members are the members of members.txt by class, read on the first use.
 var members = sync.OnceValue(func() map[string][]string {
 	classes := map[string][]string{}
 	class := ""

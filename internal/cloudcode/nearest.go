@@ -2,13 +2,14 @@ package cloudcode
 
 import "strings"
 
-// Nearest finds the name in the lists that was meant by a misspelt one, or "".
+// Nearest finds the name in the lists that a misspelt name most likely means, or
+// returns "".
 func Nearest(name string, lists ...[]string) (near string) {
 	best := 1 + min(len(name)/4, 3)
 	for _, list := range lists {
 		for _, known := range list {
 			if max(len(name)-len(known), len(known)-len(name)) >= best {
-				continue // so is the distance
+				continue // the distance is at least as large
 			}
 			if d := distance(strings.ToLower(name), strings.ToLower(known)); d < best {
 				best, near = d, known
@@ -18,7 +19,7 @@ func Nearest(name string, lists ...[]string) (near string) {
 	return near
 }
 
-// distance is the number of bytes to insert, drop or change to make b of a.
+// distance is the number of bytes to insert, delete or replace to turn a into b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The folders of a tree that have scripts.
+// The folders of a tree that hold scripts.
 const (
 	Callbacks = "callbacks"
 	Modules   = "modules"
@@ -22,10 +22,10 @@ const (
 	ServerScriptOld = Callbacks + "/server.js"
 )
 
-// MainScripts are the files that may be the main script of a call, in the order in
-// which they are looked for. module, if not empty, is the one that the call runs
-// instead of its credential's script; the empty credential is that of the server
-// secret. There are none if the name can be no script's.
+// MainScripts lists the files that may be the main script of a call, in the order
+// in which they are tried. If module is not empty, it is the only one; else it
+// depends on the credential, which is empty for the server secret. The list is
+// empty if the name cannot be that of a script.
 func MainScripts(credential, module string) []string {
 	switch {
 	case module != "" && IsName(module):
@@ -60,8 +60,8 @@ func IsName(s string) bool {
 	return true
 }
 
-// IsScript reports whether a file may be a script: one that nothing can run is
-// none, and must not be read.
+// IsScript reports whether a file may be a script. Other files must not be read,
+// because nothing can run them.
 func IsScript(file string) bool {
 	dir, base, _ := strings.Cut(file, "/")
 	name, isJS := strings.CutSuffix(base, ".js")
@@ -77,8 +77,8 @@ func IsScript(file string) bool {
 // Overran is the message of a run that did not stop at its deadline.
 const Overran = "still running past its deadline, in a native call or the compiler"
 
-// LogBrokenEdit logs that a changed script does not compile. Then the version
-// before it stays in use, and this is logged once.
+// LogBrokenEdit logs, once, that a changed script does not compile and that its
+// previous version remains in use.
 func LogBrokenEdit(ctx context.Context, log *slog.Logger, script string, line, column int, message string) {
 	log.ErrorContext(ctx, "callback: changed script does not compile, the one before it stays",
 		"script", script, "line", line, "column", column, "error", message)

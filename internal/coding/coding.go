@@ -13,17 +13,17 @@ import (
 	"example.com/callback/internal/charset"
 )
 
-// ErrUnsupported means that a body has a coding that is not known.
+// ErrUnsupported means that a body has an unknown coding.
 var ErrUnsupported = errors.New("callback: content encoding not supported")
 
-// maxCodings bounds how many codings a body may have, one over the other.
+// maxCodings bounds the number of codings of one body.
 const maxCodings = 4
 
-// Reader returns a reader of body without the codings that the values of its
-// Content-Encoding name. Values that name none, as senders write them
-// ("identity", "none", a charset), are ignored. A body that is empty needs no
-// decoding. The reader does not bound what it inflates. inflated reports whether
-// it inflates at all.
+// Reader returns a reader that decodes body by the values of its
+// Content-Encoding. Values that name no coding but occur in practice ("identity",
+// "none", a charset) are ignored. An empty body needs no decoding. inflated
+// reports whether there is anything to decode. The reader does not bound the
+// length of what it inflates.
 func Reader(contentEncoding []string, body io.Reader) (reader io.Reader, inflated bool, err error) {
 	var codings []string
 	for _, value := range contentEncoding {
@@ -41,7 +41,7 @@ func Reader(contentEncoding []string, body io.Reader) (reader io.Reader, inflate
 	if len(codings) > maxCodings {
 		return nil, false, ErrUnsupported
 	}
-	for i := len(codings) - 1; i >= 0; i-- { // the last was applied last
+	for i := len(codings) - 1; i >= 0; i-- { // the last coding was applied last
 		body = &inflater{coding: codings[i], from: body}
 	}
 	return body, len(codings) > 0, nil
@@ -86,5 +86,5 @@ func (f *inflater) begin() (io.Reader, error) {
 	case len(head) == 2 && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0:
 		return zlib.NewReader(buffered)
 	}
-	return flate.NewReader(buffered), nil // without zlib's header, as some senders have it
+	return flate.NewReader(buffered), nil // some senders leave out zlib's header
 }

@@ -12,14 +12,14 @@ import (
 	"example.com/callback/internal/jsast"
 )
 
-// hoistBlockFunctions gives the functions that sloppy code declares in blocks the
-// meaning that they have in browsers (ECMA-262, Annex B.3.3): such a declaration is
-// also a var of the function around it, and to run it assigns the var. The engine
-// has block scope only.
+// hoistBlockFunctions gives functions that sloppy code declares in blocks the
+// meaning that they have in browsers (ECMA-262, Annex B.3.3): the declaration is
+// also a var of the enclosing function, and running it assigns the var. The
+// engine has only the block scope. With set for a name that no script can write,
 //
 //	{ function f() {} }
 //
-// becomes, with a name in place of set that no script can write,
+// becomes
 //
 //	const set = v => f = v
 //	var f
@@ -40,14 +40,14 @@ func hoistBlockFunctions(tree *ast.Program) {
 	}
 }
 
-// maxHoistDepth is how deep nodes may be nested for functions in them to be found.
+// maxHoistDepth bounds the nesting at which functions in blocks are found.
 const maxHoistDepth = 10_000
 
 // A hoister hoists the functions in blocks of one function, or of a program.
 type hoister struct {
 	inFunction bool
 	depth      int
-	blocked    names // what a var of the same name would collide with
+	blocked    names // names with which a var would collide
 	hoisted    names
 }
 
@@ -134,7 +134,7 @@ func (h *hoister) visit(v reflect.Value) {
 	}
 }
 
-// blocking calls f while the names are blocked, too.
+// blocking calls f while names are also in h.blocked.
 func (h *hoister) blocking(more names, f func()) {
 	if len(more) == 0 {
 		f()
@@ -147,9 +147,10 @@ func (h *hoister) blocking(more names, f func()) {
 	h.blocked = before
 }
 
-// block hoists the functions of a block: a list of statements, or those of a switch.
+// block hoists the functions of a block: of a list of statements, or of the lists
+// of a switch.
 func (h *hoister) block(lists []*[]ast.Statement) {
-	declared := names{} // lexically in the block
+	declared := names{} // by let, const, class or function in the block
 	for _, list := range lists {
 		maps.Copy(declared, lexicalNames(*list))
 		for _, s := range *list {
@@ -256,7 +257,7 @@ func isStrict(list []ast.Statement) bool {
 	return false
 }
 
-// lexicalNames are those that statements declare by let, const and class.
+// lexicalNames are the names that statements declare by let, const and class.
 func lexicalNames(list []ast.Statement) names {
 	declared := names{}
 	for _, s := range list {
@@ -276,7 +277,7 @@ func addLexical(to names, n *ast.LexicalDeclaration) {
 	}
 }
 
-// intoNames are those that the head of a for loop declares by let and const.
+// intoNames are the names that the head of a for loop declares by let and const.
 func intoNames(into ast.ForInto) names {
 	declared := names{}
 	if n, ok := into.(*ast.ForDeclaration); ok {
@@ -285,8 +286,8 @@ func intoNames(into ast.ForInto) names {
 	return declared
 }
 
-// addBound adds the names that a name or a pattern binds; those in its defaults
-// count as well.
+// addBound adds the names that a name or a pattern binds, including those in its
+// defaults.
 func addBound(to names, target ast.Node) {
 	switch n := target.(type) {
 	case *ast.Identifier:

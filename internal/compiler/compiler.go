@@ -15,14 +15,14 @@ import (
 	"github.com/dop251/goja/token"
 )
 
-// A Fault is why a script does not compile. Line and Column count from 1; zero
+// A Fault says why a script does not compile. Line and Column count from 1; zero
 // means unknown.
 type Fault struct {
 	Line, Column int
 	Message      string // at most 4 KiB; begins with "SyntaxError: " if the source is at fault
 }
 
-// maxMessage bounds messages: they quote names, and a name can be long.
+// maxMessage bounds messages, because they quote names and a name can be long.
 const maxMessage = 4 << 10
 
 // TooLong is the fault of a script that is longer than limit bytes.
@@ -30,12 +30,12 @@ func TooLong(limit int64) *Fault {
 	return &Fault{Message: fmt.Sprintf("script is over the limit of %d bytes", limit)}
 }
 
-// ParserOptions are those of every parse. Source maps are off: the comment that
-// names one makes the parser open any file or URL it likes.
+// ParserOptions are the options of every parse. Source maps are disabled: with
+// them a comment in the source would make the parser open any file or URL.
 var ParserOptions = []parser.Option{parser.WithDisableSourceMaps}
 
-// Parse parses a source, of which a byte order mark is no part. What it exports is
-// a variable, as for [Compile].
+// Parse parses a source without its byte order mark. As in [Compile], an export
+// becomes a variable.
 func Parse(name, source string) (*ast.Program, error) {
 	tree, err := parse(name, source)
 	if at := exportOffset(strings.TrimPrefix(source, "\ufeff"), err); at >= 0 {
@@ -62,8 +62,8 @@ type Script struct {
 	Variables []string
 }
 
-// Compile compiles a source. A module is compiled so that it can run twice in
-// one global scope; it exports nothing.
+// Compile compiles a source. A module is compiled so that it can run twice in one
+// global scope, and it exports nothing.
 func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -88,7 +88,7 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 		return nil, fault
 	}
 	tellPromises(tree, source)
-	if !s.Handler { // what exports is strict
+	if !s.Handler { // scripts that export are strict
 		hoistBlockFunctions(tree)
 	}
 	if module {
@@ -102,8 +102,8 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	return s, nil
 }
 
-// parseExport parses a source of which err says that the word export is at an
-// offset.
+// parseExport parses a source that has the word export at an offset, where the
+// parser failed with err.
 func parseExport(name, source string, at int, err error) (*ast.Program, *Fault) {
 	text := strings.TrimPrefix(source, "\ufeff")
 	changed, ok := declareExport(text, at)
@@ -120,12 +120,12 @@ func parseExport(name, source string, at int, err error) (*ast.Program, *Fault) 
 	return tree, nil
 }
 
-// maxNesting is how deep brackets may be nested in a script: the parser and the
-// compiler recurse, and a stack that overflows takes the process down.
+// maxNesting bounds the nesting of brackets in a script. The parser and the
+// compiler recurse, and a stack overflow would end the process.
 const maxNesting = 1000
 
-// nesting is how deep brackets are nested in a source. It counts without a parser,
-// so those in strings and comments count too.
+// nesting is the depth of the brackets in a source. It does not parse, so it
+// counts brackets in strings and comments as well.
 func nesting(source string) (deepest int) {
 	depth := 0
 	for i := 0; i < len(source); i++ {
@@ -140,8 +140,8 @@ func nesting(source string) (deepest int) {
 	return deepest
 }
 
-// explainQuote names a typographic quote, which word processors put in the place of
-// the plain one.
+// explainQuote names a typographic quote, which word processors write in place of
+// a plain one.
 func explainQuote(source string, f *Fault) {
 	if !strings.HasSuffix(f.Message, "ILLEGAL") {
 		return
@@ -158,7 +158,7 @@ func explainQuote(source string, f *Fault) {
 	}
 }
 
-// explain makes a Fault of an error of the parser or the compiler.
+// explain turns an error of the parser or the compiler into a Fault.
 func explain(source string, err error) *Fault {
 	f := &Fault{Message: "SyntaxError: " + err.Error()}
 	var at file.Position

@@ -12,24 +12,24 @@ import (
 // HandlerName is the global variable that holds what a script exports.
 const HandlerName = "$entry"
 
-// The engine has no modules. The statement
+// The engine has no modules. The compiler replaces the statement
 //
 //	export default { async fetch(request, env) { … } }
 //
-// becomes the declaration of a variable, without a change of any position:
+// by the declaration of a variable that has the same length, so that all
+// positions stay the same:
 //
 //	var    $entry= { async fetch(request, env) { … } }
 //
-// It is no reading of the source by hand: the parser says where the word export
-// stands that it does not know, and its tree says that the declaration is one of
-// the top level.
+// It finds the statement soundly: the parser's error has the position of the word
+// export, and the new tree must declare the variable at the top level.
 const (
 	exportWord, exportAs   = "export", "var   "
 	defaultWord, defaultAs = "default", HandlerName + "="
 )
 
-// exportOffset is where the word export stands that a parser's error is about, or
-// below zero.
+// exportOffset is the offset of the word export if a parser's error is about it,
+// or negative.
 func exportOffset(source string, err error) int {
 	var list parser.ErrorList
 	if !errors.As(err, &list) || len(list) == 0 {
@@ -42,8 +42,8 @@ func exportOffset(source string, err error) int {
 	return at
 }
 
-// declareExport makes a declaration of the statement export default at an offset.
-// It reports false if another statement is there.
+// declareExport replaces the statement export default at an offset by a
+// declaration. It returns false if there is another statement.
 func declareExport(source string, at int) (string, bool) {
 	next := at + len(exportWord)
 	next += blankLength(source[next:])
@@ -53,7 +53,8 @@ func declareExport(source string, at int) (string, bool) {
 	return source[:at] + exportAs + source[at+len(exportWord):next] + defaultAs + source[next+len(defaultWord):], true
 }
 
-// blankLength is the length of the white space and comments that s begins with.
+// blankLength is the length of the white space and comments at the beginning of
+// s.
 func blankLength(s string) int {
 	rest := s
 	for {
@@ -80,9 +81,9 @@ func blankLength(s string) int {
 // errExport is the error of an export default of something else.
 var errExport = errors.New("`export default` is followed by an object here: `export default { async fetch(request, env) { … } }`")
 
-// exported reports whether a tree declares the exported variable. The error is for
-// a declaration that is not one of the top level, or not of a value: functions and
-// classes that are exported would have to be declared, too.
+// exported reports whether a tree declares the exported variable. The error means
+// that the declaration is not at the top level, or that a function or class is
+// exported, which would have to be declared as well.
 func exported(tree *ast.Program) (bool, error) {
 	found := 0
 	for _, statement := range tree.Body {
@@ -125,7 +126,7 @@ func explainExport(source string, at int) *Fault {
 	return f
 }
 
-// declared are the names that a tree declares as variables of the top level.
+// declared lists the names that a tree declares with var at the top level.
 func declared(tree *ast.Program) (names []string) {
 	for _, declaration := range tree.DeclarationList {
 		for _, binding := range declaration.List {

@@ -10,9 +10,9 @@ import (
 	"example.com/callback/internal/jsast"
 )
 
-// PromiseName is the global constructor that takes the place of Promise where a
-// script makes one, so that the run knows where: new Promise(f) becomes, with a name
-// in place of made that no script can write, new made(Promise, f).
+// PromiseName is a global constructor that scripts use in place of Promise, so
+// that the run knows where a promise was made. With made for a name that no
+// script can write, new Promise(f) becomes new made(Promise, f).
 const PromiseName = "\x00Promise"
 
 // tellPromises changes the expressions of a tree that make promises.

@@ -14,9 +14,9 @@ import (
 	"example.com/callback/internal/jsast"
 )
 
-// expandProperties replaces \p{…} and \P{…} in regular expressions with the flag u
-// by the characters that they stand for: the engine does not know them. It changes
-// literals, and the strings that are given to RegExp as such.
+// expandProperties replaces \p{…} and \P{…} in regular expressions with the flag
+// u by the characters that they match, because the engine does not know them. It
+// changes literals and the string literals that are arguments of RegExp.
 func expandProperties(tree *ast.Program, source string) *Fault {
 	if !strings.Contains(source, `\p{`) && !strings.Contains(source, `\P{`) {
 		return nil
@@ -111,7 +111,8 @@ func (x *expander) refuse(at file.Idx, property string) {
 // A span is a range of characters.
 type span struct{ from, to rune }
 
-// propertySet is the characters of a property, such as L, Script=Greek, Alphabetic.
+// propertySet is the set of characters with a property, such as L, Script=Greek
+// or Alphabetic.
 func propertySet(text string) ([]span, bool) {
 	name, value, pair := strings.Cut(text, "=")
 	switch {
@@ -149,7 +150,7 @@ func categorySet(name string) ([]span, bool) {
 	return spansOf(unicode.Categories[name])
 }
 
-// spansOf is the union of tables. A table that is nil is not known.
+// spansOf is the union of tables. It returns false if a table is nil.
 func spansOf(tables ...*unicode.RangeTable) ([]span, bool) {
 	var set []span
 	add := func(lo, hi, stride rune) {
@@ -184,7 +185,7 @@ func spansOf(tables ...*unicode.RangeTable) ([]span, bool) {
 	return merged, true
 }
 
-// complement is the characters that are not in a set.
+// complement is the set of characters that are not in set.
 func complement(set []span) []span {
 	var rest []span
 	next := rune(0)
@@ -200,7 +201,7 @@ func complement(set []span) []span {
 	return rest
 }
 
-// writeSet writes a set as a class, or as a part of one.
+// writeSet writes a set as a character class, or as a part of one.
 func writeSet(b *strings.Builder, set []span, inClass bool) {
 	if !inClass {
 		b.WriteByte('[')

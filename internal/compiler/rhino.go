@@ -2,10 +2,10 @@ package compiler
 
 import "strings"
 
-// explainRhino improves f if the syntax error is a form that Rhino, the original's
-// engine, had and JavaScript has not, or one that only modules of JavaScript have:
-// the message then names the form, and the position is that of the form. source is
-// what was parsed.
+// explainRhino improves f if the syntax error is a form that JavaScript does not
+// have: one of Rhino, the original's engine, or one of JavaScript modules. The
+// message then names the form, and the position is the form's. source is the text
+// that was parsed.
 func explainRhino(source string, f *Fault) {
 	if !strings.HasPrefix(f.Message, "SyntaxError: Unexpected ") || f.Line == 0 {
 		return
@@ -22,8 +22,8 @@ func explainRhino(source string, f *Fault) {
 	f.Line, f.Column = positionOf(source, at)
 }
 
-// rhinoForm finds the form of Rhino that explains a syntax error at offset. The
-// message is empty if there is none.
+// rhinoForm finds a form that explains a syntax error at offset. The message is
+// empty if there is none.
 func rhinoForm(source string, offset int) (at int, message string) {
 	const e4x = "E4X is not JavaScript any more: "
 	rest := source[offset:]
@@ -116,14 +116,15 @@ func isOperand(text string) bool {
 	return true
 }
 
-// isLineStart reports whether only white space is before offset in its line.
+// isLineStart reports whether there is only white space between offset and the
+// start of its line.
 func isLineStart(source string, offset int) bool {
 	line := source[strings.LastIndexAny(source[:offset], "\r\n")+1 : offset]
 	return strings.TrimSpace(line) == "" || strings.HasSuffix(strings.TrimSpace(line), ";")
 }
 
-// isComprehension reports whether the for at tokens[k] is the one of
-// [x for (… in …)] or (x for (… in …)).
+// isComprehension reports whether the for at tokens[k] belongs to [x for (… in
+// …)] or (x for (… in …)).
 func isComprehension(tokens []sourceToken, k, open int) bool {
 	if tokens[open].text == "(" {
 		if open+1 == k {
@@ -139,8 +140,7 @@ func isComprehension(tokens []sourceToken, k, open int) bool {
 	return true
 }
 
-// enclosing finds the innermost bracket that is open before tokens[k], if it
-// is one of ( and [.
+// enclosing finds the innermost ( or [ that is open at tokens[k].
 func enclosing(tokens []sourceToken, k int) int {
 	depth := 0
 	for i := k - 1; i >= 0; i-- {
@@ -178,18 +178,18 @@ func opening(tokens []sourceToken, k int) int {
 	return -1
 }
 
-// A sourceToken is a word, or a byte that is none; strings, templates and
-// regular expressions are one token whose text is its first byte.
+// A sourceToken is a word or a single other byte. A string, template or regular
+// expression is one token, whose text is its first byte.
 type sourceToken struct {
 	at   int
 	text string
 }
 
-// tokenize splits source up to the second token from offset on, and returns the
-// index of the first of those.
+// tokenize splits source up to the second token after offset, and returns the
+// index of the first of these two.
 //
-// The parser has understood the text before offset, so that tokenize can be simple.
-// If it misreads a slash, it is right again in the next line.
+// The parser has accepted the text before offset, so tokenize can be simple. If
+// it misreads a slash, it recovers in the next line.
 func tokenize(source string, offset int) (tokens []sourceToken, k int) {
 	k = -1
 	for i := 0; i < len(source); {
@@ -238,8 +238,8 @@ func tokenize(source string, offset int) (tokens []sourceToken, k int) {
 	return tokens, k
 }
 
-// isWordByte reports whether c may be part of a name or number, as every byte
-// beyond ASCII may.
+// isWordByte reports whether c may be part of a name or number. Every byte beyond
+// ASCII may.
 func isWordByte(c byte) bool {
 	return c == '_' || c == '$' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= 0x80
 }
@@ -324,8 +324,8 @@ func endOfTemplate(source string, i int) int {
 	return len(source)
 }
 
-// offsetOf is the offset of a position of the parser, whose lines end as those of
-// JavaScript do. It is -1 if there is none.
+// offsetOf is the offset of a position of the parser, or -1 if there is none. The
+// parser's lines end as JavaScript's do.
 func offsetOf(source string, line, column int) int {
 	offset := 0
 	for range line - 1 {

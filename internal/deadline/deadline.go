@@ -1,6 +1,6 @@
-// Package deadline has contexts with a deadline, and watches of contexts, for calls
-// that mostly end long before their deadline. For those it saves the timer and the
-// registration with the parent that each context of package context has.
+// Package deadline has contexts with a deadline, and watches of contexts, for
+// calls that mostly end long before their deadline. They do without the timer and
+// the registration with the parent that a context of package context costs.
 package deadline
 
 import (
@@ -10,29 +10,29 @@ import (
 	"time"
 )
 
-// A Context is a [context.WithTimeout] that is made only when somebody waits for its
-// end. If it has ended in several ways before the first look at it, Err prefers
-// Cancel to the parent, and the parent to the deadline.
+// A Context is like that of [context.WithTimeout], but makes its timer only on
+// the first call of Done. If it has ended for several reasons before it is first
+// asked, Err prefers Cancel to the parent, and the parent to the deadline.
 type Context struct {
 	context.Context // the parent
 	deadline        time.Time
-	detached        bool // from the end of the parent
+	detached        bool // does not end with the parent
 
 	mu     sync.Mutex
-	waited context.Context // or nil
+	waited context.Context // the context with a timer; or nil
 	cancel context.CancelFunc
-	over   bool // by Cancel
+	over   bool // ended by Cancel
 }
 
-// New returns a context that ends after timeout, with its parent, or by Cancel,
-// which must be called.
+// New returns a context that ends after timeout, with its parent, or by Cancel.
+// The caller must call Cancel.
 func New(parent context.Context, timeout time.Duration) *Context {
 	c := new(Context)
 	c.Init(parent, timeout, false)
 	return c
 }
 
-// Init makes c a context as New does, in memory of the caller's. A detached one has
+// Init initialises c as New does, in the caller's memory. A detached context has
 // the values and the deadline of parent, but does not end with it.
 func (c *Context) Init(parent context.Context, timeout time.Duration, detached bool) {
 	c.Context, c.deadline, c.detached = parent, time.Now().Add(timeout), detached
@@ -51,7 +51,8 @@ func (c *Context) Cancel() {
 	}
 }
 
-// wait returns the context that ends by itself. It is called with c.mu held.
+// wait returns the context that ends by itself, and makes it first if necessary.
+// It is called with c.mu held.
 func (c *Context) wait() context.Context {
 	switch {
 	case c.waited != nil:
@@ -68,15 +69,16 @@ func (c *Context) wait() context.Context {
 	return c.waited
 }
 
-// endsWithParent reports whether the deadline is the parent's. Then the parent's
-// timer alone ends c: with two timers, the cause would depend on which fires first.
+// endsWithParent reports whether c has its parent's deadline. Then c needs no
+// timer of its own. With two timers, the cause would depend on which one fires
+// first.
 func (c *Context) endsWithParent() bool {
 	at, ok := c.Context.Deadline()
 	return ok && !c.deadline.Before(at)
 }
 
-// String describes the context as those of package context do. It reads only fields
-// that do not change.
+// String describes the context as package context does. It reads immutable fields
+// only.
 func (c *Context) String() string {
 	parent, ok := c.Context.(fmt.Stringer)
 	if !ok {
@@ -104,11 +106,11 @@ func (c *Context) Err() error {
 	if c.waited == nil && !c.over && (c.detached || c.Context.Err() == nil) && time.Now().Before(c.deadline) {
 		return nil
 	}
-	return c.wait().Err() // from now on the same
+	return c.wait().Err() // which returns the same from now on
 }
 
-// Value implements [context.Context]. By it, contexts derived from c find the one
-// they end with.
+// Value implements [context.Context]. Contexts derived from c use it to find the
+// context with which they end.
 func (c *Context) Value(key any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,26 +120,26 @@ func (c *Context) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// watchAfter is how long a Watch waits before it does anything. A timer may wake a
-// sleeping processor, so it must not be too short.
+// watchAfter is how long a Watch does nothing. A shorter timer could wake a
+// sleeping processor.
 const watchAfter = 10 * time.Millisecond
 
 // A Watch calls a function when a context is done. It can be used many times, for
-// one context at a time. The zero Watch is ready. Start and Stop alternate and are
-// not called concurrently. From Start to Stop within ten milliseconds it costs one
-// timer that does not fire, which is made once.
+// one context at a time. The zero Watch is ready to use. Start and Stop must
+// alternate and must not be called concurrently. If Stop comes within ten
+// milliseconds of Start, the cost is resetting one timer.
 type Watch struct {
 	timer *time.Timer
 
 	mu     sync.Mutex
-	ctx    context.Context // nil: not on
+	ctx    context.Context // nil while the watch is off
 	f      func()
 	disarm func() bool
 	calls  sync.WaitGroup
 }
 
-// Start arranges that f is called on a goroutine of its own when ctx is done, but not
-// in the first ten milliseconds, and not after Stop.
+// Start arranges that f is called on a goroutine of its own when ctx is done.
+// That is not in the first ten milliseconds, and not after Stop.
 func (w *Watch) Start(ctx context.Context, f func()) {
 	w.mu.Lock()
 	w.ctx, w.f = ctx, f
@@ -149,8 +151,8 @@ func (w *Watch) Start(ctx context.Context, f func()) {
 	}
 }
 
-// look registers the watch with its context. A late look may be that of the Start
-// before; then it registers early, which is harmless.
+// look registers the watch with its context. A late look may stem from the Start
+// before. Then it registers early, which is harmless.
 func (w *Watch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

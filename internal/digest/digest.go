@@ -25,15 +25,15 @@ type Member struct {
 func (m *Member) Args() []string { return m.form.args }
 
 // Sum takes as many strings as there are Args, in that order, and digests their
-// bytes. Its error is an argError. Once ctx is done it returns soon, with a sum of
-// no meaning.
+// bytes. Its error is an argError. Once ctx is done it returns soon, with a
+// meaningless sum.
 func (m *Member) Sum(ctx context.Context, args []string) (string, error) {
 	return m.form.sum(ctx, m.newHash, args)
 }
 
-// argError says which argument of a Member is wrong. Its text is the end of a
-// script's TypeError, so it has no "callback: ". It does not hold the argument,
-// which is a key.
+// argError says which argument of a Member is wrong. It does not hold the
+// argument, which is a key. Its text is the end of a TypeError of the script, so
+// it does not begin with "callback: ".
 type argError struct {
 	arg, msg string
 }
@@ -91,7 +91,7 @@ var members = [...]Member{
 // form is how a method reads its arguments and writes its result.
 type form struct {
 	args   []string
-	key    func(string) (key []byte, problem string) // nil: no key, a plain hash
+	key    func(string) (key []byte, problem string) // nil for a plain hash
 	encode func([]byte) string
 }
 
@@ -122,8 +122,8 @@ func (f *form) sum(ctx context.Context, newHash func() hash.Hash, args []string)
 	return f.encode(h.Sum(nil)), nil
 }
 
-// writeString writes s in pieces until ctx is done. Not io.WriteString: no hash has
-// a WriteString, so it would copy all of s to the heap.
+// writeString writes s in pieces until ctx is done. io.WriteString would copy all
+// of s to the heap, because no hash has a WriteString method.
 func writeString(ctx context.Context, h hash.Hash, s string) {
 	buf := make([]byte, min(len(s), 1024))
 	for len(s) > 0 && ctx.Err() == nil {
@@ -145,14 +145,14 @@ func hexKey(s string) ([]byte, string) {
 	return key, ""
 }
 
-// base64Key takes the standard alphabet, padded in full or not at all.
+// base64Key decodes the standard alphabet, with all of its padding or none.
 func base64Key(s string) ([]byte, string) {
 	encoding := base64.RawStdEncoding
 	if strings.HasSuffix(s, "=") {
 		encoding = base64.StdEncoding
 	}
 	key, err := encoding.DecodeString(s)
-	// The decoder skips line breaks; in a key they are a mistake.
+	// The decoder skips line breaks, but in a key they are a mistake.
 	if err != nil || strings.ContainsAny(s, "\r\n") {
 		return nil, "is not valid Base64"
 	}
@@ -164,7 +164,7 @@ type md2 struct {
 	state    [16]byte
 	checksum [16]byte
 	block    [16]byte
-	n        int // bytes of block in use, always fewer than all
+	n        int // bytes of block in use, always fewer than its length
 }
 
 func newMD2() hash.Hash { return new(md2) }
@@ -202,7 +202,7 @@ func (d *md2) Sum(b []byte) []byte {
 func (d *md2) mix() {
 	sum := d.checksum[15]
 	for i, b := range d.block {
-		// The RFC's text says "set" here; its code, which is right, says xor.
+		// The RFC's text says "set" here. Its code says xor, and is right.
 		d.checksum[i] ^= md2Table[b^sum]
 		sum = d.checksum[i]
 	}

@@ -9,7 +9,7 @@ import (
 var (
 	bufferType   = reflect.TypeFor[goja.ArrayBuffer]()
 	bytesType    = reflect.TypeFor[[]byte]()
-	ordinaryType = reflect.TypeFor[map[string]any]() // what a DataView exports as, too
+	ordinaryType = reflect.TypeFor[map[string]any]() // a DataView is exported as this type, too
 )
 
 // IsBuffer reports whether v is an ArrayBuffer.
@@ -42,20 +42,21 @@ func IsDataView(v goja.Value) bool {
 	if !ok || object.ExportType() != ordinaryType {
 		return false
 	}
-	// The engine tells by ArrayBuffer.isView alone. A new runtime's is one that
-	// no script has replaced, and reads no property of its argument.
+	// Only ArrayBuffer.isView tells a DataView apart. The one of a new runtime
+	// has not been replaced by a script, and reads no property of its argument.
 	buffers := goja.New().Get("ArrayBuffer").(*goja.Object)
 	isView, _ := goja.AssertFunction(buffers.Get("isView"))
 	view, err := isView(buffers, v)
 	return err == nil && view.ToBoolean()
 }
 
-// Bytes returns the bytes that an ArrayBuffer, a typed array or a DataView
-// shows. They are the script's own: they change when it writes to them, and
-// whoever keeps them copies them. Nothing of the script runs. There is no other
-// value whose ok is true; a proxy of a buffer is no buffer.
+// Bytes returns the bytes of an ArrayBuffer, or the bytes that a typed array or a
+// DataView shows. ok is false for every other value, including a proxy of a
+// buffer. Bytes runs no code of the script.
 //
-// It relies on that nothing in the engine detaches or resizes a buffer.
+// The bytes are the script's own and change when it writes to them, so a caller
+// that keeps them must copy them. Bytes relies on the fact that nothing in the
+// engine detaches or resizes a buffer.
 func Bytes(vm *goja.Runtime, v goja.Value) (b []byte, ok bool) {
 	if IsBuffer(v) {
 		return v.Export().(goja.ArrayBuffer).Bytes(), true
@@ -64,8 +65,9 @@ func Bytes(vm *goja.Runtime, v goja.Value) (b []byte, ok bool) {
 		return nil, false
 	}
 	if o := v.(*goja.Object); o.ExportType() == bytesType && o.Get("0") == nil {
-		// The engine would make a pointer past the buffer's end of an empty view
-		// there. No script runs: index 0 of a typed array is never inherited.
+		// For an empty view at the end of its buffer the engine would make a
+		// pointer past the end. Reading index 0 runs no script, because it is
+		// never inherited by a typed array.
 		return []byte{}, true
 	}
 	if err := vm.ExportTo(v, &b); err != nil {
@@ -80,7 +82,7 @@ func NewUint8Array(vm *goja.Runtime, b []byte) *goja.Object {
 	constructor := OrUndefined(vm.GlobalObject().Get("Uint8Array"))
 	array, err := vm.New(constructor, vm.ToValue(vm.NewArrayBuffer(b)))
 	if err != nil {
-		panic(err) // the engine's own, for the engine
+		panic(err) // for the engine: an exception
 	}
 	if array.ExportType() != bytesType {
 		panic(vm.NewTypeError("Uint8Array has been replaced"))

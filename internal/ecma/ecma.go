@@ -9,7 +9,7 @@ import (
 	"github.com/dop251/goja"
 )
 
-// ProxyType is the type that a proxy is exported as.
+// ProxyType is the type as which goja exports a proxy.
 var ProxyType = reflect.TypeFor[goja.Proxy]()
 
 // IsArray is IsArray of ECMA-262, which looks through proxies.
@@ -56,8 +56,8 @@ func IsUndefined(v goja.Value) bool { return v == nil || goja.IsUndefined(v) }
 // IsNothing reports whether v is null or undefined.
 func IsNothing(v goja.Value) bool { return goja.IsUndefined(v) || goja.IsNull(v) }
 
-// Scalar is the text of a string, number or boolean. ok is false for other values,
-// also for a String, Number or Boolean object.
+// Scalar is the text of a string, number or boolean. ok is false for other
+// values, including String, Number and Boolean objects.
 func Scalar(v goja.Value) (text string, ok bool) {
 	if _, object := v.(*goja.Object); object {
 		return "", false
@@ -82,7 +82,7 @@ func Define(object *goja.Object, name string, value goja.Value) {
 func Throw(vm *goja.Runtime, format string, args ...any) {
 	e := vm.NewTypeError("%s", fmt.Sprintf(format, args...))
 	// The engine offers no other way to a plain Error that scripts cannot have
-	// changed: a TypeError's prototype inherits from an Error's.
+	// changed: a TypeError's prototype inherits from that of Error.
 	if proto := e.Prototype(); proto != nil && proto.Prototype() != nil {
 		_ = e.SetPrototype(proto.Prototype())
 	}

@@ -2,8 +2,8 @@ package ecma
 
 import "github.com/dop251/goja"
 
-// NewRangeError makes a RangeError, whatever a script has made of that name: it is
-// what the engine throws for an array of an impossible length.
+// NewRangeError makes a RangeError even if a script has replaced that name: it
+// makes the engine throw one, for an array of an impossible length.
 func NewRangeError(vm *goja.Runtime, message string) goja.Value {
 	err := vm.NewArray().Set("length", -1)
 	thrown, ok := err.(*goja.Exception)

@@ -1,13 +1,14 @@
-// Package guard bounds the builtins that can allocate without a limit in a single
-// call, and those that loop over a length which costs nothing to write down:
-// "x".repeat(2**40) ends the process before anything can act, and no interrupt
-// reaches Array(2**32-1).fill(0).
+// Package guard bounds builtins that can allocate without a limit in a single
+// call, or that loop over a length which a script can simply write down:
+// "x".repeat(2**40) would end the process before anything can stop it, and no
+// interrupt reaches Array(2**32-1).fill(0).
 //
-// A guard costs a runtime more than some scripts take to run. So it is placed only
-// if the text of the program names the builtin, whole, in escapes or in two pieces,
-// or has a way to names that the text does not show. This stops mistakes and the
-// plain attacks. It is not sound: a program can compute a name in other ways, and
-// concatenation is no builtin. Only a process of its own contains a script.
+// Placing a guard costs more than some scripts take to run. So it is placed only
+// if the text of the program names the builtin (whole, with escapes or in two
+// pieces), or if the program can use names that its text does not show. This
+// stops mistakes and plain attacks. It is not sound: a program can compute a name
+// in other ways, and concatenation is no builtin. Only a process of its own
+// contains a script.
 package guard
 
 import (
@@ -23,34 +24,35 @@ import (
 )
 
 const (
-	// maxAlloc is how many characters, elements or bytes one call of a builtin
-	// may make, and the longest length one may loop over.
+	// maxAlloc bounds the characters, elements or bytes that one call of a
+	// builtin may make, and the length that it may loop over.
 	maxAlloc = 1 << 24
 
-	// maxAllocs is how many bytes those calls may make in a run. It does not
-	// matter how many of them are in use.
+	// maxAllocs bounds the bytes that all those calls of a run may make, whether
+	// they are still in use or not.
 	maxAllocs = 1 << 30
 
-	// maxListed is the longest list of arguments that a call may be given as an
-	// array-like object.
+	// maxListed bounds the list of arguments that a call may get as an array-like
+	// object.
 	maxListed = 1 << 20
 
-	// maxReflection is how many functions of Reflect may be under way inside
-	// each other: as a getter, one calls itself without the call stack growing.
+	// maxReflection bounds how deeply calls of functions of Reflect may be
+	// nested. Used as a getter, such a function calls itself without the call
+	// stack growing.
 	maxReflection = 512
 )
 
-// A Set is a set of builtins, by their index in guarded.
+// A Set is a set of builtins. Each is a bit, by its index in guarded.
 type Set uint64
 
-// A guardKind is what is guarded about a builtin.
+// A guardKind is what a guard bounds.
 type guardKind byte
 
 const (
 	guardRepeat guardKind = iota // String.prototype: the length of the result
 	guardPad
-	guardList    // of arguments, the last of the builtin's own
-	guardReflect // how deep it calls itself
+	guardList    // the number of arguments in a list, which is the last parameter of the builtin
+	guardReflect // how deeply it calls itself
 	guardFrom    // the length of its argument
 	guardLoop    // the length of this
 	guardConcat  // the lengths of this and of its arguments
@@ -86,10 +88,10 @@ var guarded = []struct {
 	{guardTyped, "BigInt64Array"}, {guardTyped, "BigUint64Array"},
 }
 
-// All are all builtins with a guard.
+// All has every builtin that has a guard.
 const All = ^Set(0)
 
-// For returns the Set that a program needs, judged by its text.
+// For returns the Set that a program needs by its text.
 func For(source string) Set {
 	if IsDynamic(source) {
 		return All
@@ -100,7 +102,7 @@ func For(source string) Set {
 		need := false
 		switch g.kind {
 		case guardJoin:
-			need = huge // also without its name: an array is converted to a string by it
+			need = huge // needed without the name, too: converting an array to a string calls it
 		case guardLoop, guardConcat:
 			need = huge && strings.Contains(source, g.name)
 		case guardFrom:
@@ -151,7 +153,7 @@ func IsDynamic(source string) bool {
 		}
 		before, after := strings.TrimRight(rest[:i], " \t\r\n"), strings.TrimLeft(rest[i+1:], " \t\r\n")
 		if isQuote(last(before)) && isQuote(first(after)) {
-			// Only a string of letters alone can be a part of a name.
+			// Only a string that consists of letters can be a part of a name.
 			from, to := len(before)-1, 1
 			for from > 0 && isWord(before[from-1]) {
 				from--
@@ -167,9 +169,9 @@ func IsDynamic(source string) bool {
 	}
 }
 
-// setsLength reports whether a program may make an object whose length is greater
-// than the number of its elements: it sets a length, or an element far behind the
-// others.
+// setsLength reports whether a program may make an object whose length exceeds
+// the number of its elements. For that it must set a length, or an element far
+// beyond the others.
 func setsLength(source string) bool {
 	if strings.Contains(source, "Proxy") || hasWord(source, "Array", func(before, after string) bool {
 		// Array(n), but not Array.isArray and instanceof Array.
@@ -213,7 +215,7 @@ func setsLength(source string) bool {
 	}
 }
 
-// isHuge reports whether the text of an index may stand for a great number.
+// isHuge reports whether the text of an index may stand for a large number.
 func isHuge(index string) bool {
 	digits := 0
 	for i := range len(index) {
@@ -228,8 +230,8 @@ func isHuge(index string) bool {
 	return strings.Contains(index, "**") || strings.Contains(index, "<<") || strings.Contains(index, ">>>")
 }
 
-// hasWord reports whether word is in source, not as a part of a longer word. If
-// context is not nil, it must accept what stands before and after the word.
+// hasWord reports whether word is in source, but not as a part of a longer word.
+// If context is not nil, it must accept the text before and after the word.
 func hasWord(source, word string, context func(before, after string) bool) bool {
 	for from := 0; ; {
 		i := strings.Index(source[from:], word)
@@ -279,13 +281,13 @@ func hasPrefix(s string, prefixes ...string) bool {
 type Guards struct {
 	vm         *goja.Runtime
 	placed     Set
-	typed      bool // the one that all typed arrays share is placed
+	typed      bool // the guard that all typed arrays share is placed
 	allocated  float64
-	reflecting int // functions of Reflect under way inside each other
+	reflecting int // nesting of calls of functions of Reflect
 }
 
-// Place places the guards of a Set that are not placed yet. It is called before the
-// program runs that needs them.
+// Place places the guards of a Set that have not been placed yet. It is called
+// before the program that needs them runs.
 func (g *Guards) Place(vm *goja.Runtime, set Set) {
 	set &^= g.placed
 	if set == 0 {
@@ -333,12 +335,12 @@ func (g *Guards) Place(vm *goja.Runtime, set Set) {
 	}
 }
 
-// A check throws if a call asks for too much. It returns what to call the
-// builtin with: arguments it has converted are not converted again.
+// A check throws if a call asks for too much. It returns the arguments for the
+// builtin: what it has converted is not converted again.
 type check func(this goja.Value, args []goja.Value) (goja.Value, []goja.Value)
 
-// guardMethod replaces a method by a proxy that runs the check first. A proxy has
-// all other properties of the method.
+// guardMethod replaces a method by a proxy that calls the check first. A proxy
+// keeps the method's other properties.
 func (g *Guards) guardMethod(holder *goja.Object, name string, check check) {
 	method, ok := holder.Get(name).(*goja.Object)
 	if !ok {
@@ -353,7 +355,7 @@ func (g *Guards) guardMethod(holder *goja.Object, name string, check check) {
 			this, args = check(this, args)
 			value, err := call(this, args...)
 			if err != nil {
-				panic(err) // an error of the engine, for the engine
+				panic(err) // for the engine: an exception
 			}
 			return value
 		},
@@ -385,7 +387,7 @@ func (g *Guards) guardConstructor(name string, check func([]goja.Value, float64)
 			return object
 		},
 	}))
-	// The engine's instanceof takes no proxy for a constructor.
+	// instanceof of the engine accepts no proxy as a constructor.
 	_ = target.DefineDataPropertySymbol(goja.SymHasInstance, g.vm.ToValue(g.hasInstance), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
 	_ = g.vm.GlobalObject().DefineDataProperty(name, proxy, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
 	if prototype, ok := target.Get("prototype").(*goja.Object); ok {
@@ -412,10 +414,10 @@ func (g *Guards) hasInstance(call goja.FunctionCall) goja.Value {
 	return g.vm.ToValue(false)
 }
 
-// maxPrototypes bounds hasInstance: a proxy may be its own prototype.
+// maxPrototypes bounds hasInstance, because a proxy may be its own prototype.
 const maxPrototypes = 1024
 
-// guardReflection bounds how deep the functions of Reflect call themselves.
+// guardReflection bounds how deeply the functions of Reflect call themselves.
 func (g *Guards) guardReflection() {
 	reflect, ok := g.vm.Get("Reflect").(*goja.Object)
 	if !ok {
@@ -497,8 +499,8 @@ func (g *Guards) checkList(this goja.Value, args []goja.Value) (goja.Value, []go
 }
 
 // checkListAt checks the argument that is a list of arguments. A list that is
-// neither an array nor an arguments object is copied to an array: it could have
-// another length when it is read again.
+// neither an array nor an arguments object is copied to an array, because its
+// length could differ when it is read again.
 func (g *Guards) checkListAt(args []goja.Value, i int) []goja.Value {
 	list, ok := args[i].(*goja.Object)
 	if !ok {
@@ -525,8 +527,9 @@ func (g *Guards) checkFrom(this goja.Value, args []goja.Value) (goja.Value, []go
 	return this, args
 }
 
-// checkTypedFrom is checkFrom for typed arrays. The engine's own fails for a string,
-// of which scripts make bytes: a string becomes an array of its characters.
+// checkTypedFrom is checkFrom for typed arrays. It turns a string, which scripts
+// use to make bytes, into an array of its characters, because the engine's own
+// function fails for a string.
 func (g *Guards) checkTypedFrom(this goja.Value, args []goja.Value) (goja.Value, []goja.Value) {
 	if len(args) > 0 {
 		if s, ok := args[0].(goja.String); ok {
@@ -536,7 +539,8 @@ func (g *Guards) checkTypedFrom(this goja.Value, args []goja.Value) (goja.Value,
 	return g.checkFrom(this, args)
 }
 
-// characters is an array of the characters of a string, surrogate pairs as one.
+// characters is an array of the characters of a string. A surrogate pair is one
+// character.
 func (g *Guards) characters(s goja.String) goja.Value {
 	g.spend(float64(s.Length()), 1, "Invalid array length")
 	items := make([]any, 0, s.Length())
@@ -576,7 +580,8 @@ func (g *Guards) checkJoin(this goja.Value, args []goja.Value) (goja.Value, []go
 	return this, replaced(args, 0, separator)
 }
 
-// checkLength throws if v is an object of too great a length, and returns that.
+// checkLength throws if v is an object whose length is too large. It returns the
+// length.
 func (g *Guards) checkLength(v goja.Value) int64 {
 	object, ok := v.(*goja.Object)
 	if !ok {
@@ -589,8 +594,8 @@ func (g *Guards) checkLength(v goja.Value) int64 {
 	return n
 }
 
-// checkTyped checks the arguments of the constructor of a typed array: the first
-// is a length, or an object that may have one.
+// checkTyped checks the arguments of a typed array's constructor. The first is a
+// length, or an object that may have one.
 func (g *Guards) checkTyped(args []goja.Value, elementSize float64) []goja.Value {
 	if len(args) == 0 {
 		return args
@@ -616,7 +621,8 @@ func (g *Guards) checkBuffer(args []goja.Value, _ float64) []goja.Value {
 
 const allocationFailed = "Array buffer allocation failed"
 
-// spend counts n elements and throws if they are too many, alone or with all before.
+// spend counts n elements. It throws if they are too many, by themselves or
+// together with all earlier ones.
 func (g *Guards) spend(n, size float64, message string) {
 	if n > maxAlloc || g.allocated+n*size > maxAllocs {
 		g.throwRange(message)
@@ -626,8 +632,7 @@ func (g *Guards) spend(n, size float64, message string) {
 	}
 }
 
-// throwRange throws a RangeError whose constructor no script can have replaced: the
-// one that the engine throws for an array of an impossible length.
+// throwRange throws a RangeError even if a script has replaced that name.
 func (g *Guards) throwRange(message string) {
 	err := g.vm.NewArray().Set("length", -1)
 	ex, ok := err.(*goja.Exception)

@@ -50,8 +50,8 @@ func child(v reflect.Value, f func(node reflect.Value)) {
 			Children(v, f)
 		}
 	case reflect.Struct:
-		// A struct in a struct: the Identifier of x.name, which is no reference,
-		// or the head of a for loop.
+		// A struct in a struct: the Identifier of x.name, which is not a
+		// reference, or the head of a for loop.
 		if v.CanAddr() && v.Type() != reflect.TypeFor[ast.Identifier]() {
 			Children(v, f)
 		}

@@ -23,27 +23,27 @@ import (
 const OwnProgram = "<native>"
 
 const (
-	// maxDepth is how deep arrays and objects may nest.
+	// maxDepth bounds the nesting of arrays and objects.
 	maxDepth = 512
 
-	// maxNodes is how many objects and arrays a text may have. One takes up to
-	// 700 bytes, however few of the text are its own; other values take little
-	// more than their text.
+	// maxNodes bounds the objects and arrays in a text. Each takes up to 700
+	// bytes, however short its text is. Other values take little more than their
+	// text.
 	maxNodes = 1 << 17
 
-	// maxReentry is how deep calls of one builtin may be nested. Each of them may
+	// maxReentry bounds how deeply calls of one builtin may be nested. Each may
 	// use maxDepth levels of the Go stack.
 	maxReentry = 64
 
-	// stopSteps is how many values Append writes before it checks Limits.Ctx
-	// again. It is a power of two.
+	// stopSteps is the number of values between two checks of Limits.Ctx by
+	// Append. It is a power of two.
 	stopSteps = 1024
 )
 
-// limitReentry bounds how many calls of f may be under way at a time. Calls
-// from one native function to another do not count for the call stack limit of
-// goja, so that a script could otherwise overflow the Go stack with a bound
-// builtin as the toJSON method, the reviver or the toString of its argument.
+// limitReentry bounds the nested calls of f. goja's call stack limit does not
+// count calls from one native function to another. So a script could overflow the
+// Go stack with a bound builtin as its toJSON method, as its reviver, or as the
+// toString of its argument.
 func limitReentry(vm *goja.Runtime, name string, f func(goja.FunctionCall) goja.Value) func(goja.FunctionCall) goja.Value {
 	calls := 0
 	return func(call goja.FunctionCall) goja.Value {
@@ -56,8 +56,8 @@ func limitReentry(vm *goja.Runtime, name string, f func(goja.FunctionCall) goja.
 	}
 }
 
-// AppendString appends s as JSON.stringify would write it. What is not
-// UTF-8 in s becomes U+FFFD.
+// AppendString appends s as JSON.stringify writes it. Each byte of s that is not
+// UTF-8 becomes U+FFFD.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	dst = appendEscaped(dst, s)
@@ -66,7 +66,7 @@ func AppendString(dst []byte, s string) []byte {
 
 func appendEscaped(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
-	start := 0 // of the part that is not appended yet
+	start := 0 // of the part that has not been appended yet
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
@@ -107,15 +107,15 @@ func appendEscaped(dst []byte, s string) []byte {
 	return append(dst, s[start:]...)
 }
 
-// A propertyKey is the name of a property. The methods of goja take a Go string,
-// which cannot hold lone surrogates: a name that has some is in exact instead.
+// A propertyKey is the name of a property. goja's methods take a Go string, which
+// cannot hold lone surrogates. So exact holds a name that has some.
 type propertyKey struct {
 	name  string
 	exact goja.String // or nil
 }
 
-// exactProperties does for names with lone surrogates what goja's methods do for
-// others. It uses syntax alone, which no script can replace.
+// exactProperties replaces goja's methods for names with lone surrogates. It uses
+// syntax only, which no script can change.
 var exactProperties = goja.MustCompile(OwnProgram, `({
 	get(o, k) { return o[k] },
 	set(o, k, v) { o[k] = v },
@@ -159,7 +159,7 @@ func (k propertyKey) set(vm *goja.Runtime, o *goja.Object, v goja.Value) error {
 	return err
 }
 
-// define creates or replaces a data property, if o lets it.
+// define creates or replaces a data property, unless o refuses.
 func (k propertyKey) define(vm *goja.Runtime, o *goja.Object, v goja.Value) {
 	var err error
 	if k.exact == nil {
@@ -170,7 +170,7 @@ func (k propertyKey) define(vm *goja.Runtime, o *goja.Object, v goja.Value) {
 	ignoreRefusal(o, err)
 }
 
-// delete deletes a property, if o lets it.
+// delete deletes a property, unless o refuses.
 func (k propertyKey) delete(vm *goja.Runtime, o *goja.Object) {
 	var err error
 	if k.exact == nil {
@@ -181,8 +181,8 @@ func (k propertyKey) delete(vm *goja.Runtime, o *goja.Object) {
 	ignoreRefusal(o, err)
 }
 
-// ignoreRefusal throws err unless err means that the object refused the change, as
-// a frozen one does. A proxy may throw anything.
+// ignoreRefusal throws err, unless it means that the object refused the change,
+// as a frozen object does. A proxy may throw anything.
 func ignoreRefusal(o *goja.Object, err error) {
 	if err == nil {
 		return
@@ -206,15 +206,16 @@ func keysOf(vm *goja.Runtime, o *goja.Object) []propertyKey {
 	return keys
 }
 
-// inexact reports whether the real name may have lone surrogates.
+// inexact reports whether the name that goja gave as s may have lone surrogates.
 func inexact(name string) bool {
 	return strings.Contains(name, "\uFFFD")
 }
 
-// exactKeys is keysOf for an object that has, as Go strings, the given names.
+// exactKeys is keysOf for an object whose names are, as Go strings, the given
+// ones.
 func exactKeys(vm *goja.Runtime, o *goja.Object, names []string) []propertyKey {
 	keys := make([]propertyKey, 0, len(names))
-	// A for-in loop gives the own properties first. The others do not matter.
+	// A for-in loop visits own properties first. The others do not matter.
 	each := func(call goja.FunctionCall) goja.Value {
 		if len(keys) == len(names) {
 			return vm.ToValue(false)
@@ -233,9 +234,9 @@ func exactKeys(vm *goja.Runtime, o *goja.Object, names []string) []propertyKey {
 	return keys
 }
 
-// toWTF8 returns s as UTF-8, except for its lone surrogates, which are encoded as if
-// they were runes. It reports whether s has any. A string of the host's that is not
-// UTF-8 is returned unchanged.
+// toWTF8 returns s as UTF-8 in which lone surrogates are encoded like runes. It
+// reports whether s has any. A string of the host that is not UTF-8 is returned
+// unchanged.
 func toWTF8(s goja.String) (text string, lone bool) {
 	text = s.String()
 	if !inexact(text) {
@@ -255,7 +256,7 @@ func toWTF8(s goja.String) (text string, lone bool) {
 	return string(buf), lone
 }
 
-// fromWTF8 returns the UTF-16 of what toWTF8 has returned.
+// fromWTF8 returns the UTF-16 of a result of toWTF8.
 func fromWTF8(s string) []uint16 {
 	var units []uint16
 	for i := 0; i < len(s); {

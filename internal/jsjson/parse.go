@@ -20,8 +20,8 @@ func (e *syntaxError) Error() string { return e.msg }
 // Parse returns the value that JSON.parse(text) has in vm. Its error is a
 // *syntaxError, unless vm was interrupted.
 //
-// Strings and property names of the result are slices of text where they can
-// be: text lives as long as the values do.
+// Strings and property names of the result are slices of text where possible, so
+// text stays in memory as long as the values do.
 func Parse(vm *goja.Runtime, text string) (goja.Value, error) {
 	p := parser{vm: vm, text: text}
 	return p.parse()
@@ -50,13 +50,13 @@ func ParseBuiltin(vm *goja.Runtime) func(goja.FunctionCall) goja.Value {
 	})
 }
 
-// redeclareUndefined cannot run: a let may not hide the undefined of the global
-// object, which no script can delete.
+// redeclareUndefined cannot run, because a let must not hide the undefined of the
+// global object, which no script can delete.
 var redeclareUndefined = goja.MustCompile(OwnProgram, "let undefined", true)
 
-// throwSyntaxError throws a SyntaxError of vm. It makes the engine throw one: the
-// script may have replaced the global SyntaxError, and to look it up beforehand
-// would create it in every runtime.
+// throwSyntaxError throws a SyntaxError of vm. It makes the engine throw one,
+// because the script may have replaced the global SyntaxError, and looking that
+// up in advance would create it in every runtime.
 func throwSyntaxError(vm *goja.Runtime, msg string) {
 	_, err := vm.RunProgram(redeclareUndefined)
 	ex, ok := err.(*goja.Exception)
@@ -70,12 +70,12 @@ func throwSyntaxError(vm *goja.Runtime, msg string) {
 	panic(o)
 }
 
-// parser is a recursive descent parser. Its methods start at text[pos] and leave pos
-// after what they have read. After an error pos has no meaning.
+// parser is a recursive descent parser. Its methods start at text[pos] and leave
+// pos after what they have read. After an error pos is meaningless.
 type parser struct {
 	vm    *goja.Runtime
 	text  string
-	wtf8  bool         // text may have lone surrogates, encoded as if they were runes
+	wtf8  bool         // text may have lone surrogates, encoded like runes
 	ascii goja.String  // text, if it is ASCII: slicing it is cheaper than ToValue
 	proto *goja.Object // %Object.prototype%
 	pos   int
@@ -109,8 +109,8 @@ func (p *parser) space() {
 	}
 }
 
-// next skips white space and returns the byte after it, or 0 at the end. A NUL
-// is no token either.
+// next skips white space and returns the byte after it, or 0 at the end. A NUL in
+// the text is no token either.
 func (p *parser) next() byte {
 	p.space()
 	if p.pos < len(p.text) {
@@ -151,7 +151,7 @@ func (p *parser) literal(word string, v any) (goja.Value, error) {
 	return p.vm.ToValue(v), nil
 }
 
-// enter skips the bracket at pos and goes one level down.
+// enter skips the bracket at pos and descends one level.
 func (p *parser) enter() error {
 	if p.depth >= maxDepth {
 		return &syntaxError{fmt.Sprintf("JSON is nested deeper than %d levels", maxDepth)}
@@ -198,9 +198,9 @@ func (p *parser) object() (goja.Value, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
 	}
-	// Without a prototype Set creates own properties, whatever the script has
-	// defined on Object.prototype, __proto__ included. This is also the
-	// fastest of the ways to create them.
+	// On an object without a prototype, Set creates own properties, whatever the
+	// script has defined on Object.prototype, and even for __proto__. It is also
+	// the fastest way to create them.
 	o := p.vm.CreateObject(nil)
 	if p.next() != '}' {
 		for {
@@ -277,8 +277,8 @@ func (p *parser) number() (goja.Value, error) {
 		}
 		return p.vm.ToValue(n), nil
 	}
-	// The only possible error is a number out of range. Then f is an infinity, as
-	// in JavaScript.
+	// The only possible error is a number out of range. Then f is infinite, as in
+	// JavaScript.
 	f, _ := strconv.ParseFloat(p.text[start:p.pos], 64)
 	return p.vm.ToValue(f), nil
 }
@@ -340,7 +340,7 @@ func (p *parser) scan() (s string, lone bool, err error) {
 	return "", false, p.unexpected(len(p.text))
 }
 
-// unescape is scan for strings that are not a slice of the text.
+// unescape is scan for strings that are not slices of the text.
 func (p *parser) unescape(start int) (s string, lone bool, err error) {
 	var buf []byte
 	for i := start; i < len(p.text); {
@@ -386,7 +386,7 @@ func (p *parser) unescape(start int) (s string, lone bool, err error) {
 		default:
 			r, size := utf8.DecodeRuneInString(p.text[i:])
 			if r == utf8.RuneError && size == 1 && p.wtf8 {
-				// The text comes from toWTF8, so this is a surrogate.
+				// The text is from toWTF8, so this is a surrogate.
 				lone = true
 				buf = append(buf, p.text[i:i+3]...)
 				i += 3
@@ -400,14 +400,15 @@ func (p *parser) unescape(start int) (s string, lone bool, err error) {
 }
 
 // hex4 returns the number of the four hexadecimal digits at text[i:]. bad is the
-// index of the first byte that is no such digit, or negative.
+// index of the first byte that is not such a digit, or negative.
 func (p *parser) hex4(i int) (r rune, bad int) {
 	for end := i + 4; i < end; i++ {
 		if i >= len(p.text) {
 			return 0, i
 		}
 		k := strings.IndexByte("0123456789abcdef", p.text[i]|0x20)
-		// Setting the bit for lower case turns control characters into digits.
+		// Setting the bit for lower case would turn control characters into
+		// digits.
 		if k < 0 || p.text[i] < '0' {
 			return 0, i
 		}
@@ -416,7 +417,7 @@ func (p *parser) hex4(i int) (r rune, bad int) {
 	return r, -1
 }
 
-// unexpected is the error about what is at text[i:].
+// unexpected is the error about text[i:].
 func (p *parser) unexpected(i int) error {
 	if i >= len(p.text) {
 		return &syntaxError{"Unexpected end of JSON input"}

@@ -24,13 +24,13 @@ type Limits struct {
 	Ctx      context.Context // may be nil; the script is interrupted once it is done
 }
 
-// Append appends JSON.stringify(v) to dst. It reports false, and appends
-// nothing, if that is undefined.
+// Append appends JSON.stringify(v) to dst. If that is undefined it returns false
+// and appends nothing.
 //
 // It may run code of the script, and throws by panicking as goja does. So the
-// caller is a native function of vm or holds a [goja.Runtime.Try]. A script
-// can call such a function back without any code of its own in between; see
-// limitReentry.
+// caller must be a native function of vm or be inside [goja.Runtime.Try]. A
+// script can call such a function back without any code of its own in between;
+// see limitReentry.
 func Append(dst []byte, vm *goja.Runtime, v goja.Value, lim Limits) ([]byte, bool) {
 	e := newEncoder(dst, vm, lim)
 	return e.append(v)
@@ -136,8 +136,8 @@ func (e *encoder) append(v goja.Value) ([]byte, bool) {
 	return e.dst, ok
 }
 
-// step is called for every value and stops the work when Ctx is done: a small array
-// may have the length 2⁵³, and a small graph may have any number of paths.
+// step is called for every value and stops when Ctx is done. A small array may
+// have the length 2⁵³, and a small graph may have any number of paths.
 func (e *encoder) step() {
 	e.steps++
 	if e.steps%stopSteps == 0 && e.lim.Ctx != nil && e.lim.Ctx.Err() != nil {
@@ -146,15 +146,15 @@ func (e *encoder) step() {
 	e.checkSize(0)
 }
 
-// checkSize throws if n more bytes are too many.
+// checkSize throws if n more bytes exceed the limit.
 func (e *encoder) checkSize(n int) {
 	if limit := e.lim.MaxBytes; limit > 0 && n > limit-(len(e.dst)-e.base) {
 		panic(e.vm.NewTypeError("JSON is longer than %d bytes", limit))
 	}
 }
 
-// property is SerializeJSONProperty of ECMA-262 for the property of holder
-// that has been read as v. The holder is nil if there is no replacer.
+// property is SerializeJSONProperty of ECMA-262 for the property of holder that
+// has been read as v. Without a replacer holder is nil.
 func (e *encoder) property(holder *goja.Object, key propertyKey, v goja.Value) bool {
 	e.step()
 	if o, ok := v.(*goja.Object); ok {
@@ -221,8 +221,8 @@ var (
 )
 
 func (e *encoder) object(o *goja.Object) bool {
-	// goja distinguishes these objects by unexported types. The types that they
-	// are exported as distinguish them, too.
+	// goja represents these objects by unexported types. The types as which it
+	// exports them tell them apart.
 	class := o.ClassName()
 	switch typ := o.ExportType(); typ {
 	case objectType, arrayType:
@@ -342,7 +342,8 @@ func (e *encoder) member(o *goja.Object, key propertyKey, start int) {
 	}
 }
 
-// newline starts a line which is indented outdent levels less than usual.
+// newline begins a line that is indented outdent levels less than the current
+// level.
 func (e *encoder) newline(outdent int) {
 	if e.gap == "" {
 		return
@@ -381,8 +382,8 @@ func (e *encoder) string(s goja.String) {
 	e.dst = append(e.dst, '"')
 }
 
-// appendNumber appends f as Number.prototype.toString has it, and null for
-// what JSON has no number for.
+// appendNumber appends f as Number.prototype.toString writes it, or null if JSON
+// has no such number.
 func appendNumber(dst []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(dst, "null"...)

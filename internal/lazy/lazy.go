@@ -1,5 +1,5 @@
 // Package lazy makes JavaScript objects whose members are made when a script
-// first reads them: a member that no script reads costs nothing. A class of such
+// first reads them, so that an unread member costs nothing. A class of such
 // objects is a table in which each JavaScript name stands once, beside the
 // function that makes it.
 package lazy
@@ -14,23 +14,24 @@ import (
 	"example.com/callback/internal/ecma"
 )
 
-// A Class is a kind of JavaScript object. Its objects belong to an owner, which
-// makes their members. The fields must not change once there is an object.
+// A Class is a kind of JavaScript object. Its objects have an owner, of which
+// their members are made. The fields must not change once there is an object.
 type Class[T any] struct {
-	// Name is what scripts call the class in error messages. That of the global
-	// names is empty.
+	// Name is the class's name in error messages. The class of the global names
+	// has none.
 	Name string
 
-	// Members are in the order in which enumerations show them.
+	// Members are in the order of enumeration.
 	Members []Member[T]
 
-	// Override, if not nil, makes members that come before those of the class,
-	// and OverrideNames lists them. Override returns nil for any other name.
+	// Override, if not nil, makes members that take precedence over those of the
+	// class, and OverrideNames lists them. Override returns nil for any other
+	// name.
 	Override      func(owner T, name string) goja.Value
 	OverrideNames func(owner T) []string
 
-	// Fallback, if not nil, makes what a script finds under any other name. nil
-	// is undefined. Enumerations do not show it.
+	// Fallback, if not nil, makes the member for any other name, or returns nil
+	// for undefined. Enumerations do not show such members.
 	Fallback func(owner T, name string) goja.Value
 
 	once sync.Once // makes the members' nameValue
@@ -49,7 +50,7 @@ func Func[T any](name string, f func(owner T, call Call) goja.Value) Member[T] {
 	return Member[T]{name: name, function: f}
 }
 
-// Value is a member that is what f returns when a script first reads it.
+// Value is a member whose value f returns when a script first reads it.
 func Value[T any](name string, f func(owner T) goja.Value) Member[T] {
 	return Member[T]{name: name, value: f}
 }
@@ -81,14 +82,14 @@ func (c *Class[T]) makeNames() {
 	}
 }
 
-// A Call is a call of a function that is a member.
+// A Call is a call of a member that is a function.
 type Call struct {
 	goja.FunctionCall
 	vm            *goja.Runtime
 	class, member string
 }
 
-// Member is the name of the function for error messages, with that of its class.
+// Member is the function's name for error messages, with its class.
 func (c *Call) Member() string {
 	if c.class == "" {
 		return c.member
@@ -96,8 +97,8 @@ func (c *Call) Member() string {
 	return c.class + "." + c.member
 }
 
-// Text is argument i as a string: a string, or a number or boolean as text. Any
-// other value is a TypeError that names the argument.
+// Text is argument i as a string. Numbers and booleans are converted; any other
+// value is a TypeError that names the argument.
 func (c *Call) Text(i int, arg string) string {
 	text, ok := ecma.Scalar(c.Argument(i))
 	if !ok {
@@ -112,16 +113,16 @@ func (c *Call) Throw(arg, problem string) {
 }
 
 // An Object is an object of a class. A script may overwrite, add and delete its
-// members like those of any object.
+// members like those of any other object.
 type Object[T any] struct {
 	vm     *goja.Runtime
 	class  *Class[T]
 	owner  T
-	values []value  // of members made, overwritten, added and deleted
-	inline [2]value // the first of them
+	values []value  // of members that have been made, overwritten, added or deleted
+	inline [2]value // memory for the first values
 }
 
-// A value is that of one member of an object; nil if the script deleted it.
+// A value is the value of an object's member; nil if the script has deleted it.
 type value struct {
 	name  string
 	value goja.Value
@@ -133,7 +134,7 @@ func New[T any](vm *goja.Runtime, class *Class[T], owner T) *goja.Object {
 	return new(Object[T]).Init(vm, class, owner)
 }
 
-// Init is [New] in memory of the caller's.
+// Init is [New] in the caller's memory.
 func (o *Object[T]) Init(vm *goja.Runtime, class *Class[T], owner T) *goja.Object {
 	*o = Object[T]{vm: vm, class: class, owner: owner}
 	return vm.NewDynamicObject(o)
@@ -167,7 +168,7 @@ func (o *Object[T]) Get(name string) goja.Value {
 	return made
 }
 
-// make makes a member, or returns nil if there is none.
+// make makes a member, or returns nil if there is no such member.
 func (o *Object[T]) make(name string) goja.Value {
 	c := o.class
 	if c.Override != nil {
@@ -193,9 +194,9 @@ type caller interface {
 	call(i int, call goja.FunctionCall) goja.Value
 }
 
-// bind makes a function of member i. It is not generic, nor part of a function
-// that is: the engine asks for the Go name of each function, and to make that of a
-// generic one takes two allocations.
+// bind makes a function of member i. It is neither generic nor part of a generic
+// function: the engine asks for the Go name of each function, and making the name
+// of a generic one takes two allocations.
 //
 //go:noinline
 func bind(o caller, i int) func(goja.FunctionCall) goja.Value {
@@ -249,8 +250,8 @@ func (o *Object[T]) Keys() []string {
 	return keys
 }
 
-// Function makes a JavaScript function. Stack traces show its name; the engine's
-// own choice would be the name of the Go function.
+// Function makes a JavaScript function. Stack traces show its name; by default
+// the engine would show the name of the Go function.
 func Function(vm *goja.Runtime, name string, f func(goja.FunctionCall) goja.Value) *goja.Object {
 	return function(vm, vm.ToValue(name), f)
 }
@@ -261,7 +262,7 @@ func function(vm *goja.Runtime, name goja.Value, f func(goja.FunctionCall) goja.
 	return function
 }
 
-// Method gives object a function that enumerations of its properties pass over.
+// Method gives object a function that is not enumerable.
 func Method(vm *goja.Runtime, object *goja.Object, name string, f func(goja.FunctionCall) goja.Value) {
 	_ = object.DefineDataProperty(name, Function(vm, name, f), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
 }

@@ -1,4 +1,5 @@
-// Package limit cuts texts and streams that may be longer than wanted.
+// Package limit has the limits of scripts, and cuts texts and streams that may be
+// too long.
 package limit
 
 import (
@@ -15,8 +16,8 @@ func Text(s string, n int) string {
 	return s
 }
 
-// ReadAll reads r to its end. ok is false if there are more than n bytes; data
-// then holds the first n+1.
+// ReadAll reads r to its end. If there are more than n bytes, ok is false and
+// data holds the first n+1.
 func ReadAll(r io.Reader, n int64) (data []byte, ok bool, err error) {
 	data, err = io.ReadAll(io.LimitReader(r, max(n, n+1))) // n+1 may overflow
 	return data, int64(len(data)) <= n, err

@@ -1,5 +1,5 @@
-// Package locale has the toLocaleString of numbers, as ECMA-402 has it, with the
-// locales of golang.org/x/text.
+// Package locale has toLocaleString of numbers as in ECMA-402, with the locales
+// of golang.org/x/text.
 package locale
 
 import (
@@ -16,8 +16,8 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// Install gives the numbers and the BigInts of a runtime a toLocaleString that
-// knows locales and options. The engine's own takes its argument for a radix.
+// Install gives the numbers and BigInts of a runtime a toLocaleString with
+// locales and options. The engine's own takes its argument as a radix.
 func Install(vm *goja.Runtime) {
 	var last formats
 	for _, sample := range []any{0, new(big.Int)} {
@@ -70,7 +70,7 @@ func toLocaleString(vm *goja.Runtime, last *formats, call goja.FunctionCall) goj
 	return vm.ToValue(f.text(d, want))
 }
 
-// localeOf reads the locales: one, or a list of which the first counts.
+// localeOf reads the argument locales: one locale, or a list whose first counts.
 func localeOf(vm *goja.Runtime, v goja.Value) language.Tag {
 	if goja.IsNull(v) {
 		panic(vm.NewTypeError("toLocaleString: locales must not be null"))
@@ -83,7 +83,7 @@ func localeOf(vm *goja.Runtime, v goja.Value) language.Tag {
 			panic(vm.NewTypeError("toLocaleString: a locale must be a string"))
 		}
 	} else if !ok && !goja.IsString(v) {
-		return language.AmericanEnglish // as in browsers: undefined, also a number
+		return language.AmericanEnglish // for undefined, as in browsers, and for a number
 	}
 	name := ecma.ToString(vm, v).String()
 	tag, err := language.Parse(name)
@@ -99,8 +99,8 @@ type options struct {
 	object *goja.Object // or nil
 }
 
-// unsupported are the options of ECMA-402 that are not supported, with the values
-// that ask for nothing.
+// unsupported has the options of ECMA-402 that are not supported, with the values
+// that request nothing special.
 var unsupported = []struct{ name, harmless string }{
 	{"numberingSystem", ""}, {"currency", ""}, {"currencyDisplay", ""}, {"currencySign", ""},
 	{"unit", ""}, {"unitDisplay", ""},
@@ -163,7 +163,7 @@ func (o options) read() (percent bool, want digits) {
 	return percent, want
 }
 
-// get returns an option, undefined if it is not there.
+// get returns an option, or undefined.
 func (o options) get(name string) goja.Value {
 	if o.object == nil {
 		return goja.Undefined()

@@ -14,19 +14,19 @@ import (
 	"golang.org/x/text/number"
 )
 
-// A format is how a locale writes numbers of a style.
+// A format says how a locale writes numbers in a style.
 type format struct {
 	prefix, suffix                 string // of a number, such as "" and "%"
 	negativePrefix, negativeSuffix string
 	point, group                   string
-	primary, secondary             int // digits of the last group, and of those before it; 0: no groups
-	minGrouped                     int // digits before the first separator, at least
+	primary, secondary             int // digits of the last group, and of the groups before it; 0: no groups
+	minGrouped                     int // minimum of digits before the first separator
 	zero                           rune
 	nan, infinity                  string
 }
 
-// formats keeps the format that was asked for last: to learn one takes longer than
-// to write a number by it.
+// formats caches the format that was used last, because finding one takes longer
+// than writing a number.
 type formats struct {
 	tag     language.Tag
 	percent bool
@@ -41,8 +41,9 @@ func (l *formats) of(tag language.Tag, percent bool) *format {
 	return l.format
 }
 
-// newFormat learns the format of a locale from numbers that the library
-// golang.org/x/text writes: it takes no decimal of any length itself.
+// newFormat finds the format of a locale by looking at numbers that
+// golang.org/x/text has written. The package does not write decimals of arbitrary
+// length itself.
 func newFormat(tag language.Tag, percent bool) format {
 	printer := message.NewPrinter(tag)
 	style, shift := number.Decimal, 1.0
@@ -80,8 +81,8 @@ func newFormat(tag language.Tag, percent bool) format {
 	return f
 }
 
-// minGrouped is how many digits stand before the first separator, at least: some
-// languages write 1234, but 12.345.
+// minGrouped is the minimum of digits before the first separator: some languages
+// write 1234, but 12.345.
 func minGrouped(tag language.Tag) int {
 	base, _ := tag.Base()
 	region, _ := tag.Region()
@@ -96,7 +97,7 @@ func minGrouped(tag language.Tag) int {
 	return 1
 }
 
-// split parts a number at its digits.
+// split splits a number at its digits.
 func split(s string) (prefix string, seps []string, suffix string) {
 	end := 0
 	for i, c := range s {
@@ -116,7 +117,7 @@ type decimal struct {
 	exp      int
 }
 
-// floatDecimal is the shortest decimal that reads as x, as browsers take it.
+// floatDecimal is the shortest decimal that is read as x, as in browsers.
 func floatDecimal(x float64) decimal {
 	text := strconv.FormatFloat(x, 'e', -1, 64)
 	text, negative := strings.CutPrefix(text, "-")
@@ -143,7 +144,7 @@ func (d *decimal) trim() {
 	}
 }
 
-// round keeps the first n digits. A half goes away from zero.
+// round keeps the first n digits. It rounds a half away from zero.
 func (d *decimal) round(n int) {
 	if n >= len(d.digits) {
 		return
@@ -165,10 +166,10 @@ func (d *decimal) round(n int) {
 	d.trim()
 }
 
-// digits are the limits of a number's digits.
+// digits limits the digits of a number.
 type digits struct {
 	minInteger, minFraction, maxFraction int
-	minSignificant, maxSignificant       int // in place of those of the fraction, if not 0
+	minSignificant, maxSignificant       int // if not 0, used instead of those of the fraction
 	grouped                              bool
 }
 
@@ -218,7 +219,7 @@ func (f *format) text(d decimal, want digits) string {
 
 func zeros(n int) []byte { return []byte(strings.Repeat("0", max(n, 0))) }
 
-// special writes what has no digits.
+// special writes a number without digits, such as NaN.
 func (f *format) special(x float64) string {
 	switch {
 	case math.IsNaN(x):

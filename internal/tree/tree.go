@@ -15,18 +15,19 @@ import (
 )
 
 // A Stamp identifies a state of a file, as far as its file system tells. Equal
-// stamps mean that the file has not changed. The exception is a file system that
-// tells modification time and size only: it hides an edit that keeps both.
+// stamps mean that the file has not changed, with one exception: if the file
+// system tells only the modification time and the size, an edit that keeps both
+// is not seen.
 type Stamp struct {
 	Sec, Nsec             int64 // of the modification time
 	Size                  int64
 	Device, Inode         uint64 // zero if the system does not tell
-	ChangeSec, ChangeNsec int64  // likewise
+	ChangeSec, ChangeNsec int64  // zero if the system does not tell
 	Sum                   [16]byte
 }
 
-// stampOf returns the stamp of a file. certain is false if its file system tells
-// no times: then nothing but the content shows a change.
+// stampOf returns the stamp of a file. certain is false if the file system tells
+// no times; then only the content shows a change.
 func stampOf(info fs.FileInfo) (s Stamp, certain bool) {
 	if own, ok := info.(interface{ Stamp() Stamp }); ok {
 		return own.Stamp(), true
@@ -37,8 +38,8 @@ func stampOf(info fs.FileInfo) (s Stamp, certain bool) {
 	return s, !at.IsZero() || isEmbedded(info)
 }
 
-// isEmbedded reports whether a file is of an embed.FS, also of one in a
-// [fs.Sub]. Such a file has no time, and never changes.
+// isEmbedded reports whether a file is from an embed.FS, or from an [fs.Sub] of
+// one. Such a file has no time and never changes.
 func isEmbedded(info fs.FileInfo) bool {
 	t := reflect.TypeOf(info)
 	if t.Kind() == reflect.Pointer {
@@ -55,7 +56,8 @@ func sum(text []byte) (sum [16]byte) {
 }
 
 // Stat returns the stamp of a file without reading it. If certain is false, only
-// [Read] shows whether the file has changed. A folder does not exist as a file.
+// [Read] shows whether the file has changed. A folder counts as a file that does
+// not exist.
 func Stat(fsys fs.FS, name string) (s Stamp, certain bool, err error) {
 	info, err := fs.Stat(fsys, name)
 	if err != nil {
@@ -68,7 +70,8 @@ func Stat(fsys fs.FS, name string) (s Stamp, certain bool, err error) {
 	return s, certain, nil
 }
 
-// Look returns the stamp of a file. It reads the file if it must, as [Read] does.
+// Look returns the stamp of a file. It reads the file only if it must, as [Read]
+// does.
 func Look(fsys fs.FS, name string, maxSize int64) (Stamp, error) {
 	s, certain, err := Stat(fsys, name)
 	if err == nil && !certain {
@@ -77,7 +80,7 @@ func Look(fsys fs.FS, name string, maxSize int64) (Stamp, error) {
 	return s, err
 }
 
-// Read reads a file, up to one byte more than maxSize.
+// Read reads a file, but at most one byte more than maxSize.
 func Read(fsys fs.FS, name string, maxSize int64) ([]byte, Stamp, error) {
 	file, err := fsys.Open(name)
 	if err != nil {
@@ -102,14 +105,14 @@ func Read(fsys fs.FS, name string, maxSize int64) ([]byte, Stamp, error) {
 	return text, s, nil
 }
 
-// FileVersion is the version of a file that is not part of a version of a tree.
+// FileVersion is the version of a file in a tree without a version.
 func FileVersion(text []byte) string {
 	sum := sum(text)
 	return hex.EncodeToString(sum[:])
 }
 
-// Version is a version for all scripts of a tree: the same for the same names and
-// contents. A tree without any of the folders of scripts is [fs.ErrNotExist].
+// Version is a version for the scripts of a tree. It is the same for the same
+// names and contents. A tree without any folder of scripts is [fs.ErrNotExist].
 func Version(fsys fs.FS) (string, error) {
 	hash := sha256.New()
 	found := false
