@@ -1,6 +1,6 @@
 // Package web has the standard globals of scripts: those of the WinterTC Minimum
 // Common API that a webhook script needs. Each is made when a script first reads
-// it. The subjects are packages of their own; this one puts them together.
+// it. The subjects are packages of their own; this package combines them.
 package web
 
 import (
@@ -24,13 +24,13 @@ import (
 	"example.com/callback/internal/web/url"
 )
 
-// A Host is what the globals need of a run.
+// A Host is what the globals need from a run.
 type Host struct {
 	VM     *goja.Runtime
 	Random io.Reader
 
-	// Of console: a line for the log, whether there is one at a level, how a value
-	// looks in it, and the script's stack.
+	// For console: Log logs a line, LogTakes reports whether lines of a level are
+	// logged, Describe formats a value, and Stack is the script's stack.
 	Log      func(level slog.Level, text string)
 	LogTakes func(level slog.Level) bool
 	Describe func(goja.Value) string
@@ -39,19 +39,19 @@ type Host struct {
 	Client fetch.Client
 }
 
-// Globals are the standard globals of a run, and what they leave to be done when
-// its script has run.
+// Globals are the standard globals of a run, with the tasks that remain when its
+// script has run.
 type Globals struct {
 	Loop *loop.Loop
 
 	host  Host
 	realm *realm.Realm
-	made  map[string]goja.Value // of several that are made together
+	made  map[string]goja.Value // by name, of globals that are made together
 
-	messages *fetch.Globals // nil: not made yet
+	messages *fetch.Globals // nil until they are made
 }
 
-// New prepares the globals of a run that ends with the context.
+// New prepares the globals of a run, whose context is ctx.
 func New(ctx context.Context, host Host) *Globals {
 	return &Globals{
 		Loop:  loop.New(ctx),
@@ -93,10 +93,10 @@ var makers = map[string]func(g *Globals, name string) goja.Value{
 // Names are the names of all globals, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(makers)) }
 
-// Has reports whether there is a global of a name.
+// Has reports whether there is a global of this name.
 func Has(name string) bool { return makers[name] != nil }
 
-// Get makes a global, which [Has] knows.
+// Get makes the global of a name for which [Has] is true.
 func (g *Globals) Get(name string) goja.Value {
 	if g.made[name] == nil {
 		g.made[name] = makers[name](g, name)
@@ -151,12 +151,12 @@ func (g *Globals) fetch(name string) goja.Value {
 
 func (g *Globals) timers(name string) goja.Value { return g.Loop.Global(g.realm, name) }
 
-// withoutArguments makes of a function one that calls it without arguments.
+// withoutArguments wraps a function into one that calls it without arguments.
 var withoutArguments = goja.MustCompile(jsjson.OwnProgram, `(function (f) { return function () { f() } })`, true)
 
-// microtasks makes queueMicrotask. A promise that is resolved with an object that
-// has a method then calls that method as a microtask; if it throws, the promise is
-// rejected, and nobody handles that.
+// microtasks makes queueMicrotask. It resolves a promise with an object that has
+// a method then. The engine calls that method in a microtask. If the method
+// throws, the promise is rejected without a handler.
 func (g *Globals) microtasks(name string) goja.Value {
 	r := g.realm
 	made, err := r.VM.RunProgram(withoutArguments)

@@ -12,15 +12,15 @@ import (
 	"example.com/callback/internal/web/realm"
 )
 
-// maxDepth bounds how deep values may be nested.
+// maxDepth bounds the nesting of values.
 const maxDepth = 5000
 
-// checkEvery is after how many objects the run's deadline is looked at.
+// checkEvery is the number of objects between two checks of the run's deadline.
 const checkEvery = 256
 
 // NewGlobals makes the function structuredClone.
 func NewGlobals(r *realm.Realm) *goja.Object {
-	depth := 0 // of all calls under way: a getter may call it again
+	depth := 0 // of all calls under way, because a getter may call it again
 	return r.Function("structuredClone", 1, func(call goja.FunctionCall) goja.Value {
 		if len(call.Arguments) == 0 {
 			r.TypeError("structuredClone: 1 argument required, but only 0 present")
@@ -53,7 +53,7 @@ var (
 	setType      = reflect.TypeFor[[]any]()
 )
 
-// errorNames are the errors that keep their kind.
+// errorNames are the classes of errors that are kept.
 var errorNames = []string{"EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError"}
 
 func (c *cloner) clone(v goja.Value) goja.Value {
@@ -122,8 +122,8 @@ func (c *cloner) clone(v goja.Value) goja.Value {
 	return nil
 }
 
-// special reports whether an object says that it is one of those that hold
-// something inside which the engine shows in no other way.
+// special reports whether an object claims to be of a builtin class whose
+// contents the engine shows in no other way.
 func (c *cloner) special(object *goja.Object) bool {
 	prototype := object.Prototype()
 	if prototype == nil || prototype.Prototype() == nil {
@@ -158,10 +158,10 @@ func (c *cloner) own(object *goja.Object, name string) goja.Value {
 	return ecma.OrUndefined(object.Get(name))
 }
 
-// properties copies the enumerable properties of an object's own.
+// properties copies an object's own enumerable properties.
 func (c *cloner) properties(original, copied *goja.Object) {
 	for _, name := range original.Keys() {
-		if value := original.Get(name); value != nil { // one that a getter has not deleted
+		if value := original.Get(name); value != nil { // nil if a getter has deleted it
 			c.Put(copied, name, c.clone(value))
 		}
 	}
@@ -176,7 +176,7 @@ func (c *cloner) array(original *goja.Object) goja.Value {
 	return copied
 }
 
-// buffer copies a buffer, or a view with the buffer it shows.
+// buffer copies a buffer, or a view together with its buffer.
 func (c *cloner) buffer(original *goja.Object, bytes []byte) goja.Value {
 	if ecma.IsBuffer(original) {
 		return c.keep(original, c.Buffer(append([]byte(nil), bytes...)).(*goja.Object))
@@ -209,8 +209,8 @@ func (c *cloner) error(original *goja.Object) goja.Value {
 	return copied
 }
 
-// collection copies a Map or a Set. What it holds is listed before any of it is
-// cloned, which runs code of the script's.
+// collection copies a Map or a Set. It lists the contents before it clones any of
+// them, because cloning runs code of the script.
 func (c *cloner) collection(original *goja.Object, class string) goja.Value {
 	type entry struct{ key, value goja.Value }
 	var entries []entry

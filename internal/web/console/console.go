@@ -13,11 +13,11 @@ import (
 	"example.com/callback/internal/web/realm"
 )
 
-// A Console is what the object console works with.
+// A Console is what console needs from its run.
 type Console struct {
 	Log      func(level slog.Level, text string)
 	Enabled  func(level slog.Level) bool
-	Describe func(goja.Value) string // how a value looks in the log
+	Describe func(goja.Value) string // formats a value for the log
 	Stack    func() string           // of the script
 
 	counts map[string]int
@@ -25,7 +25,7 @@ type Console struct {
 	indent int
 }
 
-// Limits of what one run may keep in a console.
+// Limits of what a run may keep in its console.
 const (
 	maxLabels = 1000
 	maxIndent = 20
@@ -104,7 +104,7 @@ func (c *Console) NewGlobal(r *realm.Realm) goja.Value {
 	return object
 }
 
-// label is the first of args, or the default one.
+// label returns the first of args, or the default label.
 func (c *Console) label(r *realm.Realm, args []goja.Value) string {
 	if len(args) == 0 || ecma.IsUndefined(args[0]) {
 		return "default"
@@ -138,8 +138,8 @@ func (c *Console) line(level slog.Level, text string) {
 	}
 }
 
-// format joins args by blanks. If the first is a string with format specifiers,
-// they take what follows.
+// format joins args with blanks. If the first is a string with format specifiers,
+// they consume the following arguments.
 func (c *Console) format(args []goja.Value) string {
 	if len(args) == 0 {
 		return ""
@@ -189,7 +189,7 @@ func (c *Console) format(args []goja.Value) string {
 	return text.String()
 }
 
-// argument is a value as a format specifier asks for it.
+// argument formats a value as a format specifier demands.
 func (c *Console) argument(verb byte, v goja.Value) string {
 	_, isObject := v.(*goja.Object)
 	_, isSymbol := v.(*goja.Symbol)

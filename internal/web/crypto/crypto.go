@@ -19,7 +19,7 @@ import (
 	"strings"
 )
 
-// An Error is what a promise is rejected with: a DOMException with a name.
+// An Error is a DOMException with a name, with which a promise is rejected.
 type Error struct{ Name, Message string }
 
 func (e *Error) Error() string { return e.Message }
@@ -47,7 +47,7 @@ const (
 var hashes = map[string]struct {
 	id  crypto.Hash
 	new func() hash.Hash
-	jwk string // what follows HS, RS and PS in the name of a JWK's algorithm
+	jwk string // the digits after HS, RS and PS in the name of a JWK's algorithm
 }{
 	"SHA-1":   {crypto.SHA1, sha1.New, "1"},
 	"SHA-256": {crypto.SHA256, sha256.New, "256"},
@@ -58,14 +58,14 @@ var hashes = map[string]struct {
 // An Algorithm is a normalised AlgorithmIdentifier.
 type Algorithm struct {
 	Name       string
-	Hash       string // empty: none given
-	Curve      string // likewise
-	Length     int    // of an HMAC key, in bits; zero: that of its data
+	Hash       string // empty if not given
+	Curve      string // empty if not given
+	Length     int    // of an HMAC key, in bits; zero means the length of its data
 	SaltLength int    // of RSA-PSS
 	HasLength  bool
 }
 
-// canonical finds a name whatever its case.
+// canonical finds a name regardless of its case.
 func canonical(name string, names ...string) (string, bool) {
 	for _, known := range names {
 		if strings.EqualFold(name, known) {
@@ -115,12 +115,12 @@ func write(ctx context.Context, h hash.Hash, data []byte) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// Digest is the digest of data. The name is one of [HashName].
+// Digest is the digest of data by an algorithm that [HashName] has found.
 func Digest(ctx context.Context, name string, data []byte) ([]byte, error) {
 	return write(ctx, hashes[name].new(), data)
 }
 
-// allow reports what is wrong with using a key.
+// allow returns an error if the key must not be used in this way.
 func (k *Key) allow(algorithm Algorithm, usage string) error {
 	if algorithm.Name != k.Algorithm.Name {
 		return &Error{invalidAccess, "the key is for " + k.Algorithm.Name}
@@ -133,7 +133,7 @@ func (k *Key) allow(algorithm Algorithm, usage string) error {
 	return &Error{invalidAccess, "the key may not " + usage}
 }
 
-// hashName is the digest to sign: ECDSA's is named by each call.
+// hashName is the digest to sign. For ECDSA each call names it.
 func (k *Key) hashName(algorithm Algorithm) string {
 	if k.Algorithm.Name == ECDSA {
 		return algorithm.Hash
@@ -183,7 +183,7 @@ func (k *Key) Sign(ctx context.Context, algorithm Algorithm, data []byte) ([]byt
 
 var errSalt = &Error{notSupported, "a saltLength of 0 is not supported"}
 
-// Verify reports whether signature is one of data.
+// Verify reports whether signature is a signature of data.
 func (k *Key) Verify(ctx context.Context, algorithm Algorithm, signature, data []byte) (bool, error) {
 	if err := k.allow(algorithm, "verify"); err != nil {
 		return false, err
@@ -219,8 +219,8 @@ func (k *Key) Verify(ctx context.Context, algorithm Algorithm, signature, data [
 	return ecdsa.Verify(k.ecdsa, sum, r, s), nil
 }
 
-// smallOrder reports whether a point of Ed25519 has an order of at most 8, with
-// which a signature says nothing of its data.
+// smallOrder reports whether a point of Ed25519 has an order of at most 8. A
+// signature with such a key says nothing about its data.
 func smallOrder(point []byte) bool {
 	for _, small := range smallPoints {
 		if string(point[:31]) == small[:31] && point[31]&0x7f == small[31]&0x7f {

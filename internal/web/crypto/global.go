@@ -40,7 +40,7 @@ type key struct {
 // maxRandom is how many bytes getRandomValues fills.
 const maxRandom = 65536
 
-// NewGlobals makes the object crypto, whose random bytes are those of random.
+// NewGlobals makes the object crypto. It takes random bytes from random.
 func NewGlobals(r *realm.Realm, random io.Reader) *Globals {
 	g := &Globals{}
 	g.CryptoKeys = realm.Make(r, &realm.Class[*key]{Name: "CryptoKey", Members: []realm.Member[*key]{
@@ -91,8 +91,8 @@ func NewGlobals(r *realm.Realm, random io.Reader) *Globals {
 	return g
 }
 
-// method makes a method that returns a promise: what it throws, the promise is
-// rejected with.
+// method makes a method that returns a promise. If f throws, the promise is
+// rejected.
 func method(name string, length int, f func(r *realm.Realm, g *Globals, call goja.FunctionCall) goja.Value) realm.Member[*subtleAPI] {
 	return realm.Method(name, 0, func(r *realm.Realm, s *subtleAPI, call goja.FunctionCall) goja.Value {
 		return r.Promise(func() goja.Value {
@@ -104,7 +104,7 @@ func method(name string, length int, f func(r *realm.Realm, g *Globals, call goj
 	})
 }
 
-// fail throws what a call came to. The run ends if its time is over.
+// fail throws the error of a call. It ends the run if its time is over.
 func fail(r *realm.Realm, name string, err error) {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		r.Check()
@@ -167,7 +167,8 @@ func describe(r *realm.Realm, a Algorithm) goja.Value {
 	return object
 }
 
-// algorithmName is the name in an AlgorithmIdentifier, and its other members.
+// algorithmName returns the name in an AlgorithmIdentifier, and its other
+// members.
 func algorithmName(r *realm.Realm, v goja.Value, what string) (name string, options *goja.Object) {
 	if object, ok := v.(*goja.Object); ok {
 		value, ok := realm.Option(object, "name")
@@ -179,7 +180,7 @@ func algorithmName(r *realm.Realm, v goja.Value, what string) (name string, opti
 	return r.String(v), nil
 }
 
-// hashOption reads the member hash, which must be there.
+// hashOption reads the required member hash.
 func hashOption(r *realm.Realm, options *goja.Object) string {
 	value, ok := realm.Option(options, "hash")
 	if !ok {
@@ -193,7 +194,7 @@ func hashOption(r *realm.Realm, options *goja.Object) string {
 	return name
 }
 
-// readAlgorithm normalises the algorithm of importKey, or that of sign and verify.
+// readAlgorithm normalises the algorithm of importKey, sign or verify.
 func readAlgorithm(r *realm.Realm, v goja.Value, importing bool) Algorithm {
 	text, options := algorithmName(r, v, "algorithm")
 	name, ok := SignatureName(text)
@@ -229,7 +230,7 @@ func readAlgorithm(r *realm.Realm, v goja.Value, importing bool) Algorithm {
 	return a
 }
 
-// natural is Web IDL's conversion to an unsigned long that is enforced.
+// natural is Web IDL's conversion to an unsigned long with [EnforceRange].
 func natural(r *realm.Realm, v goja.Value, what string) int {
 	f := math.Trunc(v.ToFloat())
 	if !(f >= 0 && f <= math.MaxUint32) {

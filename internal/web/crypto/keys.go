@@ -11,22 +11,22 @@ import (
 	"slices"
 )
 
-// usages are all of them, in the order in which a key lists its own.
+// usages are all key usages, in the order in which a key lists its own.
 var usages = []string{"encrypt", "decrypt", "sign", "verify", "deriveKey", "deriveBits", "wrapKey", "unwrapKey"}
 
 // IsUsage reports whether a word is a KeyUsage.
 func IsUsage(word string) bool { return slices.Contains(usages, word) }
 
-// Limits of keys: what is over them takes too long to use.
+// Limits of keys. Larger ones would take too long to use.
 const (
 	maxKeyData  = 64 << 10 // bytes
 	maxRSABits  = 8192
 	minRSABits  = 1024    // below it Go refuses to work
-	maxRSAPKCS8 = 5 << 10 // bytes: those of a key of maxRSABits
+	maxRSAPKCS8 = 5 << 10 // bytes of a key of maxRSABits
 	maxHMACData = 1 << 20
 )
 
-// A JWK is a JSON Web Key. A member that is not there is empty.
+// A JWK is a JSON Web Key. Absent members are empty.
 type JWK struct {
 	Kty, Use, Alg, Crv      string
 	KeyOps                  []string
@@ -78,7 +78,7 @@ func Import(format string, data []byte, jwk *JWK, algorithm Algorithm, extractab
 	return k, nil
 }
 
-// is sets the type of the key, unless its usages are none of such a key.
+// is sets the type of the key, unless its usages do not suit that type.
 func (k *Key) is(kind string) error {
 	may := map[string][]string{"public": {"verify"}, "private": {"sign"}, "secret": {"sign", "verify"}}[kind]
 	for _, usage := range k.Usages {
@@ -113,7 +113,7 @@ func (k *Key) checkJWK(jwk *JWK) error {
 	return nil
 }
 
-// decode decodes a member of a JWK, which must be there.
+// decode decodes a required member of a JWK.
 func decode(member string) ([]byte, error) {
 	if member == "" {
 		return nil, errKey

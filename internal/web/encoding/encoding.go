@@ -1,5 +1,5 @@
-// Package encoding is the Encoding Standard: the decoders of TextDecoder for every
-// label there is, over golang.org/x/text. It is plain Go.
+// Package encoding implements the Encoding Standard: the decoders of TextDecoder
+// for every label, over golang.org/x/text. It is plain Go.
 package encoding
 
 import (
@@ -16,14 +16,14 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// ErrLabel is the error of a label that names no encoding, or none that carries
-// text; ErrMalformed that of a fatal decoder.
+// ErrLabel means that a label names no encoding, or one that carries no text.
+// ErrMalformed is the error of a fatal decoder.
 var (
 	ErrLabel     = errors.New("not the label of an encoding")
 	ErrMalformed = errors.New("the data is not valid in its encoding")
 )
 
-// DecodeUTF8 decodes UTF-8; each part of it that is malformed becomes one U+FFFD.
+// DecodeUTF8 decodes UTF-8. Each malformed part becomes one U+FFFD.
 func DecodeUTF8(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
@@ -39,15 +39,15 @@ func DecodeUTF8(b []byte) string {
 type Decoder struct {
 	name             string
 	fatal, ignoreBOM bool
-	charset          encoding.Encoding // nil: UTF-16
+	charset          encoding.Encoding // nil means UTF-16
 
 	transformer transform.Transformer
-	pending     []byte // of the chunks so far, not decoded
-	streaming   bool   // the last chunk was not the last
-	started     bool   // there was text: no byte order mark is to come
+	pending     []byte // bytes of earlier chunks that have not been decoded
+	streaming   bool   // more chunks follow the last one
+	started     bool   // text has been decoded, so no byte order mark follows
 }
 
-// asciiSpace is what may stand around a label.
+// asciiSpace is the white space that may surround a label.
 const asciiSpace = "\t\n\f\r "
 
 // New makes a decoder for an encoding by its label. A fatal decoder refuses what
@@ -55,7 +55,7 @@ const asciiSpace = "\t\n\f\r "
 func New(label string, fatal, ignoreBOM bool) (*Decoder, error) {
 	label = strings.Trim(label, asciiSpace)
 	if strings.TrimSpace(label) != label {
-		return nil, ErrLabel // htmlindex strips more
+		return nil, ErrLabel // htmlindex would strip more
 	}
 	switch strings.ToLower(label) {
 	case "csunicode", "iso-10646-ucs-2", "ucs-2", "unicode", "unicodefeff":
@@ -86,12 +86,12 @@ func New(label string, fatal, ignoreBOM bool) (*Decoder, error) {
 // Name is the encoding's name in lower case.
 func (d *Decoder) Name() string { return d.name }
 
-// Fatal and IgnoreBOM are as New has been told.
+// Fatal and IgnoreBOM return the arguments of New.
 func (d *Decoder) Fatal() bool     { return d.fatal }
 func (d *Decoder) IgnoreBOM() bool { return d.ignoreBOM }
 
-// Decode decodes a chunk. With stream another one follows: a character may go on
-// in it.
+// Decode decodes a chunk. stream means that another chunk follows, in which a
+// character may continue.
 func (d *Decoder) Decode(chunk []byte, stream bool) (string, error) {
 	if !d.streaming {
 		d.transformer, d.pending, d.started = nil, nil, false
@@ -129,8 +129,8 @@ func (d *Decoder) Decode(chunk []byte, stream bool) (string, error) {
 	return text, nil
 }
 
-// decodeUTF8 leaves the beginning of a character at the end of a chunk to the
-// next one.
+// decodeUTF8 keeps the incomplete character at the end of a chunk for the next
+// one.
 func decodeUTF8(chunk []byte, stream bool) (text string, rest []byte, valid bool) {
 	if stream {
 		for n := 1; n < utf8.UTFMax && n <= len(chunk); n++ {
@@ -181,8 +181,8 @@ func (d *Decoder) utf16(chunk []byte, stream bool) (text string, rest []byte, va
 	return b.String(), chunk[i:], valid
 }
 
-// decodeSingle decodes an encoding of one byte a character. The standard has C1
-// controls where the table has nothing.
+// decodeSingle decodes an encoding with one byte a character. Where the table is
+// empty, the standard has C1 controls.
 func decodeSingle(chunk []byte, table *charmap.Charmap) (text string, valid bool) {
 	var b strings.Builder
 	b.Grow(len(chunk))
@@ -201,8 +201,8 @@ func decodeSingle(chunk []byte, table *charmap.Charmap) (text string, valid bool
 	return b.String(), valid
 }
 
-// multi decodes by x/text, whose decoders write U+FFFD for what is malformed. Of
-// these encodings, gb18030 alone can encode it.
+// multi decodes by x/text, whose decoders write U+FFFD for malformed input. Of
+// these encodings only gb18030 can encode U+FFFD itself.
 func (d *Decoder) multi(chunk []byte, stream bool) (text string, rest []byte, valid bool) {
 	if d.transformer == nil {
 		d.transformer = d.charset.NewDecoder().Transformer
@@ -225,8 +225,8 @@ func (d *Decoder) multi(chunk []byte, stream bool) (text string, rest []byte, va
 	return text, chunk, !strings.ContainsRune(text, utf8.RuneError)
 }
 
-// EncodeInto copies the beginning of s, as UTF-8, that fits into dst. It returns
-// how many UTF-16 code units it has read and how many bytes it has written.
+// EncodeInto copies as much of s, as UTF-8, as fits into dst. It returns the
+// number of UTF-16 code units that it has read and of bytes that it has written.
 func EncodeInto(dst []byte, s string) (read, written int) {
 	for _, r := range s {
 		if written+utf8.RuneLen(r) > len(dst) {

@@ -60,7 +60,7 @@ func NewGlobals(r *realm.Realm) (textEncoder, textDecoder *realm.Made) {
 				var chunk []byte
 				input := call.Argument(0)
 				if !ecma.IsUndefined(input) {
-					r.Bytes(input, "TextDecoder.decode: input") // of the right type, before options are read
+					r.Bytes(input, "TextDecoder.decode: input") // checks the type before the options are read
 				}
 				stream := realm.Flag(r.Options(call.Argument(1), "TextDecoder.decode: options"), "stream")
 				if !ecma.IsUndefined(input) {

@@ -11,13 +11,13 @@ import (
 
 // A signal is the slot of an AbortSignal.
 type signal struct {
-	object    *goja.Object // nil: not made yet
+	object    *goja.Object // nil until it is made
 	aborted   bool
 	reason    goja.Value
 	handler   goja.Value // onabort
 	listeners []*goja.Object
-	actions   []*func() // of the library's own, before the listeners
-	sources   []*signal // of AbortSignal.any
+	actions   []*func() // of the library, called before the listeners
+	sources   []*signal // the arguments of AbortSignal.any
 	dependent []*signal
 }
 
@@ -27,7 +27,8 @@ const maxListeners = 10000
 // controller is the slot of an AbortController.
 type controller struct{ signal *signal }
 
-// onAbort has f called when the signal is aborted, until stop is called.
+// onAbort arranges that f is called when the signal is aborted, until stop is
+// called.
 func (s *signal) onAbort(f func()) (stop func()) {
 	action := &f
 	s.actions = append(s.actions, action)
@@ -65,8 +66,9 @@ func (g *Globals) abort(r *realm.Realm, s *signal, reason goja.Value) error {
 	return nil
 }
 
-// dispatch tells everybody that the signal is aborted. What a listener throws is
-// nobody's to catch: it is a rejection that has no handler.
+// dispatch tells all listeners that the signal is aborted. What a listener throws
+// becomes a promise rejection without a handler, because no code of the script
+// could catch it.
 func (g *Globals) dispatch(r *realm.Realm, s *signal) error {
 	actions, listeners := s.actions, s.listeners
 	s.actions = nil
@@ -226,7 +228,7 @@ func (g *Globals) signalClass(r *realm.Realm) *realm.Made {
 	})
 }
 
-// follow makes the signal depend on its sources, and on theirs.
+// follow makes the signal depend on its sources and on their sources.
 func (s *signal) follow() {
 	var direct []*signal
 	for _, source := range s.sources {

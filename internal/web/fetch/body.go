@@ -12,7 +12,7 @@ import (
 	"example.com/callback/internal/web/realm"
 )
 
-// A body is that of a Request or a Response. It is there in full, and can be read
+// A body is the body of a Request or a Response. It is in memory and can be read
 // once.
 type body struct {
 	bytes []byte
@@ -20,7 +20,8 @@ type body struct {
 	used  bool
 }
 
-// readBody reads what a body is made of, and the type of its content.
+// readBody converts the value that a script gives as a body, and finds its
+// content type.
 func readBody(r *realm.Realm, v goja.Value) (b body, contentType string) {
 	if ecma.IsNothing(v) {
 		return body{none: true}, ""
@@ -44,7 +45,7 @@ func (b *body) clone(r *realm.Realm, class string) body {
 	return *b
 }
 
-// hasBody is what a Request and a Response have in common.
+// hasBody is the common part of Request and Response.
 type hasBody interface{ content() *body }
 
 // bodyMembers are the members that read a body.

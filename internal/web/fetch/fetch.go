@@ -16,10 +16,10 @@ import (
 type Outbound struct {
 	Method, URL, Host string
 	Header            http.Header
-	Body              []byte // nil: none
+	Body              []byte // nil means none
 }
 
-// An Answer is what one came to.
+// An Answer is the answer to an Outbound.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -28,17 +28,19 @@ type Answer struct {
 
 // A Client sends requests.
 type Client struct {
-	// Send sends a request until the context ends. It is called on goroutines of
-	// its own, several at once; report is called on the run's when it has ended.
+	// Send sends a request until the context ends. It is called on several
+	// goroutines at once. report is called on the run's goroutine after Send has
+	// returned.
 	Send func(context.Context, *Outbound) (answer Answer, report func(), err error)
 
-	// ToJSON is the text of a value, false if it has none.
+	// ToJSON is the JSON of a value. It returns false if there is none.
 	ToJSON func(goja.Value) (text []byte, ok bool)
 
-	// Explain logs why there is no answer and puts it in words for the script.
+	// Explain logs why there is no answer, and returns it as a text for the
+	// script.
 	Explain func(host string, err error) string
 
-	// Timeout is how long a request may take that has no signal.
+	// Timeout bounds a request without a signal.
 	Timeout time.Duration
 }
 
@@ -61,14 +63,14 @@ func NewGlobals(r *realm.Realm, l *loop.Loop, client Client) *Globals {
 	return g
 }
 
-// fetch sends a request. The promise is settled by the loop.
+// fetch sends a request. The loop settles the promise.
 func (g *Globals) fetch(r *realm.Realm, call goja.FunctionCall) goja.Value {
 	var q *request
 	if thrown := r.VM.Try(func() {
 		if len(call.Arguments) == 0 {
 			r.TypeError("fetch: 1 argument required, but only 0 present")
 		}
-		q = g.newRequest(r, call) // of what fetch is called with, a copy
+		q = g.newRequest(r, call) // a copy of the argument of fetch
 		if scheme := q.url.Protocol(); scheme != "http:" && scheme != "https:" {
 			r.TypeError("fetch failed: the URL is not one of http or https")
 		}
@@ -79,7 +81,7 @@ func (g *Globals) fetch(r *realm.Realm, call goja.FunctionCall) goja.Value {
 		return r.Rejected(thrown.Value())
 	}
 	promise, resolve, reject := r.VM.NewPromise()
-	failure := r.VM.NewTypeError("") // which has the stack of the call
+	failure := r.VM.NewTypeError("") // made here, so that it has the stack of the call
 	settled := false
 	out := &Outbound{Method: q.method, URL: q.url.Href(), Host: q.url.Host(), Header: q.headers.toHTTP()}
 	for name := range out.Header {

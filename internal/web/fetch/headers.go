@@ -1,6 +1,6 @@
-// Package fetch is the Fetch Standard as far as a script that calls other servers
-// needs it: fetch, Headers, Request, Response and AbortController. Bodies are read
-// in full; there are no streams.
+// Package fetch implements the Fetch Standard as far as a script needs it to call
+// other servers: fetch, Headers, Request, Response and AbortController. Bodies
+// are read in full; there are no streams.
 package fetch
 
 import (
@@ -16,20 +16,20 @@ import (
 	"example.com/callback/internal/web/realm"
 )
 
-// A Header is a name, in lower case, with one of its values.
+// A Header is a name, in lower case, and one of its values.
 type Header struct{ Name, Value string }
 
 // headerList is the slot of a Headers.
 type headerList struct {
 	list      []Header
-	immutable bool     // of an answer that has come
-	sorted    []Header // combined, for iterations; nil: not yet
+	immutable bool     // headers of a received answer cannot be changed
+	sorted    []Header // combined, for iterators; nil until it is made
 }
 
-// maxHeaders bounds a list: what HTTP carries is far below.
+// maxHeaders bounds a list, far above what HTTP can carry.
 const maxHeaders = 10000
 
-// fromHTTP makes the list of an answer's headers. Their bytes are characters.
+// fromHTTP makes the list of an answer's headers. Each byte becomes a character.
 func fromHTTP(header http.Header) *headerList {
 	h := &headerList{immutable: true}
 	for name, values := range header {
@@ -45,7 +45,7 @@ func fromHTTP(header http.Header) *headerList {
 	return h
 }
 
-// toHTTP makes the headers of a request. A character is a byte.
+// toHTTP makes the headers of a request. Each character becomes a byte.
 func (h *headerList) toHTTP() http.Header {
 	header := http.Header{}
 	for _, item := range h.list {
@@ -61,7 +61,7 @@ func (h *headerList) toHTTP() http.Header {
 
 func (h *headerList) clone() *headerList { return &headerList{list: slices.Clone(h.list)} }
 
-// name reads the name of a header.
+// name converts and checks the name of a header.
 func (h *headerList) name(r *realm.Realm, v goja.Value) string {
 	text := r.String(v)
 	if !httpguts.ValidHeaderFieldName(text) {
@@ -70,7 +70,7 @@ func (h *headerList) name(r *realm.Realm, v goja.Value) string {
 	return strings.ToLower(text)
 }
 
-// value reads the value of a header.
+// value converts and checks the value of a header.
 func (h *headerList) value(r *realm.Realm, v goja.Value) string {
 	text := strings.Trim(r.String(v), "\t\n\r ")
 	for _, c := range text {
@@ -81,7 +81,7 @@ func (h *headerList) value(r *realm.Realm, v goja.Value) string {
 	return text
 }
 
-// change is to be called before the list changes.
+// change must be called before the list changes.
 func (h *headerList) change(r *realm.Realm) {
 	if h.immutable {
 		r.TypeError("Headers: those of an answer cannot be changed")
@@ -113,7 +113,7 @@ func (h *headerList) get(name string) (value string, ok bool) {
 	return strings.Join(values, ", "), values != nil
 }
 
-// at returns header i in the order of names. Those that set cookies are not
+// at returns header i in the order of names. Headers that set cookies are not
 // joined.
 func (h *headerList) at(i int) (name, value string, ok bool) {
 	if h.sorted == nil {
@@ -135,7 +135,7 @@ func (h *headerList) at(i int) (name, value string, ok bool) {
 	return h.sorted[i].Name, h.sorted[i].Value, true
 }
 
-// fill appends what a HeadersInit holds: pairs, or an object.
+// fill appends the contents of a HeadersInit: pairs, or an object.
 func (h *headerList) fill(r *realm.Realm, v goja.Value) {
 	if ecma.IsUndefined(v) {
 		return

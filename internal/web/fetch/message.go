@@ -17,7 +17,7 @@ type request struct {
 	method  string
 	url     *url.URL
 	headers *headerList
-	signal  *signal // nil: none
+	signal  *signal // nil means none
 
 	headersObject *goja.Object
 }
@@ -53,7 +53,7 @@ func (g *Globals) method(r *realm.Realm, text string) string {
 	return text
 }
 
-// newRequest makes a request of the arguments of fetch or of Request.
+// newRequest makes a request from the arguments of fetch or of Request.
 func (g *Globals) newRequest(r *realm.Realm, call goja.FunctionCall) *request {
 	q := &request{body: body{none: true}, method: "GET", headers: &headerList{}}
 	from, isRequest := realm.Is[*request](r, call.Argument(0))
@@ -144,7 +144,7 @@ func (g *Globals) requestClass(r *realm.Realm) *realm.Made {
 	})
 }
 
-// newResponse makes a response of a body and the options of Response.
+// newResponse makes a response from a body and the options of Response.
 func (g *Globals) newResponse(r *realm.Realm, content body, contentType string, init *goja.Object) *response {
 	p := &response{body: content, kind: "default", status: 200, headers: &headerList{}}
 	if v, ok := realm.Option(init, "status"); ok {
@@ -245,11 +245,11 @@ type Incoming struct {
 	Method  string
 	URL     string
 	Headers []Header
-	Body    []byte // nil: none
+	Body    []byte // nil means none
 }
 
-// NewIncoming makes a Request of the one that a script's handler gets. Its headers
-// can be read only.
+// NewIncoming makes a Request of the request that a script's handler gets. Its
+// headers are read-only.
 func (g *Globals) NewIncoming(r *realm.Realm, in *Incoming) *goja.Object {
 	q := &request{method: in.Method, body: body{bytes: in.Body, none: in.Body == nil}, headers: &headerList{immutable: true, list: in.Headers}}
 	u, err := url.Parse(in.URL, nil)
@@ -260,8 +260,8 @@ func (g *Globals) NewIncoming(r *realm.Realm, in *Incoming) *goja.Object {
 	return r.Object(g.Request, q)
 }
 
-// ReadResponse reads a Response that a script's handler answers with. It reports
-// false for what is none, or is the result of Response.error.
+// ReadResponse reads the Response of a script's handler. It returns false for
+// another value and for the result of Response.error.
 func ReadResponse(r *realm.Realm, v goja.Value) (status int, headers []Header, bytes []byte, used, ok bool) {
 	p, ok := realm.Is[*response](r, v)
 	if !ok || p.kind == "error" {

@@ -1,5 +1,5 @@
 // Package loop is the event loop of a run: timers, and work on other goroutines
-// whose results come back to the run's own.
+// whose results return to the run's goroutine.
 package loop
 
 import (
@@ -12,21 +12,21 @@ import (
 
 // Limits of one run.
 const (
-	MaxTimers   = 10000 // that wait at the same time
-	maxParallel = 32    // pieces of work; more wait for one of them to end
+	MaxTimers   = 10000 // waiting at the same time
+	maxParallel = 32    // Works at the same time; others wait
 )
 
-// ErrTimers is the error of one timer too many.
+// ErrTimers means that there are too many timers.
 var ErrTimers = errors.New("too many timers")
 
-// A Task is something to do on the run's goroutine. Its error ends the run.
+// A Task is a function to call on the run's goroutine. Its error ends the run.
 type Task func() error
 
-// A Work is something to do on another goroutine, until the loop's context ends at
-// the latest. The Task it returns is done on the run's.
+// A Work is a function to call on another goroutine. It must return when the
+// loop's context ends. The Task that it returns is called on the run's goroutine.
 type Work func() Task
 
-// A Loop belongs to the run's goroutine. It needs no goroutine of its own.
+// A Loop belongs to the run's goroutine and has no goroutine of its own.
 type Loop struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -34,15 +34,15 @@ type Loop struct {
 	timers timers
 	byID   map[int]*timer
 	lastID int
-	last   int64 // number of a timer in the order of their making
-	strong int   // timers that keep the run going
+	last   int64 // number of the newest timer
+	strong int   // number of timers that keep the run going
 
-	waiting []Work // for another to end
-	working int    // on goroutines, or done and not yet taken
+	waiting []Work // for another Work to end
+	working int    // number of Works that are running, or done and not taken yet
 
 	mu    sync.Mutex
 	done  []Task
-	wake  chan struct{} // has room for one: there is something in done
+	wake  chan struct{} // has capacity for one notice that done has a Task
 	group sync.WaitGroup
 }
 
@@ -56,15 +56,15 @@ func New(ctx context.Context) *Loop {
 // Context ends with the loop.
 func (l *Loop) Context() context.Context { return l.ctx }
 
-// A timer is one that has not been cleared.
+// A timer is a timer that has not been cleared.
 type timer struct {
 	id     int
 	due    time.Time
 	order  int64
-	every  time.Duration // zero: once
-	weak   bool          // does not keep the run going
+	every  time.Duration // zero means once
+	weak   bool          // it does not keep the run going
 	task   Task
-	index  int // in timers; below zero: not there
+	index  int // in timers; negative if it is not there
 	closed bool
 }
 
@@ -94,8 +94,8 @@ func (t *timers) Pop() any {
 	return last
 }
 
-// After has a task done after a time, and again every so often unless that is
-// zero. A weak timer does not keep the run going.
+// After arranges that a task is called after a time, and every so often after
+// that unless every is zero. A weak timer does not keep the run going.
 func (l *Loop) After(delay, every time.Duration, weak bool, task Task) (id int, err error) {
 	if len(l.byID) >= MaxTimers {
 		return 0, ErrTimers
@@ -116,7 +116,7 @@ func (l *Loop) start(t *timer, delay time.Duration) {
 	heap.Push(&l.timers, t)
 }
 
-// Clear forgets a timer, if there is one of that id.
+// Clear removes the timer with an id, if there is one.
 func (l *Loop) Clear(id int) {
 	t := l.byID[id]
 	if t == nil {
@@ -132,7 +132,7 @@ func (l *Loop) Clear(id int) {
 	}
 }
 
-// Go does work on another goroutine.
+// Go starts a Work on another goroutine.
 func (l *Loop) Go(work Work) {
 	if l.working >= maxParallel {
 		l.waiting = append(l.waiting, work)
@@ -151,10 +151,10 @@ func (l *Loop) Go(work Work) {
 	})
 }
 
-// Pending reports whether something is left that keeps the run going.
+// Pending reports whether anything keeps the run going.
 func (l *Loop) Pending() bool { return l.strong > 0 || l.working > 0 }
 
-// Ready returns the next task if there is one to do now, else nil.
+// Ready returns the next task that is due, or nil.
 func (l *Loop) Ready() Task {
 	l.mu.Lock()
 	var task Task
@@ -188,7 +188,7 @@ func (l *Loop) Ready() Task {
 	}
 }
 
-// Wait waits until there is something to do, or the context ends.
+// Wait waits until a task is due or the context ends.
 func (l *Loop) Wait() {
 	var due <-chan time.Time
 	if len(l.timers) > 0 {
@@ -203,8 +203,8 @@ func (l *Loop) Wait() {
 	}
 }
 
-// Close ends all work that is under way, and waits for it unless the run's time is
-// over: what goes on then, against the context's word, is left behind.
+// Close cancels all Works. It waits for them unless the run's time is over; then
+// those that ignore the context are abandoned.
 func (l *Loop) Close(run context.Context) {
 	l.cancel()
 	if l.working == 0 {

@@ -8,11 +8,11 @@ import (
 	"example.com/callback/internal/ecma"
 )
 
-// String is Web IDL's conversion to a USVString: a surrogate without its other half
-// becomes U+FFFD.
+// String is Web IDL's conversion to a USVString: a lone surrogate becomes U+FFFD.
 func (r *Realm) String(v goja.Value) string { return ecma.ToString(r.VM, v).String() }
 
-// Options is Web IDL's conversion to a dictionary: nil for undefined and null.
+// Options is Web IDL's conversion to a dictionary. It returns nil for undefined
+// and null.
 func (r *Realm) Options(v goja.Value, what string) *goja.Object {
 	if ecma.IsUndefined(v) || goja.IsNull(v) {
 		return nil
@@ -24,8 +24,8 @@ func (r *Realm) Options(v goja.Value, what string) *goja.Object {
 	return object
 }
 
-// Option is a member of a dictionary that may be nil; ok is false if it is not
-// there.
+// Option returns a member of a dictionary, which may be nil; ok is false if the
+// member is absent.
 func Option(options *goja.Object, name string) (v goja.Value, ok bool) {
 	if options == nil {
 		return nil, false
@@ -34,14 +34,14 @@ func Option(options *goja.Object, name string) (v goja.Value, ok bool) {
 	return v, !ecma.IsUndefined(v)
 }
 
-// Flag is a boolean member of a dictionary, false if it is not there.
+// Flag returns a boolean member of a dictionary, or false if it is absent.
 func Flag(options *goja.Object, name string) bool {
 	v, ok := Option(options, name)
 	return ok && v.ToBoolean()
 }
 
-// Bytes are those of a buffer source, which are the script's own: a caller that
-// runs any of its code, or keeps them, copies them.
+// Bytes returns the bytes of a buffer source. They are the script's own: a caller
+// that keeps them, or that runs code of the script, must copy them.
 func (r *Realm) Bytes(v goja.Value, what string) []byte {
 	b, ok := ecma.Bytes(r.VM, v)
 	if !ok {
@@ -53,7 +53,7 @@ func (r *Realm) Bytes(v goja.Value, what string) []byte {
 // Buffer makes an ArrayBuffer of b, which becomes the script's.
 func (r *Realm) Buffer(b []byte) goja.Value { return r.VM.ToValue(r.VM.NewArrayBuffer(b)) }
 
-// Method returns the method of an object under a symbol; nil if it has none.
+// Method returns the method of an object for a symbol, or nil.
 func (r *Realm) Method(object *goja.Object, symbol *goja.Symbol, what string) goja.Callable {
 	v := object.GetSymbol(symbol)
 	if v == nil || ecma.IsNothing(v) {
@@ -92,7 +92,7 @@ func Long(v goja.Value) int32 {
 	return int32(uint32(int64(math.Mod(math.Trunc(f), 1<<32))))
 }
 
-// Resolved and Rejected make promises that are settled.
+// Resolved and Rejected make settled promises.
 func (r *Realm) Resolved(v goja.Value) goja.Value {
 	promise, resolve, _ := r.VM.NewPromise()
 	must(resolve(v))
@@ -105,7 +105,7 @@ func (r *Realm) Rejected(reason goja.Value) goja.Value {
 	return r.VM.ToValue(promise)
 }
 
-// Promise makes a promise of what f returns or throws.
+// Promise makes a promise that is settled by what f returns or throws.
 func (r *Realm) Promise(f func() goja.Value) goja.Value {
 	var value goja.Value
 	if thrown := r.VM.Try(func() { value = f() }); thrown != nil {

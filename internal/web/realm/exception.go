@@ -9,8 +9,8 @@ import (
 // exception is the slot of a DOMException.
 type exception struct{ name, message string }
 
-// codes are the names of exceptions that have a code, which count from 1. The
-// constants are named after what the standard called them first.
+// codes are the names of exceptions that have a code; codes count from 1. The
+// constants have the names that the standard used first.
 var codes = []struct{ name, constant string }{
 	{"IndexSizeError", "INDEX_SIZE_ERR"}, {"", "DOMSTRING_SIZE_ERR"}, {"HierarchyRequestError", "HIERARCHY_REQUEST_ERR"},
 	{"WrongDocumentError", "WRONG_DOCUMENT_ERR"}, {"InvalidCharacterError", "INVALID_CHARACTER_ERR"},
@@ -71,7 +71,7 @@ func (r *Realm) Exceptions() *Made {
 // errorLike makes an object with a stack.
 func (r *Realm) errorLike(prototype *goja.Object) *goja.Object {
 	object := r.VM.NewTypeError("")
-	_ = object.Delete("message") // the prototype's getter has it
+	_ = object.Delete("message") // so that the prototype's getter is visible
 	must(object.SetPrototype(prototype))
 	return object
 }
@@ -86,7 +86,7 @@ func (r *Realm) Exception(name, message string) *goja.Object {
 // Throw throws a DOMException.
 func (r *Realm) Throw(name, message string) { panic(r.Exception(name, message)) }
 
-// AsException returns what a DOMException is made of.
+// AsException returns the slot of a DOMException.
 func (r *Realm) AsException(v goja.Value) (name, message string, ok bool) {
 	e, ok := Is[*exception](r, v)
 	if !ok {

@@ -6,8 +6,8 @@ import (
 	"example.com/callback/internal/ecma"
 )
 
-// Pairs are the members of a class whose objects are lists of names with values,
-// as Web IDL has them for iterable. At returns pair i, and false behind the last.
+// Pairs lists the names and values of an object, for the members that Web IDL
+// calls iterable. At returns pair i, or false after the last one.
 func Pairs[T any](class string, at func(this T, i int) (name, value string, ok bool)) []Member[T] {
 	iterate := func(member string, item func(r *Realm, name, value string) goja.Value) Member[T] {
 		return Method(member, 0, func(r *Realm, this T, _ goja.FunctionCall) goja.Value {
@@ -44,7 +44,7 @@ func Pairs[T any](class string, at func(this T, i int) (name, value string, ok b
 	}
 }
 
-// Iterable makes the objects of a class whose members are [Pairs] iterable.
+// Iterable adds the iteration members to a class whose objects have [Pairs].
 func (r *Realm) Iterable(m *Made) {
 	must(m.Prototype.DefineDataPropertySymbol(goja.SymIterator, m.Prototype.Get("entries"), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE))
 }

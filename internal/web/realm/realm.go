@@ -1,6 +1,6 @@
-// Package realm is what the standard globals are made with: classes with internal
+// Package realm has the tools for the standard globals: classes with internal
 // slots, the conversions of Web IDL, DOMException. What it makes works whatever a
-// script has done to the builtins, and nothing of Go can be reached from it.
+// script has done to the builtins, and gives no access to Go values.
 package realm
 
 import (
@@ -16,15 +16,15 @@ import (
 	"example.com/callback/internal/jsjson"
 )
 
-// A Realm is the standard globals' side of one runtime. It belongs to the
-// goroutine that runs the runtime.
+// A Realm is the standard globals' view of one runtime. It belongs to the
+// goroutine of the runtime.
 type Realm struct {
 	VM  *goja.Runtime
 	Ctx context.Context // of the run
 
 	slotsGet, slotsSet goja.Callable           // of slots
 	slots              *goja.Object            // a WeakMap of objects to their slots
-	builtins           *goja.Runtime           // one whose builtins no script has replaced
+	builtins           *goja.Runtime           // a second runtime, whose builtins no script can replace
 	exceptions         *Made                   // DOMException
 	getters            *goja.Object            // of views
 	iterators          map[string]*goja.Object // prototypes, by their class
@@ -39,8 +39,8 @@ func New(ctx context.Context, vm *goja.Runtime) *Realm {
 	return r
 }
 
-// Builtin returns a method of the prototype of a builtin class, to be called on
-// objects of any runtime: it reads what they hold inside, and no property.
+// Builtin returns a method of a builtin class's prototype that can be called on
+// objects of any runtime. It reads internal slots, and no property.
 func (r *Realm) Builtin(class, method string) goja.Callable {
 	prototype := r.builtins.Get(class).(*goja.Object).Get("prototype").(*goja.Object)
 	callable, ok := goja.AssertFunction(prototype.Get(method))
@@ -50,8 +50,8 @@ func (r *Realm) Builtin(class, method string) goja.Callable {
 	return callable
 }
 
-// View returns the buffer that a typed array or a DataView shows, and from which
-// of its bytes on.
+// View returns the buffer of a typed array or a DataView, and the offset of its
+// first byte.
 func (r *Realm) View(view *goja.Object) (buffer goja.Value, offset int) {
 	class := "DataView"
 	if ecma.TypedArray(view) != nil {
@@ -64,7 +64,7 @@ func (r *Realm) View(view *goja.Object) (buffer goja.Value, offset int) {
 	return buffer, int(at.ToInteger())
 }
 
-// ArrayName is the name of a typed array's class.
+// ArrayName is the class name of a typed array.
 func (r *Realm) ArrayName(array *goja.Object) string {
 	name, err := r.getter("TypedArray", "tag")(array)
 	must(err)
@@ -93,7 +93,7 @@ var viewGetters = sync.OnceValue(func() *goja.Program {
 	})()`, true)
 })
 
-// Stopped reports whether the run should not go on.
+// Stopped reports whether the run must end.
 func (r *Realm) Stopped() bool { return r.Ctx.Err() != nil }
 
 // Check ends the run from inside a long native call if its time is over.
@@ -103,8 +103,8 @@ func (r *Realm) Check() {
 	}
 }
 
-// A slot is what an object of a class holds inside. A script sees neither the slot
-// nor the map it is in.
+// A slot is the internal state of an object. A script can reach neither the slot
+// nor the map that holds it.
 type slot struct{ value any }
 
 func (s *slot) Get(string) goja.Value       { return nil }
@@ -142,16 +142,15 @@ func Is[T any](r *Realm, v goja.Value) (T, bool) {
 	return value, ok
 }
 
-// A Class describes a class of objects whose slot is a T.
+// A Class describes a class whose objects have a T as their slot.
 type Class[T any] struct {
 	Name   string
-	Length int // of the constructor: arguments that must be there
+	Length int // minimum number of arguments of the constructor
 
-	// New makes the slot of a new object. A class without it has no constructor
-	// that works.
+	// New makes the slot of a new object. Without New the constructor throws.
 	New func(r *Realm, call goja.FunctionCall) T
 
-	// Error makes the class's objects errors, with a stack.
+	// Error makes the objects errors, with a stack.
 	Error bool
 
 	Members []Member[T]
@@ -167,23 +166,23 @@ type Member[T any] struct {
 	method func(*Realm, T, goja.FunctionCall) goja.Value
 }
 
-// Getter is a property that cannot be assigned.
+// Getter is a read-only property.
 func Getter[T any](name string, get func(*Realm, T) goja.Value) Member[T] {
 	return Member[T]{name: name, get: get}
 }
 
-// Attribute is a property that can.
+// Attribute is a property that can be assigned.
 func Attribute[T any](name string, get func(*Realm, T) goja.Value, set func(*Realm, T, goja.Value)) Member[T] {
 	return Member[T]{name: name, get: get, set: set}
 }
 
-// Method is a function; length counts the arguments that must be there.
+// Method is a function; length is its minimum number of arguments.
 func Method[T any](name string, length int, method func(*Realm, T, goja.FunctionCall) goja.Value) Member[T] {
 	return Member[T]{name: name, length: length, method: method}
 }
 
-// A Static is a property of a class's constructor: a function, or a number that
-// the prototype has, too.
+// A Static is a property of a class's constructor: a function, or a number, which
+// the prototype has as well.
 type Static struct {
 	Name     string
 	Length   int
@@ -191,7 +190,7 @@ type Static struct {
 	Number   int
 }
 
-// Made is a class in a realm.
+// A Made is a class in a realm.
 type Made struct {
 	Constructor, Prototype *goja.Object
 }
@@ -231,8 +230,8 @@ func Make[T any](r *Realm, class *Class[T]) *Made {
 	return m
 }
 
-// newClass makes a class of JavaScript's own: it cannot be called without new, and
-// others can extend it. A function of Go cannot tell.
+// newClass makes a JavaScript class, which cannot be called without new and can
+// be extended. A Go function cannot tell how it is called.
 var newClass = goja.MustCompile(jsjson.OwnProgram, `(function (init) {
 	return class { constructor(...args) { return init(this, args) } };
 })`, true)
@@ -253,8 +252,8 @@ func (r *Realm) classOf(init func(object *goja.Object, args []goja.Value) *goja.
 	return class.(*goja.Object)
 }
 
-// define gives a prototype a member. Its functions throw for what is no object of
-// the class.
+// define adds a member to a prototype. Its functions throw for an object of
+// another class.
 func define[T any](r *Realm, prototype *goja.Object, class string, m *Member[T]) {
 	this := func(v goja.Value) T {
 		held, ok := r.Slot(v).(T)
@@ -284,7 +283,7 @@ func define[T any](r *Realm, prototype *goja.Object, class string, m *Member[T])
 	must(prototype.DefineAccessorProperty(m.name, get, set, goja.FLAG_TRUE, goja.FLAG_TRUE))
 }
 
-// Object makes an object of a class that m is, with its slot.
+// Object makes an object of the class with a slot.
 func (r *Realm) Object(m *Made, slot any) *goja.Object {
 	object := r.VM.CreateObject(m.Prototype)
 	r.SetSlot(object, slot)
@@ -303,12 +302,12 @@ func (r *Realm) describe(function *goja.Object, name string, length int) {
 	must(function.DefineDataProperty("length", r.VM.ToValue(length), goja.FLAG_FALSE, goja.FLAG_TRUE, goja.FLAG_FALSE))
 }
 
-// Tag sets what Object.prototype.toString says of an object.
+// Tag sets what Object.prototype.toString returns for an object.
 func (r *Realm) Tag(object *goja.Object, name string) {
 	must(object.DefineDataPropertySymbol(goja.SymToStringTag, Text(name), goja.FLAG_FALSE, goja.FLAG_TRUE, goja.FLAG_FALSE))
 }
 
-// Hide gives object a property that enumerations pass over.
+// Hide gives object a property that is not enumerable.
 func (r *Realm) Hide(object *goja.Object, name string, value goja.Value) {
 	must(object.DefineDataProperty(name, value, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE))
 }

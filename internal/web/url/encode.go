@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// An encodeSet is a percent-encode set: the ASCII code points in it besides C0
-// controls, DEL and everything that is not ASCII, which are in all of them.
+// An encodeSet is a percent-encode set. It lists ASCII code points; all sets also
+// have the C0 controls, DEL and everything that is not ASCII.
 type encodeSet string
 
 const (
@@ -52,7 +52,7 @@ func unhex(c byte) byte {
 	return c | 0x20 - 'a' + 10
 }
 
-// percentDecode decodes what is percent-encoded; a % that begins no escape stays.
+// percentDecode decodes percent escapes. A "%" that begins no escape stays.
 func percentDecode(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s

@@ -20,8 +20,8 @@ type object struct {
 	class  *Globals
 }
 
-// params is the slot of a URLSearchParams. One that belongs to a URL changes its
-// query, and is changed with it.
+// params is the slot of a URLSearchParams. If it belongs to a URL, a change of
+// either changes the other's query.
 type params struct {
 	list []Pair
 	url  *object
@@ -44,7 +44,7 @@ func (o *object) reread() {
 	}
 }
 
-// maxPairs bounds the names of a URLSearchParams that is made of an iterable.
+// maxPairs bounds the names of a URLSearchParams that is made from an iterable.
 const maxPairs = 1 << 20
 
 // NewGlobals makes the classes.
@@ -149,7 +149,7 @@ func NewGlobals(r *realm.Realm) *Globals {
 	return g
 }
 
-// parseArguments reads a URL and, if there is one, its base.
+// parseArguments parses a URL and its optional base.
 func parseArguments(r *realm.Realm, input, base goja.Value) *URL {
 	text := r.String(input)
 	var from *URL
@@ -166,7 +166,7 @@ func parseArguments(r *realm.Realm, input, base goja.Value) *URL {
 	return u
 }
 
-// readInit reads what a URLSearchParams is made of: pairs, an object, or text.
+// readInit reads the argument of URLSearchParams: pairs, an object, or text.
 func readInit(r *realm.Realm, v goja.Value) []Pair {
 	init, ok := v.(*goja.Object)
 	if !ok {
@@ -190,7 +190,7 @@ func readInit(r *realm.Realm, v goja.Value) []Pair {
 		}
 		return list
 	}
-	at := map[string]int{} // two names may become the same
+	at := map[string]int{} // two names may become equal
 	for _, key := range init.Keys() {
 		pair := Pair{r.String(realm.Text(key)), r.String(ecma.OrUndefined(init.Get(key)))}
 		if i, ok := at[pair.Name]; ok {
@@ -210,8 +210,8 @@ func paramsAppend(r *realm.Realm, p *params, call goja.FunctionCall) goja.Value 
 	return goja.Undefined()
 }
 
-// matcher reports whether a pair has the name, and the value if there is one, that
-// a call asks for.
+// matcher reports whether a pair has the name that a call asks for, and the value
+// if the call gives one.
 func matcher(r *realm.Realm, call goja.FunctionCall) func(Pair) bool {
 	name := r.String(call.Argument(0))
 	if v := call.Argument(1); !ecma.IsUndefined(v) {

@@ -11,15 +11,15 @@ import (
 	"example.com/callback/internal/web/encoding"
 )
 
-// forbidden are the code points that no host has; a domain has no controls and no
-// percent sign either.
+// forbidden are code points that no host may have. A domain may have neither
+// controls nor a percent sign either.
 const forbidden = "\x00\t\n\r #/:<>?@[\\]^|"
 
 func isForbiddenInDomain(c rune) bool {
 	return c <= 0x1f || c == 0x7f || c == '%' || strings.ContainsRune(forbidden, c)
 }
 
-// parseHost reads a host. That of a scheme that is not special is opaque.
+// parseHost parses a host. opaque means that the scheme is not special.
 func parseHost(input string, opaque bool) (string, bool) {
 	if strings.HasPrefix(input, "[") {
 		if !strings.HasSuffix(input, "]") {
@@ -44,14 +44,14 @@ func parseHost(input string, opaque bool) (string, bool) {
 	return domain, true
 }
 
-// domains is UTS #46 as the URL Standard uses it.
+// domains is UTS #46 with the options of the URL Standard.
 var domains = idna.New(
 	idna.MapForLookup(), idna.BidiRule(), idna.CheckJoiners(true), idna.CheckHyphens(false),
 	idna.StrictDomainName(false), idna.Transitional(false), idna.VerifyDNSLength(false),
 )
 
-// toASCII is the standard's domain to ASCII. One that is ASCII is taken as it is:
-// whether its labels decode is for whoever resolves it.
+// toASCII is the standard's domain to ASCII. An ASCII domain is left as it is:
+// whether its labels decode matters only when it is resolved.
 func toASCII(domain string) (string, bool) {
 	name := strings.ToLower(domain)
 	if !isASCII(domain) {
@@ -72,7 +72,7 @@ func isASCII(s string) bool {
 	return true
 }
 
-// endsInNumber reports whether a domain is to be read as an IPv4 address.
+// endsInNumber reports whether a domain must be parsed as an IPv4 address.
 func endsInNumber(domain string) bool {
 	parts := strings.Split(strings.TrimSuffix(domain, "."), ".")
 	last := parts[len(parts)-1]
@@ -86,8 +86,8 @@ func endsInNumber(domain string) bool {
 	return ok
 }
 
-// parseIPv4Number reads a part of an address: decimal, octal or hexadecimal. What
-// is over 32 bits is some number over 32 bits.
+// parseIPv4Number parses a part of an address: decimal, octal or hexadecimal. For
+// a number over 32 bits it returns some number over 32 bits.
 func parseIPv4Number(s string) (uint64, bool) {
 	base := 10
 	switch {
@@ -135,7 +135,7 @@ func parseIPv4(s string) (string, bool) {
 	return string(text), true
 }
 
-// parseIPv6 reads an address without its brackets.
+// parseIPv6 parses an address without its brackets.
 func parseIPv6(s string) (string, bool) {
 	var address [8]uint16
 	piece, compress := 0, -1
@@ -203,7 +203,7 @@ func parseIPv6(s string) (string, bool) {
 	return formatIPv6(address), true
 }
 
-// parseEmbeddedIPv4 reads the dotted end of an IPv6 address into two pieces.
+// parseEmbeddedIPv4 parses the dotted end of an IPv6 address into two pieces.
 func parseEmbeddedIPv4(s string, address *[8]uint16, piece int) bool {
 	parts := strings.Split(s, ".")
 	if len(parts) != 4 {

@@ -8,10 +8,10 @@ import (
 	"example.com/callback/internal/web/encoding"
 )
 
-// A Pair is a name with its value, as application/x-www-form-urlencoded has them.
+// A Pair is a name and a value, as in application/x-www-form-urlencoded.
 type Pair struct{ Name, Value string }
 
-// ParsePairs reads a query without its question mark, or a form.
+// ParsePairs parses a form, or a query without its question mark.
 func ParsePairs(s string) []Pair {
 	var pairs []Pair
 	for part := range strings.SplitSeq(s, "&") {
@@ -32,7 +32,7 @@ func DecodePart(s string) string {
 	return percentDecode(s)
 }
 
-// EncodePairs is what [ParsePairs] reads.
+// EncodePairs is the inverse of [ParsePairs].
 func EncodePairs(pairs []Pair) string {
 	var b strings.Builder
 	for i, pair := range pairs {
@@ -59,8 +59,7 @@ func encodePart(b *strings.Builder, s string) {
 	}
 }
 
-// SortPairs sorts by name, in the order of UTF-16 code units; those of the same
-// name stay in order.
+// SortPairs sorts stably by name, in the order of UTF-16 code units.
 func SortPairs(pairs []Pair) {
 	slices.SortStableFunc(pairs, func(a, b Pair) int { return compareUTF16(a.Name, b.Name) })
 }

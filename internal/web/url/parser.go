@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A state is one of the URL Standard's basic URL parser.
+// A state is a state of the URL Standard's basic URL parser.
 type state int
 
 const (
@@ -33,12 +33,12 @@ const (
 	fragment
 )
 
-// end stands for the code point behind the last.
+// end stands for the end of the input.
 const end rune = -1
 
-// A parser is a run of the basic URL parser. With an override it is a setter's:
-// it begins in that state, changes the URL that is there, and ends once what the
-// setter is for has been read.
+// A parser is one run of the basic URL parser. With an override it implements a
+// setter: it begins in that state, changes the existing URL, and ends when it has
+// parsed the part that the setter sets.
 type parser struct {
 	url      *URL
 	base     *URL
@@ -46,9 +46,9 @@ type parser struct {
 	override state
 
 	state             state
-	at                int // in input
+	at                int // index in input
 	buffer            strings.Builder
-	text              []rune // what buffer would hold, of an authority or a query
+	text              []rune // the buffer, while an authority or a query is parsed
 	atSign            bool
 	passwordToken     bool
 	brackets          bool
@@ -56,7 +56,7 @@ type parser struct {
 	opaque, fragments strings.Builder
 }
 
-// A step is what a state does with a code point: go on, end well or fail.
+// A step is a state's decision: continue, succeed or fail.
 type step int
 
 const (
@@ -65,7 +65,7 @@ const (
 	failed
 )
 
-// run reads all of the input, and reports whether it is a URL's.
+// run parses the whole input, and reports whether it is a URL.
 func (p *parser) run(from state) bool {
 	p.state = from
 	for {
@@ -98,24 +98,23 @@ func (p *parser) flush() {
 	}
 }
 
-// remaining reports whether the input goes on with c behind the code point that
-// is being read.
+// remaining reports whether the code point after the current one is c.
 func (p *parser) remaining(c rune) bool { return p.at+1 < len(p.input) && p.input[p.at+1] == c }
 
-// goTo leaves the code point for the next state.
+// goTo continues in another state with the same code point.
 func (p *parser) goTo(s state) step {
 	p.state = s
 	p.at--
 	return next
 }
 
-// then takes the code point and goes on in s.
+// then continues in state s with the next code point.
 func (p *parser) then(s state) step {
 	p.state = s
 	return next
 }
 
-// startQuery and startFragment begin an empty one.
+// startQuery and startFragment begin an empty query and an empty fragment.
 func (p *parser) startQuery() step {
 	p.url.query = new(string)
 	return p.then(query)
@@ -330,7 +329,7 @@ func (p *parser) scheme(c rune) step {
 	return failed
 }
 
-// authorityEnds reports whether c is behind an authority.
+// authorityEnds reports whether c follows an authority.
 func (p *parser) authorityEnds(c rune) bool {
 	return c == end || c == '?' || c == '#' || p.slash(c)
 }
@@ -441,7 +440,7 @@ func (p *parser) port(c rune) step {
 	return failed
 }
 
-// atDrive reports whether the input goes on with the letter of a drive.
+// atDrive reports whether a drive letter follows.
 func (p *parser) atDrive() bool {
 	rest := p.input[min(p.at, len(p.input)):]
 	if len(rest) < 2 || !isAlpha(rest[0]) || rest[1] != ':' && rest[1] != '|' {

@@ -1,7 +1,7 @@
-// Package url is the URL Standard: URLs as browsers read and write them, and the
-// name-value pairs of their queries. It is plain Go: [URL] and URLSearchParams of
-// scripts are made of it, and so is the reading of every URL that a script gives
-// to the library.
+// Package url implements the URL Standard: URLs as browsers parse and write them,
+// and the pairs of their queries. It is plain Go. URL and URLSearchParams of
+// scripts use it, and so does the parsing of every URL that a script gives to the
+// library.
 package url
 
 import (
@@ -12,11 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLength bounds a URL, in bytes: what is longer is not read.
+// MaxLength bounds a URL, in bytes. Longer ones are invalid.
 const MaxLength = 1 << 20
 
-// ErrInvalid is the error of [Parse] for what is no URL. It does not hold the
-// input, which may be a secret.
+// ErrInvalid is the error of [Parse]. It does not hold the input, which may be a
+// secret.
 var ErrInvalid = errors.New("invalid URL")
 
 // A URL is a URL record. [Parse] makes one.
@@ -24,19 +24,19 @@ type URL struct {
 	scheme             string
 	username, password string
 	host               *string
-	port               int // noPort: none, or the scheme's default
+	port               int // noPort if it is absent or the scheme's default
 	path               []string
-	opaque             bool   // the path is opaquePath
+	opaque             bool   // the path is in opaquePath
 	opaquePath         string // as in mailto:someone
 	query, fragment    *string
 }
 
 const noPort = -1
 
-// defaultPorts are those of the special schemes; file has none.
+// defaultPorts are the ports of the special schemes; file has none.
 var defaultPorts = map[string]int{"ftp": 21, "file": noPort, "http": 80, "https": 443, "ws": 80, "wss": 443}
 
-// Parse reads a URL, relative to base unless that is nil.
+// Parse parses a URL. If base is not nil, the URL may be relative to it.
 func Parse(input string, base *URL) (*URL, error) {
 	if len(input) > MaxLength {
 		return nil, ErrInvalid
@@ -50,7 +50,8 @@ func Parse(input string, base *URL) (*URL, error) {
 	return u, nil
 }
 
-// codePoints are those of s without tabs and line ends, which no URL keeps.
+// codePoints returns the code points of s without tabs and line ends, which URLs
+// ignore.
 func codePoints(s string) []rune {
 	return slices.DeleteFunc([]rune(s), func(r rune) bool { return r == '\t' || r == '\n' || r == '\r' })
 }
@@ -71,12 +72,12 @@ func isSpecial(scheme string) bool {
 
 func (u *URL) hasCredentials() bool { return u.username != "" || u.password != "" }
 
-// takesAuthority reports whether there can be a user, a password and a port.
+// takesAuthority reports whether the URL may have a user, a password and a port.
 func (u *URL) takesAuthority() bool {
 	return u.host != nil && *u.host != "" && u.scheme != "file"
 }
 
-// shorten removes the last segment of the path, but no drive.
+// shorten removes the last segment of the path, unless it is a drive letter.
 func (u *URL) shorten() {
 	if u.scheme == "file" && len(u.path) == 1 && isNormalDrive(u.path[0]) {
 		return
@@ -117,7 +118,7 @@ func (u *URL) Href() string {
 	return text.String()
 }
 
-// Origin is the scheme, host and port, or null for a URL that has none.
+// Origin is the scheme, host and port, or "null" for a URL without an origin.
 func (u *URL) Origin() string {
 	switch u.scheme {
 	case "blob":
@@ -139,7 +140,7 @@ func (u *URL) Username() string { return u.username }
 // Password is percent-encoded.
 func (u *URL) Password() string { return u.password }
 
-// Host is the host with its port, unless that is the scheme's default.
+// Host is the host with its port, without a port that is the scheme's default.
 func (u *URL) Host() string {
 	if u.host == nil {
 		return ""
@@ -195,19 +196,19 @@ func prefixed(mark byte, s *string) string {
 	return string(mark) + *s
 }
 
-// The setters are those of the standard's URL class: they ignore what cannot be.
+// The setters are those of the standard's URL class. They ignore invalid values.
 
 // SetProtocol sets the scheme.
 func (u *URL) SetProtocol(value string) { u.set(value+":", schemeStart) }
 
-// SetUsername sets the user, who may not have been percent-encoded.
+// SetUsername sets the user and percent-encodes it.
 func (u *URL) SetUsername(value string) {
 	if u.takesAuthority() && len(value) <= MaxLength {
 		u.username = percentEncode(value, userinfoSet)
 	}
 }
 
-// SetPassword sets the password, likewise.
+// SetPassword sets the password and percent-encodes it.
 func (u *URL) SetPassword(value string) {
 	if u.takesAuthority() && len(value) <= MaxLength {
 		u.password = percentEncode(value, userinfoSet)
@@ -259,8 +260,7 @@ func (u *URL) SetSearch(value string) {
 	}
 }
 
-// SetQuery sets the query to one that is percent-encoded; if it is empty there is
-// none any more.
+// SetQuery sets the percent-encoded query, or removes it if encoded is empty.
 func (u *URL) SetQuery(encoded string) {
 	u.query = nil
 	if encoded != "" {
@@ -287,8 +287,8 @@ func (u *URL) set(value string, from state) {
 	}
 }
 
-// isDrive reports whether s is the letter of a Windows drive with a colon or a
-// bar, isNormalDrive whether it is with a colon.
+// isDrive reports whether s is a Windows drive letter with a colon or a bar.
+// isNormalDrive requires the colon.
 func isDrive(s string) bool {
 	return len(s) == 2 && isAlpha(rune(s[0])) && (s[1] == ':' || s[1] == '|')
 }
