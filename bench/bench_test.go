@@ -12,6 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	work.Main()
 	sandbox.Main()
 	os.Exit(m.Run())
 }

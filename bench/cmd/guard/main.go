@@ -1,7 +1,8 @@
 // Guard fails if the Handler needs more than baseline.json allows: CPU time as a
-// ratio to plain Go's, allocations and bytes per request. It compares no times,
-// which depend on the machine. It runs on one processor, so that neither other
-// load nor waking a second processor is in the ratio.
+// ratio to plain Go's, allocations and bytes per request and, where callgrind is
+// installed, instructions. It compares no times, which depend on the machine. It
+// runs on one processor, so that neither other load nor waking a second processor
+// is in the ratio.
 //
 //	go run ./cmd/guard            compare
 //	go run ./cmd/guard -update    write the baseline
@@ -26,7 +27,8 @@ const (
 	allocsNoise = 1.03 // times the baseline's, whichever is more
 	bytesNoise  = 1.05
 	ratioNoise  = 1.3
-	tries       = 4 // the least of them counts
+	countNoise  = 1.03 // of instructions
+	tries       = 4    // the least of them counts
 )
 
 // A baseline holds the figures of one system: allocations differ between versions
@@ -42,6 +44,7 @@ var minorVersion = regexp.MustCompile(`^go\d+\.\d+`)
 func system() string { return minorVersion.FindString(runtime.Version()) + " " + runtime.GOARCH }
 
 func main() {
+	work.Main()
 	file := flag.String("baseline", "baseline.json", "the file to compare with")
 	update := flag.Bool("update", false, "write the file")
 	flag.Parse()
@@ -73,6 +76,10 @@ func run(file string, update bool) error {
 	}
 	failed := 0
 	for _, want := range b.Figures {
+		instructions, err := count(want.Workload)
+		if err != nil {
+			return err
+		}
 		var got work.Figure
 		var faults []string
 		for try := range tries {
@@ -83,13 +90,14 @@ func run(file string, update bool) error {
 			if try == 0 {
 				got = f
 			}
+			got.Instructions = instructions
 			got.CPURatio, got.Allocs, got.Bytes = min(got.CPURatio, f.CPURatio), min(got.Allocs, f.Allocs), min(got.Bytes, f.Bytes)
 			if faults = compare(got, want); len(faults) == 0 || !comparable {
 				break
 			}
 		}
-		fmt.Printf("%s: ratio %.2f (baseline %.2f), allocations %.0f (%.0f), bytes %.0f (%.0f)\n",
-			want.Workload, got.CPURatio, want.CPURatio, got.Allocs, want.Allocs, got.Bytes, want.Bytes)
+		fmt.Printf("%s: ratio %.2f (baseline %.2f), allocations %.0f (%.0f), bytes %.0f (%.0f), instructions %.0f (%.0f)\n",
+			want.Workload, got.CPURatio, want.CPURatio, got.Allocs, want.Allocs, got.Bytes, want.Bytes, got.Instructions, want.Instructions)
 		if !comparable {
 			continue
 		}
@@ -115,11 +123,14 @@ func compare(got, want work.Figure) (faults []string) {
 	}
 	check("allocations", got.Allocs, max(want.Allocs+allocsSlack, want.Allocs*allocsNoise))
 	check("bytes", got.Bytes, want.Bytes*bytesNoise)
+	if want.Instructions > 0 {
+		check("instructions", got.Instructions, want.Instructions*countNoise)
+	}
 	check("ratio of CPU time", got.CPURatio, want.CPURatio*ratioNoise)
 	return faults
 }
 
-// measure returns the Handler's figures for a workload.
+// measure returns the Handler's figures for a workload, without instructions.
 func measure(name string, rounds int) (work.Figure, error) {
 	w := work.ByName(work.All(""), name)
 	if w == nil {
@@ -134,6 +145,15 @@ func measure(name string, rounds int) (work.Figure, error) {
 	return set.Figures()[1], nil
 }
 
+// count counts the Handler's instructions for a workload, where callgrind is
+// installed. It leaves out W4, whose millions say little more.
+func count(name string) (float64, error) {
+	if !work.Callgrind() || name == "W4" {
+		return 0, nil
+	}
+	return work.Instructions(name, work.Handler)
+}
+
 func write(file string) error {
 	b := baseline{System: system()}
 	for _, w := range work.All("") {
@@ -144,8 +164,12 @@ func write(file string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%s: ratio %.2f, allocations %.0f, bytes %.0f\n", f.Workload, f.CPURatio, f.Allocs, f.Bytes)
+		if f.Instructions, err = count(w.Name); err != nil {
+			return err
+		}
+		fmt.Printf("%s: ratio %.2f, allocations %.0f, bytes %.0f, instructions %.0f\n", f.Workload, f.CPURatio, f.Allocs, f.Bytes, f.Instructions)
 		f.CPURatio, f.Allocs, f.Bytes = math.Round(f.CPURatio*100)/100, math.Round(f.Allocs), math.Round(f.Bytes)
+		f.Instructions = math.Round(f.Instructions)
 		b.Figures = append(b.Figures, f)
 	}
 	text, err := json.MarshalIndent(b, "", "\t")

@@ -16,25 +16,31 @@ import (
 )
 
 func main() {
+	work.Main()
 	sandbox.Main()
 	rounds := flag.Int("rounds", 25, "rounds, each of all variants in turn, with plain Go beside each")
 	slice := flag.Duration("slice", 30*time.Millisecond, "time for one variant in one round")
 	only := flag.String("workloads", "W1,W2,W3,W4,W5,W6", "which workloads")
 	flag.BoolVar(&work.Fresh, "fresh", false, "a new request and recorder each time, in every figure, as handler benchmarks often have it")
+	count := flag.Bool("instructions", false, "count instructions, by callgrind: takes minutes")
 	flag.Parse()
-	if err := run(*rounds, *slice, *only); err != nil {
+	if *count && !work.Callgrind() {
+		fmt.Fprintln(os.Stderr, "ratios: -instructions needs valgrind")
+		os.Exit(2)
+	}
+	if err := run(*rounds, *slice, *only, *count); err != nil {
 		fmt.Fprintln(os.Stderr, "ratios:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, slice time.Duration, only string) error {
+func run(rounds int, slice time.Duration, only string, count bool) error {
 	upstream := work.Upstream()
 	defer upstream.Close()
-	fmt.Printf("%s, %s/%s, GOMAXPROCS %d, medians of %d alternating rounds of %v\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), rounds, slice)
+	fmt.Printf("%s, %s/%s, GOMAXPROCS %d, medians of %d alternating rounds of %v, live heap %d MiB\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), rounds, slice, work.HeapSize>>20)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "| workload\t| variant\t| ratio to plain Go\t| to bare goja\t| CPU ratio\t| µs\t| µs over plain\t| allocs\t| bytes\t|")
+	fmt.Fprintln(table, "| workload\t| variant\t| CPU ratio to plain Go\t| to bare goja\t| CPU µs\t| time ratio\t| instructions\t| allocs\t| bytes\t|")
 	fmt.Fprintln(table, "|---\t|---\t|--:\t|--:\t|--:\t|--:\t|--:\t|--:\t|--:\t|")
 	for _, w := range work.All(upstream.URL) {
 		if !strings.Contains(only, w.Name) {
@@ -51,16 +57,24 @@ func run(rounds int, slice time.Duration, only string) error {
 		bare := 0.0
 		for _, f := range figures {
 			if f.Variant == work.Bare {
-				bare = f.Ratio
+				bare = f.CPURatio
 			}
 		}
 		for _, f := range figures {
 			toBare := "-"
 			if bare > 0 {
-				toBare = fmt.Sprintf("%.2f", f.Ratio/bare)
+				toBare = fmt.Sprintf("%.2f", f.CPURatio/bare)
 			}
-			fmt.Fprintf(table, "| %s\t| %s\t| %.2f\t| %s\t| %.2f\t| %.1f\t| %.1f\t| %.0f\t| %.0f\t|\n",
-				f.Workload, f.Variant, f.Ratio, toBare, f.CPURatio, f.Time, f.Over, f.Allocs, f.Bytes)
+			instructions := "-"
+			if count && counts(f) {
+				n, err := work.Instructions(f.Workload, f.Variant)
+				if err != nil {
+					return err
+				}
+				instructions = fmt.Sprintf("%.0f", n)
+			}
+			fmt.Fprintf(table, "| %s\t| %s\t| %.2f\t| %s\t| %.1f\t| %.2f\t| %s\t| %.0f\t| %.0f\t|\n",
+				f.Workload, f.Variant, f.CPURatio, toBare, f.CPU, f.TimeRatio, instructions, f.Allocs, f.Bytes)
 		}
 	}
 	if err := table.Flush(); err != nil {
@@ -74,3 +88,7 @@ func run(rounds int, slice time.Duration, only string) error {
 	}
 	return nil
 }
+
+// counts reports whether the instructions of a case are counted: those of W5 and W6
+// are other processes' and other goroutines' as well, and W4 takes hours.
+func counts(f work.Figure) bool { return f.Workload < "W4" }

@@ -5,8 +5,10 @@ package work
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -144,11 +146,19 @@ func Upstream() *httptest.Server {
 type Client struct {
 	handler  http.Handler
 	request  *http.Request
+	cancel   context.CancelFunc // of the request's context: nothing calls it
 	body     *bytes.Reader
 	recorder httptest.ResponseRecorder
 	buffer   *bytes.Buffer
 	header   http.Header
 	target   string
+}
+
+// serverContext returns a context such as net/http's server gives a request.
+func serverContext() (context.Context, context.CancelFunc) {
+	ctx := context.WithValue(context.Background(), http.ServerContextKey, new(http.Server))
+	ctx = context.WithValue(ctx, http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})
+	return context.WithCancel(ctx)
 }
 
 // Fresh makes clients use a new request and a new recorder for each call, as
@@ -170,7 +180,9 @@ func (w *Workload) NewClientAt(h http.Handler, path string) *Client {
 		target += "?" + w.Query
 	}
 	c.target = target
-	c.request = httptest.NewRequest(w.Method, target, nil)
+	ctx, cancel := serverContext()
+	c.cancel = cancel
+	c.request = httptest.NewRequestWithContext(ctx, w.Method, target, nil)
 	if w.Method == "POST" {
 		c.request.Header.Set("Content-Type", "application/json")
 		c.request.ContentLength = int64(len(w.Body))
@@ -202,7 +214,7 @@ func (c *Client) doFresh() int {
 		_, _ = c.body.Seek(0, io.SeekStart)
 		body = c.body
 	}
-	request := httptest.NewRequest(c.request.Method, c.target, body)
+	request := httptest.NewRequestWithContext(c.request.Context(), c.request.Method, c.target, body)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
