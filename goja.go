@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"net/http"
 	"runtime"
 	"sync/atomic"
 
@@ -97,11 +96,6 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
-	}
-	if ctx.Value(http.ServerContextKey) != nil {
-		// The server has just made a goroutine that watches the connection. If
-		// it begins only once the answer is written, that delays the answer.
-		runtime.Gosched()
 	}
 	scripts, err := g.tree(ctx, call)
 	if err != nil {
