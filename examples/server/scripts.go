@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
+	"crypto/rand"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path"
 	"regexp"
@@ -15,113 +17,109 @@ import (
 )
 
 //go:embed scripts
-var embedded embed.FS
+var samples embed.FS
 
-// demoKey is the API key that random secrets are made for.
+// demoKey is the API key of random secrets.
 const demoKey = "demo"
 
-// samples say what curl sends to the embedded scripts, by credential.
-var samples = map[string]sample{
-	"hello":   {query: "?name=Ada"},
-	"raw":     {options: `-d "item=sword" -d "item=shield"`},
-	"headers": {options: "-i"},
-	"verify":  {query: "?hub.mode=subscribe&hub.verify_token=open-sesame&hub.challenge=1158201444"},
-	"":        {player: "player-1"},
+// sampleCalls are what curl sends to the samples, by credential.
+var sampleCalls = map[string]struct{ options, path string }{
+	"hello":   {path: "?name=Ada"},
+	"raw":     {options: `-d "item=sword" -d "item=shield" `},
+	"headers": {options: "-i "},
+	"verify":  {path: "?hub.mode=subscribe&hub.verify_token=open-sesame&hub.challenge=1158201444"},
+	"":        {path: "/player-1"},
 }
 
-type sample struct{ options, player, query string }
+// credentialName is what a URL can name as a credential.
+var credentialName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// A scriptTree is a folder of scripts and what it offers.
+// A scriptTree is a folder of scripts. It has secrets if those were made here.
 type scriptTree struct {
 	fs          fs.FS
-	credentials []string // that have a script, sorted; an empty one, last, is the server script
-	samples     map[string]sample
+	credentials []string // that have a script; an empty one, last, is the game's own
+	secrets     map[string]string
+	sample      bool
 }
 
-// openScripts looks through a folder of scripts, or the embedded one if dir is
-// empty.
-func openScripts(dir string, logger *slog.Logger) (*scriptTree, error) {
-	if dir == "" {
-		sub, err := fs.Sub(embedded, "scripts")
-		if err != nil {
-			return nil, err
-		}
-		credentials, err := findCredentials(sub, logger)
-		return &scriptTree{fs: sub, credentials: credentials, samples: samples}, err
+// openScripts looks through a folder, or the samples if dir is empty.
+func openScripts(dir string) (*scriptTree, error) {
+	tree := &scriptTree{fs: os.DirFS(dir), secrets: map[string]string{}, sample: dir == ""}
+	if tree.sample {
+		tree.fs, _ = fs.Sub(samples, "scripts") // the folder is embedded
 	}
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if info, err := fs.Stat(tree.fs, "."); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("-scripts %s: no such folder", dir)
-	case err != nil:
-		return nil, fmt.Errorf("-scripts: %w", err)
-	case !info.IsDir():
-		return nil, fmt.Errorf("-scripts %s: not a folder", dir)
 	}
-	tree := &scriptTree{fs: os.DirFS(dir)}
-	tree.credentials, err = findCredentials(tree.fs, logger)
-	if err != nil {
-		return nil, fmt.Errorf("-scripts %s: %w", dir, err)
+	files, _ := fs.Glob(tree.fs, "callbacks/*.js") // the pattern is well formed
+	for _, file := range files {
+		if name := strings.TrimSuffix(path.Base(file), ".js"); credentialName.MatchString(name) {
+			tree.credentials = append(tree.credentials, name)
+		}
+	}
+	if _, err := fs.Stat(tree.fs, "system/GS_CALLBACK_URL.js"); err == nil {
+		tree.credentials = append(tree.credentials, "")
 	}
 	return tree, nil
 }
 
-// credentialName is what a URL can name as a credential.
-var credentialName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-
-// findCredentials lists the credentials that have a script, and logs the files
-// that look like scripts but that no URL can reach.
-func findCredentials(tree fs.FS, logger *slog.Logger) ([]string, error) {
-	entries, err := fs.ReadDir(tree, "callbacks")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var credentials []string
-	for _, entry := range entries {
-		name, isScript := strings.CutSuffix(entry.Name(), ".js")
-		file := path.Join("callbacks", entry.Name())
-		switch {
-		case !isScript:
-		case !isFile(tree, file):
-			logger.Warn("script ignored: not a readable file", "file", file)
-		case !credentialName.MatchString(name):
-			logger.Warn("script ignored: its name must be of the characters A-Z a-z 0-9 _ -", "file", file)
-		default:
-			credentials = append(credentials, name)
-		}
-	}
-	if isFile(tree, "system/GS_CALLBACK_URL.js") || isFile(tree, "callbacks/server.js") {
-		credentials = append(credentials, "")
-	}
-	return credentials, nil
-}
-
-func isFile(tree fs.FS, name string) bool {
-	info, err := fs.Stat(tree, name)
-	return err == nil && info.Mode().IsRegular()
-}
-
-// curlLines are commands to paste, one for each script whose secret was made
-// here. Secrets that came in a file are not repeated.
-func curlLines(base string, tree *scriptTree, secrets *secrets) []string {
+// curlLines are commands to paste. Secrets that came in a file are not repeated.
+func (t *scriptTree) curlLines(base string) []string {
 	var lines []string
-	for _, credential := range tree.credentials {
-		secret, ok := secrets.random[credential]
-		if !ok {
-			continue
+	for _, credential := range t.credentials {
+		if secret, ok := t.secrets[credential]; ok {
+			url := base + path.Join(callback.DefaultPrefix, demoKey, credential, secret)
+			if call := sampleCalls[credential]; t.sample {
+				lines = append(lines, fmt.Sprintf(`curl %s"%s%s"`, call.options, url, call.path))
+			} else {
+				lines = append(lines, fmt.Sprintf(`curl "%s"`, url))
+			}
 		}
-		try := tree.samples[credential]
-		target := base + callback.DefaultPrefix + demoKey + "/"
-		if credential == "" {
-			target += secret + "/" + try.player
-		} else {
-			target += credential + "/" + secret
-		}
-		words := []string{"curl"}
-		if try.options != "" {
-			words = append(words, try.options)
-		}
-		lines = append(lines, strings.Join(append(words, `"`+target+try.query+`"`), " "))
 	}
 	return lines
+}
+
+// secretsShape is the form of a file of secrets.
+const secretsShape = `{"apiKey": {"credential": ["secret", …], "": ["serverSecret"]}}`
+
+// secretLists are secrets by credential by API key. It keeps their digests only.
+type secretLists map[string]map[string][]callback.Secret
+
+// Secrets implements [callback.SecretStore].
+func (s secretLists) Secrets(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
+	return s[apiKey][credential], nil
+}
+
+// openSecrets reads a file of secrets; without one it makes a random secret for
+// every script of the tree.
+func openSecrets(file string, tree *scriptTree) (secretLists, error) {
+	plain := map[string]map[string][]string{demoKey: {}}
+	if file == "" {
+		if len(tree.credentials) == 0 {
+			return nil, errors.New("-scripts: the folder holds neither callbacks/*.js nor system/GS_CALLBACK_URL.js")
+		}
+		for _, credential := range tree.credentials {
+			tree.secrets[credential] = rand.Text()
+			plain[demoKey][credential] = []string{tree.secrets[credential]}
+		}
+	} else {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("-secrets: %w", err)
+		}
+		plain = nil
+		if json.Unmarshal(text, &plain) != nil || len(plain) == 0 { // the error could repeat a secret
+			return nil, fmt.Errorf("-secrets %s: want %s", file, secretsShape)
+		}
+	}
+	lists := secretLists{}
+	for apiKey, credentials := range plain {
+		lists[apiKey] = map[string][]callback.Secret{}
+		for credential, secrets := range credentials {
+			for _, secret := range secrets {
+				lists[apiKey][credential] = append(lists[apiKey][credential], callback.NewSecret(secret))
+			}
+		}
+	}
+	return lists, nil
 }
