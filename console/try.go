@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"example.com/callback"
+	"example.com/callback/internal/answer"
 )
 
 // A tryRequest is what the page sends to try a script.
@@ -110,9 +111,9 @@ func (c *Console) run(w http.ResponseWriter, r *http.Request, request *http.Requ
 	observed := c.await(as.RunID)
 	defer c.forget(as.RunID)
 	header := request.Header.Clone()
-	answer := &answerRecorder{header: http.Header{}}
-	c.Handler.ServeCall(answer, request, as)
-	e := &callback.Exchange{Header: header, Body: body, AnswerHeader: answer.header, Answer: answer.body.Bytes()}
+	held := new(answer.Held)
+	c.Handler.ServeCall(held, request, as)
+	e := &callback.Exchange{Header: header, Body: body, AnswerHeader: held.Header(), Answer: held.Body.Bytes()}
 	if request.URL.RawQuery != "" {
 		e.URL = "?" + request.URL.RawQuery
 	}
@@ -126,8 +127,8 @@ func (c *Console) run(w http.ResponseWriter, r *http.Request, request *http.Requ
 		// A method that the Handler does not serve makes no run, and a host may
 		// not have made Observe the Handler's.
 		d = &detail{
-			summary:  summary{ID: as.RunID, Time: time.Now(), APIKey: as.APIKey, Credential: as.Credential, Status: answer.status, Outcome: "unknown"},
-			Outbound: []span{}, Functions: []span{}, Log: []logLine{}, Answer: showAnswer(answer.header, e.Answer),
+			summary:  summary{ID: as.RunID, Time: time.Now(), APIKey: as.APIKey, Credential: as.Credential, Status: held.Status, Outcome: "unknown"},
+			Outbound: []span{}, Functions: []span{}, Log: []logLine{}, Answer: showAnswer(e.AnswerHeader, e.Answer),
 		}
 	}
 	d.Origin = origin
@@ -222,24 +223,4 @@ func pairs(header http.Header) [][2]string {
 		}
 	}
 	return list
-}
-
-// An answerRecorder keeps an answer.
-type answerRecorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answerRecorder) Header() http.Header { return a.header }
-
-func (a *answerRecorder) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
-	}
-}
-
-func (a *answerRecorder) Write(p []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(p)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/console"
+	"example.com/callback/internal/answer"
 	"example.com/callback/internal/excerpt"
 )
 
@@ -22,18 +22,18 @@ const devLog = 64 << 10
 func (s *server) explainFailures(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		runs := make(chan *callback.Run, 1)
-		held := &heldAnswer{header: http.Header{}}
+		held := new(answer.Held)
 		next.ServeHTTP(held, r.WithContext(context.WithValue(r.Context(), devKey{}, runs)))
-		if held.status >= 400 && held.status != http.StatusForbidden {
+		if held.Status >= 400 && held.Status != http.StatusForbidden {
 			select {
 			case run := <-runs:
 				if run.Err != nil {
-					held.replace(s.explain(run))
+					held.Replace("text/plain; charset=utf-8", s.explain(run))
 				}
 			case <-time.After(time.Second): // the call was not authorised
 			}
 		}
-		held.send(w)
+		held.Send(w)
 	})
 }
 
@@ -73,41 +73,6 @@ func (s *server) explain(run *callback.Run) string {
 	}
 	fmt.Fprintf(&b, "\n\nrun %s\n", run.Call.RunID)
 	return b.String()
-}
-
-// A heldAnswer is an answer that may still be replaced.
-type heldAnswer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *heldAnswer) Header() http.Header { return a.header }
-
-func (a *heldAnswer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
-	}
-}
-
-func (a *heldAnswer) Write(p []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(p)
-}
-
-func (a *heldAnswer) replace(text string) {
-	a.body.Reset()
-	a.body.WriteString(text)
-	a.header.Set("Content-Type", "text/plain; charset=utf-8")
-	a.header.Del("Content-Length")
-}
-
-func (a *heldAnswer) send(w http.ResponseWriter) {
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(max(a.status, http.StatusOK))
-	_, _ = w.Write(a.body.Bytes()) // the caller may be gone
 }
 
 // checkOnSave checks the scripts at the start and each time that one is saved,
