@@ -107,6 +107,10 @@ type Handler struct {
 	// Members are the host's additions to the script's Spark object, by name.
 	Members Members
 
+	// Globals are the host's global names beside Spark. One with the name of a
+	// standard global replaces it.
+	Globals Members
+
 	// Prefix is the part of the escaped URL path before the API key, with its
 	// slashes. Empty means "/callback/". Under [http.StripPrefix] it is "/".
 	Prefix string
@@ -245,6 +249,7 @@ type Handler struct {
 	client          *HTTPClient
 	observedOnce    sync.Once
 	observedMembers Members
+	observedGlobals Members
 	buffers         sync.Pool             // of *bytes.Buffer, for bodies
 	equal           func(a, b Secret) int // constantTimeEqual, unless a test counts
 }
@@ -360,12 +365,12 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 	e.handler, e.outer = h, call.equipped
 	call.equipped = e
 	call.Usage = nil
-	call.Members = h.Members
+	call.Members, call.Globals = h.Members, h.Globals
 	if h.Observe != nil {
 		e.account = &account{run: Run{Start: start}, logs: h.KeepLog, keep: h.KeepBodies, keeps: h.KeepBodies > 0}
 		call.Usage = &e.account.usage
-		h.observedOnce.Do(func() { h.observedMembers = h.Members.observed() })
-		call.Members = h.observedMembers
+		h.observedOnce.Do(func() { h.observedMembers, h.observedGlobals = h.Members.observed(), h.Globals.observed() })
+		call.Members, call.Globals = h.observedMembers, h.observedGlobals
 	} else if h.VersionHeader != "" {
 		call.Usage = new(Usage)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"io/fs"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,21 @@ func caseHandler() *callback.Handler {
 			"a/b/hello":  "s3cret",
 			"é ü/hello":  "pässword/ 1",
 			"NoServer/x": "xs3cret",
+		},
+		Globals: callback.Members{
+			"upper": {Func: func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+				var text string
+				err := args.Scan(&text)
+				return strings.ToUpper(text), err
+			}},
+			"Game": {
+				Script: `function (host, Spark) {
+					return { name: "chess", who: function () { return host.who() + " " + Spark.getCredentialType() } }
+				}`,
+				Funcs: map[string]callback.HostFunc{
+					"who": func(_ context.Context, call *callback.Call, _ callback.Args) (any, error) { return call.APIKey, nil },
+				},
+			},
 		},
 		Members: callback.Members{
 			"echo": {Func: func(_ context.Context, call *callback.Call, args callback.Args) (any, error) {

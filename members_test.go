@@ -1,6 +1,7 @@
 package callback_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -47,4 +48,21 @@ func TestArgsScan(t *testing.T) {
 	require.NoError(t, callback.Args{}.Scan(&text, &n))
 	require.Equal(t, "as it was 7", fmt.Sprint(text, " ", n))
 	require.EqualError(t, callback.Args{json.RawMessage(`{`)}.Scan(&n), "argument 1 is not as expected")
+}
+
+// TestGlobalsReplace: a host's global comes before the library's, and is recorded.
+func TestGlobalsReplace(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler(`Spark.setScriptData("got", [atob("x"), SparkRequests])`)
+	h.Globals = callback.Members{
+		"atob": {Func: func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+			return "the host's", nil
+		}},
+		"SparkRequests": {Script: `function () { return "mine" }`},
+	}
+	runs := observe(h)
+	require.JSONEq(t, `{"got": ["the host's", "mine"]}`, get(t, h, helloURL).Body.String())
+	functions := runs.next(t).Functions
+	require.Len(t, functions, 1)
+	require.Equal(t, "atob", functions[0].Name)
 }

@@ -159,11 +159,12 @@ type version struct {
 
 // A program is a compiled script.
 type program struct {
-	compiled *goja.Program
-	version  string   // of the tree or, if it has none, of the file
-	handler  bool     // it exports one
-	declared []string // the standard globals that it declares as variables
-	traits   traits
+	compiled  *goja.Program
+	version   string   // of the tree or, if it has none, of the file
+	handler   bool     // it exports one
+	variables []string // that it declares at its top level
+	declared  []string // those of them that are standard globals
+	traits    traits
 }
 
 // load returns the program of a file. The error is fs.ErrNotExist, a
@@ -318,7 +319,7 @@ func compile(name, version, source string, maxSize int64) (*program, error) {
 	if fault != nil {
 		return nil, &ScriptError{Script: name, Version: version, Line: fault.Line, Column: fault.Column, Message: fault.Message}
 	}
-	p := &program{compiled: compiled.Program, version: version, handler: compiled.Handler, traits: traitsOf(source)}
+	p := &program{compiled: compiled.Program, version: version, handler: compiled.Handler, variables: compiled.Variables, traits: traitsOf(source)}
 	for _, name := range compiled.Variables {
 		if web.Has(name) && !slices.Contains(p.declared, name) {
 			p.declared = append(p.declared, name)

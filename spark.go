@@ -43,8 +43,9 @@ var worldClass = lazy.Class[*run]{
 		lazy.Func("requireOnce", func(r *run, call lazy.Call) goja.Value { return r.require(call, true) }),
 		lazy.Value("SparkRequests", func(r *run) goja.Value { return lazy.New(r.vm, &requestsClass, r) }),
 	},
-	Override: (*run).hostGlobal,
-	Fallback: (*run).standardGlobal,
+	Override:      (*run).hostGlobal,
+	OverrideNames: func(r *run) []string { return slices.Sorted(maps.Keys(r.call.Globals)) },
+	Fallback:      (*run).standardGlobal,
 }
 
 // hostGlobal makes one of the host's global names, or the compiler's. It returns nil
@@ -86,6 +87,12 @@ func (r *run) prepare(p *program) *goja.Program {
 		r.own(r.world.Keys())
 	}
 	r.own(p.declared)
+	if len(r.call.Globals) > 0 {
+		r.own(slices.DeleteFunc(slices.Clone(p.variables), func(name string) bool {
+			_, ok := r.call.Globals[name]
+			return !ok
+		}))
+	}
 	r.guards.Place(r.vm, p.traits.guards)
 	return p.compiled
 }

@@ -61,6 +61,7 @@ func (h *Handler) Validate() error {
 		}
 	}
 	v.validateMembers("Members", "Spark.", h.Members)
+	v.validateMembers("Globals", "", h.Globals)
 	slices.Sort(v.messages)
 	var errs []error
 	for _, message := range v.messages {

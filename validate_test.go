@@ -93,6 +93,8 @@ func TestValidate(t *testing.T) {
 		{"key that is not UTF-8", secrets("\xff/hello", "s"), "is not UTF-8"},
 		{"key with a secret", secrets("E3/hello/zq9.secret", "s"), "has a credential with other characters"},
 		{"empty secret", secrets("E3/hello", ""), "has an empty secret"},
+		{"empty global", func(h *callback.Handler) { h.Globals = callback.Members{"Game": {}} }, "callback: Handler.Globals: Game has neither Func nor Script"},
+		{"broken global", func(h *callback.Handler) { h.Globals = callback.Members{"Game": {Script: "function ("}} }, "callback: Handler.Globals: Game:2:2: SyntaxError"},
 		{"server secret", secrets("E3/", "s"), ""},
 		{"cache", func(h *callback.Handler) { h.Secrets = &callback.SecretCache{Store: h.Secrets, TTL: time.Minute} }, ""},
 		{"empty cache", func(h *callback.Handler) { h.Secrets = new(callback.SecretCache) }, "callback: SecretCache.Store is missing"},
