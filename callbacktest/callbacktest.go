@@ -127,8 +127,8 @@ func makeOptions(opts []Option) options {
 }
 
 // Run runs every case file that matches pattern, as [filepath.Glob] does, as a
-// parallel subtest. It is an error if none does. The cases run on copies of h
-// with their own HTTP and Logger: h itself is not changed.
+// parallel subtest. If no file matches, the test fails. The cases run on copies
+// of h with their own HTTP and Logger: h itself is not changed.
 func Run(t *testing.T, h *callback.Handler, pattern string, opts ...Option) {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
@@ -186,7 +186,7 @@ func runFile(t *testing.T, h *callback.Handler, file string, opts []Option) {
 }
 
 // updating reports whether the test binary has a flag -update that is set. The
-// package does not declare it: many test binaries have one already.
+// package does not declare the flag, because many test binaries have one already.
 func updating() bool {
 	f := flag.Lookup("update")
 	if f == nil {
@@ -208,10 +208,10 @@ func RunCase(h *callback.Handler, text []byte, opts ...Option) error {
 	return errors.Join(err, c.compare(got))
 }
 
-// UpdateCase runs one case, given as the text of its file, outside of go test.
-// It returns the text with the responses and the log as they are. The error is
-// of what is wrong whatever the case expects, such as an outbound request that
-// the case does not answer.
+// UpdateCase runs one case, given as the text of its file, outside of go test. It
+// returns the text with the actual responses and log. The error is for faults
+// that no case can expect, such as an outbound request that the case does not
+// answer.
 func UpdateCase(h *callback.Handler, text []byte, opts ...Option) ([]byte, error) {
 	c, err := parseCase(text)
 	if err != nil {
@@ -230,8 +230,8 @@ type outcome struct {
 	log       []string
 }
 
-// run sends the requests of the case. The error reports faults that no case can
-// expect, such as an outbound request too many.
+// run sends the requests of the case. The error is for faults that no case can
+// expect, such as an outbound request that the case does not answer.
 func (c *testCase) run(host *callback.Handler, o options) (got outcome, err error) {
 	h := clone(host)
 	c.handler.apply(h)

@@ -133,7 +133,7 @@ func indent(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// update returns the file's text with the responses and the log as they are.
+// update returns the text of the file with the actual responses and log.
 func (c *testCase) update(got outcome) []byte {
 	var files []txtar.File
 	responses := got.responses
@@ -162,7 +162,7 @@ func (c *testCase) update(got outcome) []byte {
 		}
 		files = append(files, file)
 	}
-	put(false) // the last, or only, request had no response yet
+	put(false) // the last request, or the only one, had no response yet
 	return txtar.Format(&txtar.Archive{Comment: c.archive.Comment, Files: files})
 }
 
@@ -231,7 +231,7 @@ func (f *handlerFields) apply(h *callback.Handler) {
 	}
 }
 
-// set sets a field that the case gives.
+// set sets a field to the value in the case.
 func set[T comparable](field *T, value T) {
 	var zero T
 	if value != zero {

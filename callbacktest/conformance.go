@@ -27,9 +27,9 @@ type KnownSecret struct {
 }
 
 // TestSecretStore tests whether store keeps to the contract of
-// [callback.SecretStore]: it returns each of the known secrets, and nothing for
-// other names, odd ones included. TestSecretStore returns an error that joins all
-// failures. The errors hold no secret.
+// [callback.SecretStore]: it returns each of the known secrets, and none for
+// other names, including odd ones. TestSecretStore returns an error that joins
+// all failures and holds no secret.
 func TestSecretStore(store callback.SecretStore, known ...KnownSecret) error {
 	t := &failures{}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -78,7 +78,7 @@ func TestSecretStore(store callback.SecretStore, known ...KnownSecret) error {
 	t.within("Secrets with a context that is done", func() {
 		done, cancel := context.WithCancel(ctx)
 		cancel()
-		_, _ = store.Secrets(done, "nobody's", "hello") // may fail, must return
+		_, _ = store.Secrets(done, "nobody's", "hello") // an error is fine, but it must return
 	})
 	var calls sync.WaitGroup
 	for range 16 {
@@ -355,7 +355,7 @@ func wantFields(fields []callback.Field, want string) error {
 	return nil
 }
 
-// wantScriptError expects a *ScriptError; a line of 0 may be any.
+// wantScriptError expects a *ScriptError. If line is 0, any line will do.
 func wantScriptError(script string, line int, message string) func(*callback.Result, error) error {
 	return func(_ *callback.Result, err error) error {
 		var e *callback.ScriptError
@@ -394,7 +394,7 @@ func (l onLog) Handle(context.Context, slog.Record) error { l.f(); return nil }
 func (l onLog) WithAttrs([]slog.Attr) slog.Handler        { return l }
 func (l onLog) WithGroup(string) slog.Handler             { return l }
 
-// patience bounds what should take no time: it hangs if it takes longer.
+// patience bounds operations that should take no time. If it passes, they hang.
 const patience = 30 * time.Second
 
 // failures collects errors. It is safe for concurrent use.

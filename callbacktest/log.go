@@ -38,7 +38,7 @@ func (l *logRecorder) WithGroup(name string) slog.Handler { return logWith{to: l
 type logWith struct {
 	to    *logRecorder
 	attrs string // formatted
-	group string // before the names of further attributes
+	group string // prefix of the names of further attributes
 }
 
 func (l logWith) Enabled(context.Context, slog.Level) bool { return true }

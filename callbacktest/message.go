@@ -90,8 +90,7 @@ func (m message) format(quoted bool) string {
 	return text.String()
 }
 
-// needsQuotes reports whether the body cannot be stored as plain text, or cannot
-// be read as such.
+// needsQuotes reports whether the body cannot be written or read as plain text.
 func (m message) needsQuotes() bool {
 	if !utf8.ValidString(m.body) || strings.HasPrefix(m.body, "-- ") || strings.Contains(m.body, "\n-- ") {
 		return true
@@ -105,8 +104,8 @@ func (m message) equal(other message) bool {
 	return m.first == other.first && m.body == other.body && slices.Equal(m.header, other.header)
 }
 
-// normal returns a response in the form that is compared: its headers sorted by
-// name, without the usual ones.
+// normal returns a response in the form in which responses are compared: headers
+// are sorted by name, and usual ones are left out.
 func (m message) normal() message {
 	usual := m.usualHeaders()
 	m.header = slices.DeleteFunc(slices.Clone(m.header), func(line string) bool {
@@ -203,11 +202,11 @@ func (r *recorder) Write(body []byte) (int, error) {
 	return r.body.Write(body)
 }
 
-// message returns the answer, with a line "no Name" for each usual header that
-// it lacks.
+// message returns the answer. It has a line "no Name" for each usual header that
+// is missing.
 func (r *recorder) message() message {
 	if r.status == 0 {
-		r.WriteHeader(http.StatusOK) // as net/http does
+		r.WriteHeader(http.StatusOK) // net/http does the same
 	}
 	m := message{
 		first: strings.TrimSpace(strconv.Itoa(r.status) + " " + http.StatusText(r.status)),

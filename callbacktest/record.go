@@ -16,12 +16,12 @@ import (
 )
 
 // WriteCase writes a recorded run as a case file: its request, its outbound
-// requests with what they got, and its answer. secret stands in the URL of the
-// request. The run needs whole Exchanges: see [callback.Handler.KeepBodies] and
-// [callback.Recorder.Requests].
+// requests with their answers, and its answer. secret takes the place of the
+// secret in the URL. The run needs complete Exchanges: see
+// [callback.Handler.KeepBodies] and [callback.Recorder.Requests].
 //
-// What the case repeats is what the caller and other servers have sent. Read it
-// before you keep it.
+// The file repeats what the caller and other servers have sent. Read it before
+// you keep it.
 func WriteCase(w io.Writer, run *callback.Run, secret string) error {
 	call, e := run.Call, run.Exchange
 	if e == nil || e.Cut {
@@ -54,7 +54,7 @@ func WriteCase(w io.Writer, run *callback.Run, secret string) error {
 	return err
 }
 
-// recorded makes a message. Headers of the connection alone are left out.
+// recorded makes a message. It leaves out headers that belong to the connection.
 func recorded(first string, header http.Header, body []byte) message {
 	m := message{first: first, body: string(body)}
 	for _, name := range slices.Sorted(maps.Keys(header)) {
@@ -69,7 +69,7 @@ func recorded(first string, header http.Header, body []byte) message {
 	return m
 }
 
-// failureKind is the failure of an expectation that stands for err.
+// failureKind is the failure of an expectation that represents err.
 func failureKind(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "timed out"):
@@ -81,7 +81,7 @@ func failureKind(err error) string {
 }
 
 func addUpstream(archive *txtar.Archive, sent, got message) {
-	// A line "=>" in the request would end it.
+	// A line "=>" in the request would end the request.
 	quoted := sent.needsQuotes() || got.needsQuotes() || strings.Contains("\n"+sent.body+"\n", "\n=>\n")
 	name := "upstream"
 	if quoted {

@@ -9,12 +9,13 @@
 //
 // # Security considerations
 //
-// Whoever reaches the console can run every script and read what the recorder
-// retains. The console shows no secret: it never has one. It refuses a request
-// whose Host is neither a loopback name nor one of Hosts (a page elsewhere
-// could otherwise reach it by a name that it makes point to this machine), and
-// one that another origin makes and that changes something. Everything it
-// serves is its own, under a Content-Security-Policy that allows nothing else.
+// Anyone who can reach the console can run every script and read what the
+// recorder retains. The console has no secrets, so it shows none. It refuses:
+//   - requests whose Host is neither a loopback name nor one of Hosts. Otherwise
+//     a web page could reach it by a name that it makes point to this machine;
+//   - requests of other origins that change something.
+//
+// It loads nothing from other servers, and a Content-Security-Policy enforces that.
 package console
 
 import (
@@ -36,18 +37,18 @@ import (
 //go:embed static
 var static embed.FS
 
-// A Console serves the pages. It is used by pointer, and its fields must not
+// A Console serves the page. It is used by pointer, and its fields must not
 // change once it serves.
 type Console struct {
-	// Handler runs what is tried and replayed. It is required.
+	// Handler runs the scripts. It is required.
 	Handler *callback.Handler
 
-	// Recorder retains the runs that the console shows. nil means that it
-	// shows none but what is tried.
+	// Recorder retains the runs that the console shows. nil means that it shows
+	// only runs that it has started.
 	Recorder *callback.Recorder
 
 	// Trees lists the trees of scripts. nil means that the console shows no
-	// scripts; a run can then be looked at but nothing can be tried.
+	// scripts: runs can be viewed, but scripts cannot be tried.
 	Trees func(context.Context) ([]Tree, error)
 
 	// Check finds what is wrong with the scripts of a tree. nil means
@@ -57,10 +58,10 @@ type Console struct {
 	Check func(context.Context, Tree) ([]callback.Problem, error)
 
 	// Hosts are the host names, without a port, by which the console may be
-	// reached, beside localhost and the loopback addresses.
+	// reached, in addition to localhost and the loopback addresses.
 	Hosts []string
 
-	// Queue, if not nil, is a queue of deferred runs to show and to act on.
+	// Queue, if not nil, is a queue of deferred runs to show and to operate.
 	Queue Queue
 
 	once  sync.Once
@@ -147,20 +148,21 @@ func writeJSON(w http.ResponseWriter, value any) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(text) // the reader may be gone
+	_, _ = w.Write(text) // fails only if the reader is gone
 }
 
 func writeError(w http.ResponseWriter, status int, message string) {
-	text, _ := json.Marshal(map[string]string{"error": message}) // a string has JSON
+	text, _ := json.Marshal(map[string]string{"error": message}) // a string always has JSON
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(text)
 }
 
-// maxRequest bounds what a page may send to the console, in bytes.
+// maxRequest bounds the body of a request from the page, in bytes.
 const maxRequest = 8 << 20
 
-// readJSON decodes a request's body, or answers why it cannot be.
+// readJSON decodes the body of a request, or answers with the reason why it
+// cannot.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) bool {
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	decoder.DisallowUnknownFields()

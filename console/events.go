@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Bounds on the pages that follow the runs.
+// Limits of the pages that follow the runs.
 const (
 	maxFollowers   = 64
-	followerBuffer = 256 // runs that a page may be behind
+	followerBuffer = 256 // runs that a page may lag behind
 	keepAlive      = 20 * time.Second
 )
 
-// publish sends a run to the pages that are open. One that is too far behind
-// is cut off: it connects again and reads all runs anew.
+// publish sends a run to the open pages. A page that lags too far behind is
+// disconnected; it connects again and reads all runs anew.
 func (c *Console) publish(s summary) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

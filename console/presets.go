@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// A preset is the webhook of a provider: a sample of its request, and how it
-// is signed.
+// A preset is a provider's webhook: a sample of its request, and the way in which
+// it is signed.
 type preset struct {
 	Name        string `json:"name"`
 	Title       string `json:"title"`

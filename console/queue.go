@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// A Queue is a queue of deferred runs, as the console shows it. Its methods
-// must be safe for concurrent use.
+// A Queue is a queue of deferred runs for the console. Its methods must be safe
+// for concurrent use.
 type Queue interface {
-	// Jobs lists the jobs that are not done, those that need an operator
-	// first, at most limit of them, and counts all by state.
+	// Jobs lists at most limit jobs that are not done, beginning with those that
+	// need an operator, and counts all jobs by state.
 	Jobs(ctx context.Context, limit int) (jobs []Job, counts map[string]int, err error)
 
-	// Retry runs a job again as soon as it can be: with the version of the
-	// scripts that it was accepted with or, if live is true, with the one that
-	// is live. Drop gives it up.
+	// Retry makes a job run again as soon as possible: with the live version of
+	// the scripts if live is true, else with its own. Drop gives the job up.
 	Retry(ctx context.Context, id string, live bool) error
 	Drop(ctx context.Context, id string) error
 }

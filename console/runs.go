@@ -15,7 +15,7 @@ import (
 	"example.com/callback/internal/excerpt"
 )
 
-// summary is a run in the list.
+// A summary is a run in the list.
 type summary struct {
 	ID         string    `json:"id"`
 	Time       time.Time `json:"time"`
@@ -28,7 +28,7 @@ type summary struct {
 	Message    string    `json:"message,omitempty"` // of the error
 }
 
-// detail is a run by itself.
+// A detail is a run on a page of its own.
 type detail struct {
 	summary
 	Origin         string         `json:"origin"`
@@ -52,7 +52,7 @@ type detail struct {
 	Replayable     bool           `json:"replayable"`
 }
 
-// span is an outbound request or a call of a host function.
+// A span is an outbound request or a call of a host function.
 type span struct {
 	Name   string  `json:"name,omitempty"`
 	Method string  `json:"method,omitempty"`
@@ -94,8 +94,8 @@ type answerDetail struct {
 	Binary  bool        `json:"binary"`
 }
 
-// Observe retains the run in the Recorder and shows it on the pages that are
-// open. It is a [callback.Handler.Observe].
+// Observe retains the run in the Recorder and shows it on the open pages. It is
+// for [callback.Handler].Observe.
 func (c *Console) Observe(ctx context.Context, run *callback.Run) {
 	if c.Recorder != nil {
 		c.Recorder.Observe(ctx, run)
@@ -123,7 +123,7 @@ func summarise(run *callback.Run) summary {
 	return s
 }
 
-// messageOf is an error without what stands beside it already.
+// messageOf is the text of an error without the parts that are shown beside it.
 func messageOf(err error) string {
 	var script *callback.ScriptError
 	if errors.As(err, &script) {
@@ -227,7 +227,7 @@ func showRequest(call *callback.Call) *requestDetail {
 	return r
 }
 
-// dataJSON is the object that a script gets for data, in order.
+// dataJSON is the object that a script gets for data, in the same order.
 func dataJSON(data []callback.Param) json.RawMessage {
 	b := []byte{'{'}
 	for i, p := range data {
@@ -238,7 +238,7 @@ func dataJSON(data []callback.Param) json.RawMessage {
 		if len(p.Values) == 1 {
 			value = p.Values[0]
 		}
-		name, _ := json.Marshal(p.Name) // strings have JSON
+		name, _ := json.Marshal(p.Name) // a string always has JSON
 		text, _ := json.Marshal(value)
 		b = append(append(append(b, name...), ':'), text...)
 	}
@@ -255,7 +255,7 @@ func (c *Console) getRuns(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]any{"runs": runs})
 }
 
-// find finds the run that the path names, or answers that there is none.
+// find returns the run that the path names, or answers that there is none.
 func (c *Console) find(w http.ResponseWriter, r *http.Request) *callback.Run {
 	var run *callback.Run
 	if c.Recorder != nil {
@@ -273,7 +273,7 @@ func (c *Console) getRun(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// caseSecret stands for the secret in the case files that are saved.
+// caseSecret is the secret in saved case files.
 const caseSecret = "s3cret"
 
 func (c *Console) getCase(w http.ResponseWriter, r *http.Request) {
@@ -287,5 +287,5 @@ func (c *Console) getCase(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write(text.Bytes()) // the reader may be gone
+	_, _ = w.Write(text.Bytes()) // fails only if the reader is gone
 }

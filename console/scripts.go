@@ -16,7 +16,7 @@ import (
 	"example.com/callback/internal/cloudcode"
 )
 
-// state is what the page needs to know of its host.
+// state is what the page needs to know about its host.
 type state struct {
 	Keys    []keyState `json:"keys"`
 	Methods []string   `json:"methods"` // beside GET and POST
@@ -37,11 +37,11 @@ type scriptState struct {
 	Name       string    `json:"name"`
 	Credential string    `json:"credential"`
 	File       string    `json:"file"`
-	URL        string    `json:"url,omitempty"` // its shape, without the secret
+	URL        string    `json:"url,omitempty"` // without the secret
 	Problems   []problem `json:"problems"`
 }
 
-// problem is a finding of Check.
+// A problem is a problem that Check has found.
 type problem struct {
 	Line    int    `json:"line"`
 	Column  int    `json:"column"`
@@ -162,7 +162,7 @@ func (c *Console) getSource(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	problems := []problem{}
-	found, _ := c.check(r.Context(), tree) // what is wrong with the tree, the list of scripts tells
+	found, _ := c.check(r.Context(), tree) // the list of scripts shows what is wrong with the tree
 	for _, p := range found {
 		if p.Script == file {
 			problems = append(problems, problem{p.Line, p.Column, p.Message, p.Fatal})
@@ -173,7 +173,7 @@ func (c *Console) getSource(w http.ResponseWriter, r *http.Request) {
 
 var errNoTree = errors.New("there are no scripts for that API key")
 
-// tree finds the tree of an API key.
+// tree returns the tree of an API key.
 func (c *Console) tree(ctx context.Context, apiKey string) (Tree, error) {
 	trees, err := c.trees(ctx)
 	if err != nil {

@@ -1,26 +1,26 @@
 // Package deferred answers a call now and runs it later. Senders of webhooks
-// give up after a few seconds and send again, so a script whose work takes
-// longer, or must not be lost, does better in a queue.
+// give up after a few seconds and send again. So work that takes longer, or that
+// must not be lost, belongs in a queue.
 //
-// A [Runner] stands before the ScriptRunner of a [callback.Handler]. It puts the
-// calls that are to be deferred into a [Queue] and answers them, once the queue
-// has committed them, with 202 and {"run": id}. A [Worker], in the same process
-// or in another, takes them out and runs them:
+// A [Runner] wraps the ScriptRunner of a [callback.Handler]. It puts calls that
+// are to be deferred into a [Queue]. Once the queue has committed a call, the
+// Runner answers it with 202 and {"run": id}. A [Worker], in the same process or
+// in another, takes the calls out and runs them:
 //
-//	queue, err := rivercallback.Open(ctx, "queue.db", rivercallback.Options{})
+//	queue, err := rivercallback.OpenSQLite(ctx, "queue.db", rivercallback.Options{})
 //	handler := &callback.Handler{Runner: &deferred.Runner{Next: pool, Queue: queue, Source: scripts}, …}
 //	worker := &deferred.Worker{Queue: queue, Runner: handler}
 //	err = worker.Run(ctx)
 //
-// # What is promised
+// # Guarantees
 //
-// A call that was answered with 202 runs at least once, whatever process dies
-// meanwhile, as long as the queue keeps what it has committed. It runs more than
+// A call that was answered with 202 runs at least once, whichever process dies
+// in between, as long as the queue keeps what it has committed. It runs more than
 // once if an attempt fails, or if a worker dies after the work and before it has
-// said so. No queue can tell the two apart, so each attempt has the same run id
-// (Spark.getSessionId() in the script): give it to other servers as the
-// idempotency key. Each attempt runs the version of the scripts that was live
-// when the call was accepted.
+// reported it. No queue can tell these two apart. So each attempt has the same run
+// id (Spark.getSessionId() in the script), for other servers to use as the
+// idempotency key. Each attempt runs the version of the scripts that was live when
+// the call was accepted.
 package deferred
 
 import (
@@ -37,21 +37,21 @@ import (
 
 // A Job is a call in a [Queue].
 type Job struct {
-	// ID is the call's run id. It is the same on every attempt. Two jobs may
-	// have the same, if the host takes run ids from its callers; then an
-	// [Operator] finds the newer one.
+	// ID is the call's run id. It is the same on every attempt. If the host takes
+	// run ids from its callers, two jobs may have the same ID. An [Operator] then
+	// finds the newer one.
 	ID string
 
-	// Key, if not empty, makes the job unique: as long as the queue knows a job
-	// of this key, whatever its state, another is not stored. [NewKey] makes
-	// one.
+	// Key, if not empty, makes the job unique: while the queue has a job with
+	// this key, in whatever state, it stores no other. [NewKey] makes one.
 	Key string
 
-	// Label, if not empty, is what [Operator].Cancel finds the job by. Several
-	// jobs may have the same. [NewKey] makes one.
+	// Label, if not empty, identifies the job for [Operator].Cancel. Several jobs
+	// may have the same label. [NewKey] makes one.
 	Label string
 
-	// APIKey, Credential, Script and Version are those of the call, for lists.
+	// APIKey, Credential, Script and Version are those of the call. Lists of jobs
+	// show them.
 	APIKey     string
 	Credential string
 	Script     string
@@ -60,20 +60,20 @@ type Job struct {
 	// Call is the [callback.Call] as JSON.
 	Call json.RawMessage
 
-	// Created is when the call was accepted. NotBefore, if later, is when it may
-	// run.
+	// Created is when the call was accepted. NotBefore, if it is later, is the
+	// earliest time to run it.
 	Created   time.Time
 	NotBefore time.Time
 
 	// MaxAttempts is how often the job may be begun. It is at least 1.
 	MaxAttempts int
 
-	// Attempt counts the times the job was begun, this one included. The Queue
-	// sets it. An attempt that ended with [Later] does not count.
+	// Attempt is the number of this attempt, counted from 1. The Queue sets it.
+	// An attempt that ended with [Later] does not count.
 	Attempt int
 
-	// Live is set by the Queue if an operator wants the job to run with the
-	// version that is live, instead of its own.
+	// Live is set by the Queue if an operator wants the job to run with the live
+	// version instead of its own.
 	Live bool
 }
 
@@ -95,7 +95,7 @@ func NewJob(call *callback.Call, maxAttempts int) (*Job, error) {
 	}, nil
 }
 
-// NewKey makes of a list of strings a key that any queue can store: 64 letters
+// NewKey turns a list of strings into a key that any queue can store: 64 letters
 // and digits. Different lists have different keys.
 func NewKey(parts ...string) string {
 	h := sha256.New()
@@ -105,30 +105,33 @@ func NewKey(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// A Queue keeps jobs until they are done. Package queuetest has the test of
-// what is said here. Both methods must be safe for concurrent use.
+// A Queue keeps jobs until they are done. Package queuetest tests whether an
+// implementation keeps to this contract. Both methods must be safe for concurrent
+// use.
 type Queue interface {
-	// Enqueue stores a job and returns its ID once it is committed. If there is
-	// a job of the same Key, it returns the ID of that one and stores nothing.
-	// After an error the job may be stored nevertheless, as when the answer is
-	// lost.
+	// Enqueue stores a job and returns its ID once the job is committed. If the
+	// queue has a job with the same Key, Enqueue stores nothing and returns the
+	// ID of that job. After an error the job may be stored nevertheless, for
+	// example if only the answer was lost.
 	Enqueue(ctx context.Context, job *Job) (id string, err error)
 
-	// Work hands jobs to work, several at once, in about the order in which
-	// they are due, and does what the verdict says. When ctx is done it takes no
-	// more, waits for the ones that are under way, and returns nil. A job whose
-	// worker died is handed out again, as its next attempt, or is dead after its
-	// last. Work outlasts times in which the store is down.
+	// Work passes jobs to work, several at once, approximately in the order in
+	// which they are due, and does what the verdict says. When ctx is done it
+	// takes no more jobs, waits for those under way, and returns nil. While the
+	// store is down, it waits for it.
+	//
+	// If a worker dies, its jobs are run again as their next attempt, or are dead
+	// after their last.
 	Work(ctx context.Context, work func(ctx context.Context, job *Job) Verdict) error
 }
 
-// A Verdict is what becomes of a job after an attempt. The zero value is
+// A Verdict says what to do with a job after an attempt. The zero value is
 // [Retry], at once.
 type Verdict struct {
 	Action Action
 
-	// Delay is the shortest time until the next attempt, for Retry and Later.
-	// Below zero it is zero.
+	// Delay is the minimum time until the next attempt, for Retry and Later. A
+	// negative one counts as zero.
 	Delay time.Duration
 
 	// Err is why the job is not done. Its text is kept with the job.
@@ -161,7 +164,7 @@ func (a Action) String() string {
 	return [...]string{"retry", "later", "drop", "done"}[a]
 }
 
-// A State is where a job is.
+// A State is the state of a job.
 type State string
 
 // The states of a job.
@@ -173,10 +176,10 @@ const (
 	Finished State = "finished" // done; kept for a time
 )
 
-// States are all states, in the order in which an operator wants to see them.
+// States lists all states in the order in which an operator wants to see them.
 func States() []State { return []State{Queued, Running, Retrying, Dead, Finished} }
 
-// A Status is what a queue knows of a job.
+// A Status is a queue's knowledge of a job.
 type Status struct {
 	Job
 	State State
@@ -200,17 +203,17 @@ type AttemptError struct {
 	Err     string
 }
 
-// ErrNoJob means that the queue does not know a job of this ID, or no longer.
+// ErrNoJob means that the queue has no job with this ID, or no longer has it.
 var ErrNoJob = errors.New("callback: no such job")
 
-// ErrRunning means that the job is in the hands of a worker.
+// ErrRunning means that a worker runs the job.
 var ErrRunning = errors.New("callback: the job is running")
 
-// An Operator looks into a queue and acts on what it finds. A [Queue] for
-// production is one as well. Its methods must be safe for concurrent use.
+// An Operator inspects and operates a queue. A [Queue] for production is one as
+// well. Its methods must be safe for concurrent use.
 type Operator interface {
-	// Status returns the job of this ID, with its call. The error is ErrNoJob
-	// if there is none.
+	// Status returns the job with this ID, and its call. The error is ErrNoJob if
+	// there is none.
 	Status(ctx context.Context, id string) (*Status, error)
 
 	// List returns at most limit jobs in a state, the most recent first,
@@ -220,15 +223,15 @@ type Operator interface {
 	// Counts returns the number of jobs in each state.
 	Counts(ctx context.Context) (map[State]int, error)
 
-	// Retry makes a job due now, also one that is dead or finished, with at
-	// least one more attempt. If live is true, it runs with the version that is
-	// live then. The error is ErrRunning for a job that runs.
+	// Retry makes a job due now and grants it at least one more attempt. The job
+	// may be dead or finished. If live is true, it runs with the version that is
+	// live when it runs. The error for a running job is ErrRunning.
 	Retry(ctx context.Context, id string, live bool) error
 
-	// Drop removes a job, whose Key is then free. The error is ErrRunning for a
-	// job that runs.
+	// Drop removes a job and frees its Key. The error for a running job is
+	// ErrRunning.
 	Drop(ctx context.Context, id string) error
 
-	// Cancel removes the jobs of this label that wait, and returns how many.
+	// Cancel removes the waiting jobs with this label, and returns their number.
 	Cancel(ctx context.Context, label string) (int, error)
 }

@@ -55,24 +55,24 @@ type Options struct {
 	MeterProvider  metric.MeterProvider
 
 	// Propagate reports whether outbound requests to a host (with its port, if
-	// the URL names one) carry the trace's context. nil means to none: the
-	// servers that scripts call are others'.
+	// the URL names one) carry the trace's context. nil means never, because
+	// scripts mostly call servers of other companies.
 	Propagate func(host string) bool
 
 	// Propagator writes the context into the headers. nil means that of W3C
 	// Trace Context, without baggage.
 	Propagator propagation.TextMapPropagator
 
-	// MaxNames is how many different faas.name the metrics have; the names
-	// beyond are "other". Zero means that metrics have no faas.name.
+	// MaxNames bounds the different values of faas.name in the metrics. Further
+	// names are counted as "other". Zero means that metrics have no faas.name.
 	MaxNames int
 }
 
 const scope = "example.com/callback/otelcallback"
 
 // Instrument adds traces and metrics to h. It wraps h.Runner, h.HTTP and
-// h.Observe, so set those before and do not change them afterwards. It is called
-// before h serves. The error is a meter's.
+// h.Observe, so set those first and do not change them afterwards. Call it before
+// h serves. The error is the error of a meter.
 func Instrument(h *callback.Handler, o Options) error {
 	if o.TracerProvider == nil {
 		o.TracerProvider = otel.GetTracerProvider()
@@ -125,15 +125,15 @@ type telemetry struct {
 
 	mu    sync.Mutex
 	spans map[string]trace.Span // of calls under way, by run id
-	names map[string]bool       // that metrics have
+	names map[string]bool       // names that metrics have
 }
 
-// maxSpans bounds the spans whose calls have not been observed. A Handler drops
+// maxSpans bounds the spans of calls that have not been observed. A Handler drops
 // Runs if its observers hang.
 const maxSpans = 65536
 
-// keep keeps the span of a call until it is observed. It reports false if there
-// is one of the same run id: hosts choose those.
+// keep keeps the span of a call until the call is observed. It returns false if
+// there is a span with the same run id, which the host may choose.
 func (t *telemetry) keep(runID string, span trace.Span) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -152,7 +152,7 @@ func (t *telemetry) take(runID string) trace.Span {
 	return span
 }
 
-// label is a name as the metrics have it.
+// label is the value of faas.name in metrics.
 func (t *telemetry) label(name string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -163,7 +163,7 @@ func (t *telemetry) label(name string) string {
 	return name
 }
 
-// nameOf is what OpenTelemetry calls the function's name.
+// nameOf is the function's name in terms of OpenTelemetry.
 func nameOf(call *callback.Call) string {
 	switch {
 	case call.Script != "":
@@ -174,8 +174,8 @@ func nameOf(call *callback.Call) string {
 	return "server"
 }
 
-// observe ends the span of a call, or makes one if the call did not get as far
-// as the runner.
+// observe ends the span of a call. If the call did not reach the runner, it makes
+// one first.
 func (t *telemetry) observe(ctx context.Context, run *callback.Run) {
 	name := nameOf(run.Call)
 	trigger := attribute.String("faas.trigger", "http")
@@ -219,7 +219,8 @@ func (t *telemetry) observe(ctx context.Context, run *callback.Run) {
 	span.End(trace.WithTimestamp(run.Start.Add(run.Duration)))
 }
 
-// A runner begins the span of a call, so that what the call does is below it.
+// A runner begins the span of a call, so that the call's own work is below that
+// span.
 type runner struct {
 	*telemetry
 	next callback.ScriptRunner
@@ -236,7 +237,7 @@ func (r *runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 	return r.next.RunScript(ctx, call)
 }
 
-// Validate reports what the wrapped runner reports.
+// Validate returns the errors of the wrapped runner.
 func (r *runner) Validate() error {
 	if v, ok := r.next.(interface{ Validate() error }); ok {
 		return v.Validate()
@@ -244,7 +245,7 @@ func (r *runner) Validate() error {
 	return nil
 }
 
-// A doer makes a span of each outbound request.
+// A doer makes a span for each outbound request.
 type doer struct {
 	*telemetry
 	next callback.HTTPDoer
@@ -284,7 +285,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// kind classifies the failure of a request. Its text would hold the URL.
+// kind classifies the failure of a request, whose text would hold the URL.
 func kind(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
