@@ -24,7 +24,7 @@ const databaseUsage = "`URL` of a Postgres database, postgres://user@host/name, 
 // Connections to the database, at most. Those of locks are a pool of their own;
 // see [pgcallback.DB.Members].
 const (
-	maxConns     = 16
+	maxConns     = 10
 	maxLockConns = 8
 )
 

@@ -1,7 +1,10 @@
+//go:build unix
+
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,10 +16,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/callback/internal/pgtest"
 )
 
 // Every command block of docs/operations.md runs, in order, in one shell, but
-// for those with a line above that says why not.
+// for those with a line above that says why not. Without a Postgres the page ends
+// where one is needed.
 func TestOperationsPage(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("bash"); err != nil {
@@ -27,7 +33,18 @@ func TestOperationsPage(t *testing.T) {
 	}
 	page, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
-	blocks := regexp.MustCompile("(?m)^(<!-- not run: .+ -->\n)?```sh\n((?:.*\n)*?)```$").FindAllStringSubmatch(string(page), -1)
+	before, after, ok := strings.Cut(string(page), "\n## More than one machine\n")
+	require.True(t, ok)
+	database, err := pgtest.Start()
+	missing := errors.Is(err, pgtest.ErrMissing)
+	if missing {
+		after = ""
+	} else {
+		require.NoError(t, err)
+		defer database.Close()
+		after = "```sh\nexport CALLBACKD_DATABASE='" + newDatabase(t, database) + "'\n```\n" + after
+	}
+	blocks := regexp.MustCompile("(?m)^(<!-- not run: .+ -->\n)?```sh\n((?:.*\n)*?)```$").FindAllStringSubmatch(before+"\n"+after, -1)
 	require.GreaterOrEqual(t, len(blocks), 10)
 	script := "set -euo pipefail\n"
 	run := 0
@@ -59,6 +76,12 @@ func TestOperationsPage(t *testing.T) {
 	log, _ := os.ReadFile(filepath.Join(dir, "log"))
 	require.NoError(t, err, "%s\n%s", text, log)
 	require.Contains(t, string(text), `{"greeting":"Hello, Ada!"}`)
+	require.Contains(t, string(text), `{"run":"`)
+	if missing {
+		t.Skip(pgtest.ErrMissing)
+	}
+	require.Contains(t, string(text), `{"greeting":"Hello, Eve!"}`)
+	require.Contains(t, string(text), `{"greeting":"Good day, Eve!"}`)
 }
 
 func freeAddr(t *testing.T) string {
