@@ -125,6 +125,6 @@ func TestLargeIntegersCrossAsStrings(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/callback/E3/hello/s3cret", nil))
 	require.JSONEq(t, `{"number":true,"rounded":"9223372036854776000","text":"9223372036854775807"}`, w.Body.String())
-	require.EqualValues(t, 9007199254740992, number) // not the 9007199254740993 of the source
+	require.EqualValues(t, int64(9007199254740992), number) // not the 9007199254740993 of the source
 	require.Equal(t, "9223372036854775807", text)
 }

@@ -39,11 +39,11 @@ type attempt struct {
 var numbers = map[string]map[string]uintptr{
 	"amd64": {
 		"process_vm_readv": 310, "process_vm_writev": 311, "memfd_create": 319, "bpf": 321, "perf_event_open": 298,
-		"userfaultfd": 323, "setns": 308, "prlimit64": 302, "openat2": 437, "rt_tgsigqueueinfo": 297,
+		"userfaultfd": 323, "setns": 308, "prlimit64": 302, "openat2": 437, "rt_tgsigqueueinfo": 297, "shmget": 29,
 	},
 	"arm64": {
 		"process_vm_readv": 270, "process_vm_writev": 271, "memfd_create": 279, "bpf": 280, "perf_event_open": 241,
-		"userfaultfd": 282, "setns": 268, "prlimit64": 261, "openat2": 437, "rt_tgsigqueueinfo": 240,
+		"userfaultfd": 282, "setns": 268, "prlimit64": 261, "openat2": 437, "rt_tgsigqueueinfo": 240, "shmget": 194,
 	},
 }[runtime.GOARCH]
 
@@ -171,7 +171,7 @@ func attempts() []attempt {
 		{"shared memory", true, func(probe) syscall.Errno { return mapped(rw, syscall.MAP_SHARED) }},
 		{"memory that grows down", true, func(probe) syscall.Errno { return mapped(rw, syscall.MAP_PRIVATE|syscall.MAP_GROWSDOWN) }},
 		{"new code", true, func(probe) syscall.Errno { return mapped(syscall.PROT_EXEC|syscall.PROT_READ, syscall.MAP_PRIVATE) }},
-		{"shmget", false, func(probe) syscall.Errno { return call(syscall.SYS_SHMGET, 0, 0, 0) }},
+		{"shmget", false, func(probe) syscall.Errno { return call(numbers["shmget"], 0, 0, 0) }},
 		{"memfd_create", true, func(probe) syscall.Errno {
 			fd, _, errno := syscall.Syscall(numbers["memfd_create"], text("x"), 0, 0)
 			if errno == 0 {
