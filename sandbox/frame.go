@@ -12,17 +12,17 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// Parent and child exchange frames. A frame is a byte that names its kind, four
-// bytes of length and the fields of one message. A field is a varint, or a
-// varint of length and that many bytes: bodies and scripts cross as they are.
-// The length has a fixed size so that it can be filled in after the fields, and
-// the frame goes out in a single write.
+// Parent and child exchange frames. A frame consists of a byte that names its
+// kind, its length in four bytes, and the fields of one message. A field is a
+// varint, or a length as a varint followed by that many bytes. The length of the
+// frame has a fixed size, so that it can be filled in after the fields and the
+// frame be written at once.
 const headerSize = 5
 
 // firstRead is the most memory allocated for a frame before its bytes arrive.
 const firstRead = 256 << 10
 
-// A message is the content of a frame. It is what differs between the kinds.
+// A message is the content of a frame. Each kind has a type of message.
 type message interface {
 	kind() kind
 	encode(e *encoder)
@@ -30,9 +30,9 @@ type message interface {
 
 var errFrame = errors.New("malformed frame")
 
-// readFrame reads one frame. limit tells how long one of its kind may be. A longer
-// one is errTooLarge, and errFrame if the limit is below zero. Memory grows with
-// the bytes that have arrived.
+// readFrame reads one frame. limit bounds the frames of each kind. The error is
+// errTooLarge for a longer one, and errFrame if the limit is negative. Memory grows
+// only with the bytes that have arrived.
 func readFrame(r io.Reader, limit func(kind) int64) (k kind, payload []byte, err error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -57,11 +57,11 @@ func readFrame(r io.Reader, limit func(kind) int64) (k kind, payload []byte, err
 	}
 }
 
-// fromParent is the limit of frames to a child: what their header can express.
+// fromParent bounds frames to a child by what their header can express.
 func fromParent(kind) int64 { return 1<<32 - 1 }
 
-// limits bounds the frames of one call to the parent. The child's library keeps
-// below it by the limits that package limit has for scripts.
+// limits bounds the frames from a child in one call. The library's own code in a
+// child stays below them, because package limit bounds scripts.
 type limits struct {
 	result int64 // bytes of the names and values of a result
 	args   int64 // bytes of the arguments of a host function
@@ -75,9 +75,9 @@ func limitsOf(call *callback.Call) limits {
 }
 
 const (
-	maxNotice      = 128 << 10 // of what has a text or an error in it
-	maxFrameName   = 1 << 10   // of a question with a file name
-	maxFieldPrefix = 10        // bytes that precede the name and the value of a field
+	maxNotice      = 128 << 10 // frames with a text or an error
+	maxFrameName   = 1 << 10   // frames with a file name
+	maxFieldPrefix = 10        // bytes before the name and the value of a field
 )
 
 func (l limits) of(k kind) int64 {
@@ -96,11 +96,11 @@ func (l limits) of(k kind) int64 {
 	return -1
 }
 
-// An encoder builds one frame. Its memory is used again for the next.
+// An encoder builds one frame at a time. It reuses its memory.
 type encoder struct{ b []byte }
 
-// send writes the message in a single write: the file's own lock then keeps the
-// frames of several goroutines apart. limit is as for readFrame.
+// send writes the message at once, so that the lock of the file keeps the frames of
+// several goroutines apart. limit is as for readFrame.
 func (e *encoder) send(w io.Writer, m message, limit func(kind) int64) error {
 	e.b = append(e.b[:0], byte(m.kind()), 0, 0, 0, 0)
 	m.encode(e)
@@ -157,8 +157,8 @@ func (e *encoder) time(t time.Time) {
 	e.int(int64(t.Nanosecond()))
 }
 
-// A decoder reads a frame's fields. Once a field is missing or malformed, that
-// field and all after it are zero, and done returns an error.
+// A decoder reads a frame's fields. If a field is missing or malformed, it and all
+// following fields are zero, and done returns an error.
 type decoder struct {
 	b        []byte
 	bad      bool
@@ -166,7 +166,7 @@ type decoder struct {
 	elements int  // of lists so far
 }
 
-// done returns an error unless the frame held exactly the fields that were read.
+// done returns an error unless the frame has exactly the fields that were read.
 func (d *decoder) done() error {
 	if d.bad || len(d.b) != 0 {
 		return errFrame
@@ -229,8 +229,8 @@ func (d *decoder) strings() []string {
 	return list
 }
 
-// maxElements bounds the elements of all lists in a frame of a child: one that
-// takes a byte or two there takes up to a hundred bytes of memory.
+// maxElements bounds the elements of all lists in a frame from a child. An element
+// of one or two bytes takes up to a hundred bytes of memory.
 const maxElements = 1<<16 + 1<<10
 
 // count is the length of a list whose elements take at least one byte each.

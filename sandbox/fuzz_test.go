@@ -240,6 +240,7 @@ func TestHostileFrames(t *testing.T) {
 		"length is a lie":   {[]byte{byte(kindResult), 0, 1, 255, 255, 1}, "killed"},
 		"unknown kind":      {[]byte{'?', 0, 0, 0, 0}, "broke the protocol"},
 		"a kind of ours":    {[]byte{byte(kindCancel), 0, 0, 0, 0}, "broke the protocol"},
+		"ready again":       {encoded(&readyMessage{}), "broke the protocol"},
 		"no fields":         {[]byte{byte(kindResult), 0, 0, 0, 0}, "broke the protocol"},
 		"many fields":       {[]byte{byte(kindResult), 0, 0, 0, 7, 0, 0, 0, 0, 255, 255, 3}, "broke the protocol"},
 		"one byte too many": {[]byte{byte(kindResult), 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0}, "broke the protocol"},

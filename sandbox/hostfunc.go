@@ -13,8 +13,9 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// A memberList is what a child knows of the call's Members and Globals: no functions, but
-// their names and, by position, the numbers to ask for them by.
+// A memberList describes the call's Members and Globals to a child. It has names
+// in place of functions. A function's position is the number by which the child
+// asks for it.
 type memberList []memberEntry
 
 type memberEntry struct {
@@ -143,8 +144,8 @@ func (w *worker) hostFunc(number uint64) callback.HostFunc {
 	}
 }
 
-// encodeMembers returns the encoded list of the call's Members, or nil if it is
-// the one of the child's last call.
+// encodeMembers returns the encoded list of the call's Members, or nil if the
+// child's last call had the same list.
 func (s *session) encodeMembers() []byte {
 	if len(s.call.Members)+len(s.call.Globals) == 0 && len(s.child.members) == 1 {
 		return nil // the encoded list is the number of its entries: zero
@@ -165,9 +166,9 @@ func (s *session) answerInvoke(m *invokeQuestion) error {
 	if len(m.Args) > limit.Args {
 		return errFrame
 	}
-	room := s.limits.args
+	remaining := s.limits.args
 	for _, arg := range m.Args {
-		if room -= int64(len(arg)); room < 0 || !compactJSON(arg) {
+		if remaining -= int64(len(arg)); remaining < 0 || !compactJSON(arg) {
 			return errFrame
 		}
 	}

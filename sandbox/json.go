@@ -6,7 +6,7 @@ import "unicode/utf8"
 const maxJSONDepth = 10000
 
 // compactJSON reports whether b is valid JSON in valid UTF-8 without white space
-// between its tokens. It is for what a child has sent: package encoding/json takes
+// between its tokens. It checks JSON from a child. Package encoding/json would take
 // several times as long.
 func compactJSON(b []byte) bool {
 	var closers []byte // of the arrays and objects around b[i]

@@ -11,13 +11,14 @@ import (
 	"example.com/callback/internal/tree"
 )
 
-// A library gives children access to the scripts, and keeps one rule for all of
-// them: a changed script that does not compile does not replace the previous
-// version. A child cannot keep the rule alone, since it may be younger than the
-// change. So a new version is on trial until a child tells how it compiles.
-// While a file has a version that compiles, children get that one.
+// A library gives children access to the scripts. It keeps the rule that a changed
+// script which does not compile does not replace the previous version. A child
+// cannot keep this rule alone, because it may have started after the change. So a
+// new version is on trial until a child reports whether it compiles. If it does not,
+// children get the last version that did.
 //
-// The parent compiles nothing: compiling an untrusted source can end a process.
+// The parent compiles nothing, because compiling an untrusted source can end the
+// process.
 type library struct {
 	scripts fs.FS
 	maxSize int64
@@ -132,8 +133,8 @@ func (l *library) refresh(f *file, name string) error {
 	return nil
 }
 
-// end notes how the version compiles. It reports whether that is news and a
-// previous version stays in its place.
+// end notes whether the version compiles. It returns true if the version has just
+// been found broken and a previous one stays in its place.
 func (t *trial) end(err error) (previousStays bool) {
 	f, v := t.file, t.version
 	f.mu.Lock()
@@ -152,9 +153,9 @@ func (t *trial) end(err error) (previousStays bool) {
 	return f.good != nil
 }
 
-// A required lists the modules that a main script has asked for, so that its next
-// call brings their states. It only grows, up to a limit: a module that is not
-// listed costs a round trip.
+// A required lists the modules that a main script has asked for. The next call of
+// the script sends their states along. The list only grows, up to a limit; a module
+// that is not listed costs a round trip.
 type required struct {
 	mu    sync.Mutex
 	names []string // replaced, never changed

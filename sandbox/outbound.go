@@ -39,7 +39,7 @@ func (t *task) do(req *http.Request) (*http.Response, error) {
 		timeout, untilCallEnds = time.Until(own), limited && end.Equal(own)
 	}
 	if untilCallEnds {
-		timeout = maxHTTPTimeout // the parent's clock ends it, with the call
+		timeout = maxHTTPTimeout // the parent ends it with the call
 	}
 	number, mine, ok := t.w.inbox.begin()
 	if !ok {
@@ -68,7 +68,7 @@ func (t *task) do(req *http.Request) (*http.Response, error) {
 		return nil, t.ctx.Err()
 	}
 	if err := req.Context().Err(); err != nil && errors.Is(reply.Err, context.Canceled) {
-		return nil, err // for which the request has been dropped
+		return nil, err // why the request has been dropped
 	}
 	if reply.Err != nil {
 		if untilCallEnds && errors.Is(reply.Err, context.DeadlineExceeded) {
@@ -142,8 +142,8 @@ func (s *session) exchange(ctx context.Context, m *httpQuestion) *httpReply {
 	return &httpReply{Number: m.Number, Status: answer.Status, Header: answer.Header, Body: answer.Body}
 }
 
-// endHTTP replies to a child's request. If sending fails, the child is gone, which
-// whoever reads from it finds out.
+// endHTTP replies to a child's request. If sending fails, the child is gone, and
+// reading from it fails as well.
 func (s *session) endHTTP(reply *httpReply) {
 	_ = s.outbound.end(reply.Number, func() error {
 		if errors.Is(s.ctx.Err(), context.Canceled) {
@@ -153,7 +153,7 @@ func (s *session) endHTTP(reply *httpReply) {
 	})
 }
 
-// dropHTTP replies at once to a request that the child does not wait for any more.
+// dropHTTP replies at once to a request that the child has given up.
 func (s *session) dropHTTP(m *dropMessage) error {
 	s.endHTTP(&httpReply{Number: m.Number, Err: context.Canceled})
 	return nil
@@ -186,8 +186,8 @@ func newRequest(ctx context.Context, m *httpQuestion) (*http.Request, error) {
 	return host.NewRequest(ctx, m.Method, m.URL, m.Header, body)
 }
 
-// withoutURL returns what a child may know of why a request failed. Errors of
-// net/http hold URLs, also those of redirects, which the script must not learn.
+// withoutURL returns the part of an error that a child may know. Errors of net/http
+// hold URLs. Those of redirects must not reach the script.
 func withoutURL(err error) error {
 	var at *url.Error
 	if errors.As(err, &at) {

@@ -36,8 +36,8 @@ var (
 	errSlow   = errors.New("nothing heard from it in time")
 )
 
-// A child is a process that runs one call at a time. Only kill may be called by
-// another goroutine than the one that has acquired it.
+// A child is a process that runs one call at a time. Its methods belong to the
+// goroutine that has acquired it, except kill.
 type child struct {
 	process *exec.Cmd
 	in      *os.File      // to its standard input
@@ -46,13 +46,13 @@ type child struct {
 	stderr  *os.File      // read once the process has ended
 
 	calls   int
-	members []byte  // the memberList it knows, encoded
+	members []byte  // the encoded memberList that it has
 	out     encoder // for frames to it
 	watch   deadline.Watch
 
 	dead     chan struct{} // closed once it is killed
 	killOnce sync.Once
-	closed   atomic.Bool // the Runner closes and kills it
+	closed   atomic.Bool // Runner.Close has killed it
 }
 
 // startChild starts a process. It is ready once greet has returned.
@@ -153,8 +153,8 @@ func (c *child) kill() {
 	})
 }
 
-// end kills the process and waits for its end. If the process had ended before,
-// end returns what is known of the reason.
+// end kills the process and waits for its end. If the process had ended by itself,
+// end returns what is known about the reason.
 func (c *child) end() (lastWords string) {
 	byItself := true
 	select {

@@ -15,17 +15,17 @@ type frame struct {
 	payload []byte
 }
 
-// An inbox is where a child's goroutines get the parent's replies from. A script's
-// goroutine asks one question at a time; its outbound requests, which have numbers,
-// go on meanwhile on goroutines of their own. There is no goroutine that reads for
-// all of them: one that waits reads, and hands over what is another's.
+// An inbox delivers the parent's replies to a child's goroutines. The script's
+// goroutine asks one question at a time. Its outbound requests, which have numbers,
+// are under way on goroutines of their own. No goroutine only reads: one of those
+// that wait reads, and hands over the replies for the others.
 type inbox struct {
-	turn  chan struct{} // holds a token: who has it reads
+	turn  chan struct{} // holds a token, which allows its taker to read
 	reply chan frame    // to the question without a number
 
 	mu       sync.Mutex
 	idle     sync.Cond
-	last     uint64                // number of a request; they go on from call to call
+	last     uint64                // number of the last request, over all calls
 	requests map[uint64]chan frame // under way
 	closed   bool                  // the call is over
 }
@@ -67,8 +67,8 @@ func (b *inbox) end(number uint64) {
 	b.mu.Unlock()
 }
 
-// close ends a call: it waits for the requests under way, so that none reads what
-// belongs to the next call.
+// close ends a call. It waits for the requests under way, so that none of them reads
+// a frame of the next call.
 func (b *inbox) close() {
 	b.mu.Lock()
 	b.closed = true
@@ -78,7 +78,7 @@ func (b *inbox) close() {
 	b.mu.Unlock()
 }
 
-// addressee is whom a frame is for.
+// addressee returns the channel that a frame is for.
 func (b *inbox) addressee(f frame) chan frame {
 	if f.kind != kindHTTPReply {
 		return b.reply
@@ -90,7 +90,7 @@ func (b *inbox) addressee(f frame) chan frame {
 	return b.requests[number]
 }
 
-// await returns the frame that comes for mine. Without a parent the process ends.
+// await returns the frame for the channel mine. Without a parent the process ends.
 func (w *worker) await(mine chan frame) frame {
 	for {
 		select {
@@ -98,7 +98,7 @@ func (w *worker) await(mine chan frame) frame {
 			return f
 		case <-w.inbox.turn:
 		}
-		select { // whoever read before may have handed it over
+		select { // the goroutine that read last may have handed it over
 		case f := <-mine:
 			w.inbox.turn <- struct{}{}
 			return f
@@ -121,7 +121,7 @@ func (w *worker) await(mine chan frame) frame {
 }
 
 // Limits of a call's outbound requests under way. The library's own code in a
-// child keeps to the first by itself. A request past the second is too large.
+// child never exceeds the first. A request that exceeds the second is too large.
 const (
 	maxRequests     = 64
 	maxRequestBytes = 4 * limit.RequestBody
@@ -132,7 +132,7 @@ type outbound struct {
 	mu       sync.Mutex // held to send, too
 	requests map[uint64]*outboundRequest
 	bytes    int
-	over     bool // the call is
+	over     bool // the call is over
 }
 
 type outboundRequest struct {
@@ -159,8 +159,8 @@ func (o *outbound) begin(number uint64, r *outboundRequest) error {
 	return nil
 }
 
-// end removes a request and then calls send, unless the request has been removed
-// before.
+// end removes a request and then calls send. It does nothing if the request has
+// been removed already.
 func (o *outbound) end(number uint64, send func() error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

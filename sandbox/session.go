@@ -18,8 +18,8 @@ import (
 // child that interrupts the script itself tells where it was.
 const killGrace = 50 * time.Millisecond
 
-// A session is the parent's side of one call in one child. It takes everything
-// from the child for hostile.
+// A session is the parent's side of one call in one child. It trusts nothing that
+// comes from the child.
 type session struct {
 	runner    *Runner
 	child     *child
@@ -31,17 +31,17 @@ type session struct {
 	functions []hostFunc
 	limits    limits
 	logged    struct{ lines, bytes int } // by the child
-	faults    atomic.Int64               // logged by code of the host, abandoned or not
+	faults    atomic.Int64               // records that the host's code has caused, even abandoned code
 
 	answered atomic.Bool // the conversation is over
-	killed   bool        // by the watch
+	killed   bool        // the watch has killed the child
 
 	trial *trial // the version that the child is compiling
-	meter *meter // nil unless the call's Usage is asked for
+	meter *meter // nil unless the call has a Usage
 
 	outbound outbound
 
-	// The messages of every call are here to save allocations.
+	// Every call has these messages. They are fields to save allocations.
 	began callMessage
 	ended resultMessage
 }
@@ -57,14 +57,14 @@ func (e *protocolError) Error() string {
 	return fmt.Sprintf("callback/sandbox: child process broke the protocol: kind %q: %v", byte(e.kind), e.err)
 }
 
-// An ending says what a call leaves of its child.
+// An ending says in which state a call has left its child.
 type ending int
 
 const (
-	neverBegan ending = iota // the child had died before: another one can take the call
-	childDied                // in the call, or it must be killed
-	childSpent               // the call is over, the child must not take another
-	childFit                 // the call is over, the child can take another
+	neverBegan ending = iota // the child had died before, so another child can take the call
+	childDied                // the child died in the call, or must be killed
+	childSpent               // the call is over and the child must not take another
+	childFit                 // the call is over and the child can take another
 )
 
 // run runs the call in the child.
@@ -85,7 +85,7 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 	switch {
 	case end == neverBegan && s.ctx.Err() == nil && !s.child.closed.Load():
 		return nil, neverBegan, nil
-	case s.ctx.Err() != nil: // the reason for however the child ended
+	case s.ctx.Err() != nil: // whatever else the child did
 		err = s.overran()
 	case s.child.closed.Load():
 		err = fmt.Errorf("%w with a call under way", ErrClosed)
@@ -94,19 +94,19 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 		err = &callback.ScriptError{Script: s.main, Message: "killed: out of memory or fatal error of the engine"}
 	}
 	if s.trial != nil && !errors.Is(s.ctx.Err(), context.Canceled) && !s.child.closed.Load() {
-		// The child died compiling, and so will the next one.
+		// The child died while it compiled, and so would the next one.
 		s.endTrial(&callback.ScriptError{Script: s.trial.name, Message: "the compiler ran out of time or memory"})
 	}
 	return nil, childDied, err
 }
 
-// overran is the error of a call that was not over in time.
+// overran is the error of a call that did not end in time.
 func (s *session) overran() error {
 	return &callback.ScriptError{Script: s.main, Message: cloudcode.Overran, Err: s.ctx.Err()}
 }
 
-// killUnlessAnswered kills the child if it does not answer in time. It returns
-// soon after an answer.
+// killUnlessAnswered kills the child if there is no answer within killGrace. It
+// returns soon after an answer.
 func (s *session) killUnlessAnswered() {
 	for start := time.Now(); !s.answered.Load(); time.Sleep(killGrace / 16) {
 		if time.Since(start) > killGrace {
@@ -151,8 +151,8 @@ func (s *session) converse(files []fileState) (*callback.Result, ending, error) 
 	}
 }
 
-// limitOf is how long a frame may be. A result that comes after the deadline is
-// of no use, and so only an error is read.
+// limitOf bounds a frame of a kind. After the deadline a result is useless, so the
+// limit is that of an error.
 func (s *session) limitOf(k kind) int64 {
 	if k == kindResult && s.ctx.Err() != nil {
 		return maxNotice
@@ -178,8 +178,8 @@ func (s *session) callMessage(files []fileState) *callMessage {
 	return &s.began
 }
 
-// serve does what the child asks for in the midst of its call. The error is
-// errFrame for a message that the library's own code does not send.
+// serve handles a message of the child during its call. The error is errFrame for
+// a message that the library's own code does not send.
 func (s *session) serve(k kind, d *decoder) error {
 	switch k {
 	case kindLog:
@@ -213,7 +213,8 @@ func receive[M any, P interface {
 	return f(m)
 }
 
-// result decodes the end of the call and checks what the Handler relies on.
+// result decodes the end of the call and checks everything that the Handler relies
+// on.
 func (s *session) result(d *decoder) (*callback.Result, ending, error) {
 	m := &s.ended
 	m.decode(d)
@@ -235,20 +236,21 @@ func (s *session) result(d *decoder) (*callback.Result, ending, error) {
 	return m.Result, childFit, m.Err
 }
 
-// validResult reports whether a result keeps to its limits and to the contract.
+// validResult reports whether a result is within its limits and keeps to the
+// contract.
 func (s *session) validResult(r *callback.Result) bool {
 	if len(r.Data)+len(r.Errors) > limit.ResultNames {
 		return false
 	}
-	room := s.limits.result - int64(len(r.Raw))
-	if room < 0 {
+	remaining := s.limits.result - int64(len(r.Raw))
+	if remaining < 0 {
 		return false
 	}
 	for _, fields := range [...][]callback.Field{r.Data, r.Errors} {
 		for i := range fields {
 			f := &fields[i]
-			room -= int64(len(f.Name) + len(f.Value))
-			if room < 0 || !utf8.ValidString(f.Name) || !compactJSON(f.Value) {
+			remaining -= int64(len(f.Name) + len(f.Value))
+			if remaining < 0 || !utf8.ValidString(f.Name) || !compactJSON(f.Value) {
 				return false
 			}
 		}
@@ -262,8 +264,8 @@ func (s *session) send(m message) error {
 	return s.child.out.send(s.child.in, m, fromParent)
 }
 
-// reply replies to the child's question. If the call is cancelled the child gets
-// a cancelMessage instead; a deadline it knows itself.
+// reply replies to the child's question. If the call is cancelled, the child gets
+// a cancelMessage instead. The child knows the deadline itself.
 func (s *session) reply(m message) error {
 	if errors.Is(s.ctx.Err(), context.Canceled) {
 		m = new(cancelMessage)
@@ -271,8 +273,8 @@ func (s *session) reply(m message) error {
 	return s.send(m)
 }
 
-// waitForHost runs the host's code f and waits for it as long as the child
-// lives. Past that f is abandoned, as it is in process. Past the deadline f does
+// waitForHost runs the host's code f and waits for it as long as the child lives.
+// If the child dies, f is abandoned, as it is in process. After the deadline f is
 // not run.
 func (s *session) waitForHost(f func()) error {
 	if s.ctx.Err() != nil {
@@ -306,7 +308,7 @@ func (s *session) answerRead(m *readQuestion) error {
 	return s.reply(reply)
 }
 
-// verdict notes how the version on trial compiles.
+// verdict notes whether the version on trial compiles.
 func (s *session) verdict(m *verdictMessage) error {
 	if s.trial == nil {
 		return errFrame
@@ -315,7 +317,7 @@ func (s *session) verdict(m *verdictMessage) error {
 	return nil
 }
 
-// endTrial settles whether the version on trial is used.
+// endTrial decides whether the version on trial is used.
 func (s *session) endTrial(err error) {
 	t := s.trial
 	s.trial = nil

@@ -6,7 +6,7 @@ import (
 	"example.com/callback"
 )
 
-// A meter measures what a call takes of its child, from outside: a child's own
+// A meter measures from outside what a call takes of its child. A child's own
 // figures could be false.
 type meter struct {
 	process int
