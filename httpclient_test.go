@@ -811,17 +811,17 @@ func TestHTTPClientRedirectDropsHeaders(t *testing.T) {
 		kept         int      // how many requests have the script's headers
 		bodies       int      // how many have the body
 	}{
-		{"same host", "get", []string{"302 /x"}, "aa", 2, 0},
-		{"other port", "get", []string{"302 " + b.URL + "/x"}, "ab", 1, 0},
-		{"away and back", "get", []string{"302 " + b.URL + "/x", "302 " + a.URL + "/x"}, "aba", 1, 0},
-		{"other name", "get", []string{"302 http://other.test:" + portA + "/x"}, "aa", 1, 0},
-		{"subdomain", "get", []string{"302 http://localhost.test:" + portA + "/x", "302 /y"}, "aaa", 1, 0},
-		{"with credentials", "get", []string{"302 http://someone:else@127.0.0.1:" + portA + "/x"}, "aa", 2, 0},
-		{"307 here", "postString", []string{"307 /x"}, "aa", 2, 2},
-		{"307 away", "postString", []string{"307 " + b.URL + "/x"}, "ab", 1, 2},
-		{"308 away and back", "postString", []string{"308 " + b.URL + "/x", "308 " + a.URL + "/x"}, "aba", 1, 3},
-		{"302 of a POST", "postString", []string{"302 /x"}, "aa", 2, 1},
-		{"303 of a PUT away", "putString", []string{"303 " + b.URL + "/x"}, "ab", 1, 1},
+		{name: "same host", method: "get", to: []string{"302 /x"}, at: "aa", kept: 2},
+		{name: "other port", method: "get", to: []string{"302 " + b.URL + "/x"}, at: "ab", kept: 1},
+		{name: "away and back", method: "get", to: []string{"302 " + b.URL + "/x", "302 " + a.URL + "/x"}, at: "aba", kept: 1},
+		{name: "other name", method: "get", to: []string{"302 http://other.test:" + portA + "/x"}, at: "aa", kept: 1},
+		{name: "subdomain", method: "get", to: []string{"302 http://localhost.test:" + portA + "/x", "302 /y"}, at: "aaa", kept: 1},
+		{name: "with credentials", method: "get", to: []string{"302 http://someone:else@127.0.0.1:" + portA + "/x"}, at: "aa", kept: 2},
+		{name: "307 here", method: "postString", to: []string{"307 /x"}, at: "aa", kept: 2, bodies: 2},
+		{name: "307 away", method: "postString", to: []string{"307 " + b.URL + "/x"}, at: "ab", kept: 1, bodies: 2},
+		{name: "308 away and back", method: "postString", to: []string{"308 " + b.URL + "/x", "308 " + a.URL + "/x"}, at: "aba", kept: 1, bodies: 3},
+		{name: "302 of a POST", method: "postString", to: []string{"302 /x"}, at: "aa", kept: 2, bodies: 1},
+		{name: "303 of a PUT away", method: "putString", to: []string{"303 " + b.URL + "/x"}, at: "ab", kept: 1, bodies: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hops = nil
@@ -1118,21 +1118,21 @@ func TestGetHttpTimeout(t *testing.T) {
 		want        time.Duration
 		isTypeError bool
 	}{
-		{"", 0, time.Hour, callback.DefaultHTTPTimeout, false},
-		{", null", 0, time.Hour, callback.DefaultHTTPTimeout, false},
-		{", undefined", time.Minute, time.Hour, time.Minute, false},
-		{", 120000", time.Minute, time.Hour, 2 * time.Minute, false},
-		{", 120000.9", 0, time.Hour, 2 * time.Minute, false},
-		{", 1e300", 0, time.Hour, time.Hour, false},
-		{", Infinity", 0, time.Hour, time.Hour, false},
-		{", 3600000", 0, time.Minute, time.Minute, false},
-		{"", time.Hour, time.Minute, time.Minute, false},
-		{", 0", 0, 0, 0, true},
-		{", -1", 0, 0, 0, true},
-		{", NaN", 0, 0, 0, true},
-		{", '500'", 0, 0, 0, true},
-		{", {}", 0, 0, 0, true},
-		{", true", 0, 0, 0, true},
+		{call: time.Hour, want: callback.DefaultHTTPTimeout},
+		{arg: ", null", call: time.Hour, want: callback.DefaultHTTPTimeout},
+		{arg: ", undefined", host: time.Minute, call: time.Hour, want: time.Minute},
+		{arg: ", 120000", host: time.Minute, call: time.Hour, want: 2 * time.Minute},
+		{arg: ", 120000.9", call: time.Hour, want: 2 * time.Minute},
+		{arg: ", 1e300", call: time.Hour, want: time.Hour},
+		{arg: ", Infinity", call: time.Hour, want: time.Hour},
+		{arg: ", 3600000", call: time.Minute, want: time.Minute},
+		{host: time.Hour, call: time.Minute, want: time.Minute},
+		{arg: ", 0", isTypeError: true},
+		{arg: ", -1", isTypeError: true},
+		{arg: ", NaN", isTypeError: true},
+		{arg: ", '500'", isTypeError: true},
+		{arg: ", {}", isTypeError: true},
+		{arg: ", true", isTypeError: true},
 	} {
 		left = 0
 		h, log := outboundHandler(t, `
@@ -1228,35 +1228,35 @@ func TestHTTPDoerMisbehaves(t *testing.T) {
 		body   string
 		log    string
 	}{
-		{"panics", func(*http.Request) (*http.Response, error) { panic("panic-0001") },
-			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
-		{"panics with nil", func(*http.Request) (*http.Response, error) { panic(nil) },
-			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
-		{"dereferences nil", func(*http.Request) (*http.Response, error) { var r *http.Response; return nil, errors.New(r.Status) },
-			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
-		{"aborts", func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) },
-			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
-		{"nothing", func(*http.Request) (*http.Response, error) { return nil, nil },
-			200, `{"null":true}`, "callback: outbound request failed"},
-		{"an error with the URL", func(r *http.Request) (*http.Response, error) {
+		{name: "panics", do: func(*http.Request) (*http.Response, error) { panic("panic-0001") },
+			status: 200, body: `{"null":true}`, log: "callback: panic in the HTTPDoer"},
+		{name: "panics with nil", do: func(*http.Request) (*http.Response, error) { panic(nil) },
+			status: 200, body: `{"null":true}`, log: "callback: panic in the HTTPDoer"},
+		{name: "dereferences nil", do: func(*http.Request) (*http.Response, error) { var r *http.Response; return nil, errors.New(r.Status) },
+			status: 200, body: `{"null":true}`, log: "callback: panic in the HTTPDoer"},
+		{name: "aborts", do: func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) },
+			status: 200, body: `{"null":true}`, log: "callback: panic in the HTTPDoer"},
+		{name: "nothing", do: func(*http.Request) (*http.Response, error) { return nil, nil },
+			status: 200, body: `{"null":true}`, log: "callback: outbound request failed"},
+		{name: "an error with the URL", do: func(r *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("GET %s: %v", r.URL, r.Header)
-		}, 200, `{"null":true}`, "callback: outbound request failed"},
-		{"an error and an answer", func(*http.Request) (*http.Response, error) {
+		}, status: 200, body: `{"null":true}`, log: "callback: outbound request failed"},
+		{name: "an error and an answer", do: func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200}, errors.New("both")
-		}, 200, `{"null":true}`, "callback: outbound request failed"},
-		{"no body", func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 204}, nil },
-			200, `{"null":false,"code":204,"text":""}`, ""},
-		{"no header", body(strings.NewReader("text")), 200, `{"null":false,"code":200,"text":"text"}`, ""},
-		{"body fails", body(io.MultiReader(strings.NewReader("text"), readerFunc(func([]byte) (int, error) { return 0, errors.New("broken") }))),
-			200, `{"null":true}`, "callback: outbound request failed"},
-		{"body panics", body(readerFunc(func([]byte) (int, error) { panic("panic-0001") })),
-			200, `{"null":true}`, "callback: panic in the HTTPDoer"},
-		{"body without end", body(readerFunc(func(p []byte) (int, error) { return len(p), nil })),
-			200, `{"null":true}`, `reason="answer too large"`},
-		{"status below zero", func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: -5}, nil },
-			200, `{"null":false,"code":-5,"text":""}`, ""},
-		{"ends its goroutine", func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil },
-			500, `{"error":"script failed"}`, "callback: script failed"},
+		}, status: 200, body: `{"null":true}`, log: "callback: outbound request failed"},
+		{name: "no body", do: func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 204}, nil },
+			status: 200, body: `{"null":false,"code":204,"text":""}`},
+		{name: "no header", do: body(strings.NewReader("text")), status: 200, body: `{"null":false,"code":200,"text":"text"}`},
+		{name: "body fails", do: body(io.MultiReader(strings.NewReader("text"), readerFunc(func([]byte) (int, error) { return 0, errors.New("broken") }))),
+			status: 200, body: `{"null":true}`, log: "callback: outbound request failed"},
+		{name: "body panics", do: body(readerFunc(func([]byte) (int, error) { panic("panic-0001") })),
+			status: 200, body: `{"null":true}`, log: "callback: panic in the HTTPDoer"},
+		{name: "body without end", do: body(readerFunc(func(p []byte) (int, error) { return len(p), nil })),
+			status: 200, body: `{"null":true}`, log: `reason="answer too large"`},
+		{name: "status below zero", do: func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: -5}, nil },
+			status: 200, body: `{"null":false,"code":-5,"text":""}`},
+		{name: "ends its goroutine", do: func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil },
+			status: 500, body: `{"error":"script failed"}`, log: "callback: script failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, log := outboundHandler(t, fetchScript, c.do)

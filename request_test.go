@@ -1,49 +1,84 @@
 package callback_test
 
 import (
+	"context"
 	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/callback"
 )
 
-// A countedBody is a request's body that notes how much room it is offered first.
+// TestReservedParameters: a caller cannot set the names that the library sets.
+func TestReservedParameters(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, method string
+		headers      []string
+		want         []string
+	}{
+		{name: "GET", method: "GET", want: []string{"REQUEST_BODY", "REQUEST_HEADERS", "a"}},
+		{name: "GET with headers", method: "GET", headers: []string{"A"}, want: []string{"REQUEST_BODY", "a"}},
+		{name: "POST", method: "POST", want: []string{"REQUEST_HEADERS", "a", "REQUEST_BODY"}},
+		{name: "POST with headers", method: "POST", headers: []string{"A"}, want: []string{"a", "REQUEST_BODY"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h, _ := httpHandler("")
+			h.RequestHeaders = test.headers
+			var got []string
+			h.Runner = callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
+				for _, p := range call.Data {
+					got = append(got, p.Name)
+					require.Equal(t, p.Name == "REQUEST_BODY" && test.method == "POST", p.Values[0] == "", p.Name)
+				}
+				return nil, nil
+			})
+			r := httptest.NewRequest(test.method, helloURL+"?REQUEST_BODY=1&REQUEST_HEADERS=2&a=3", nil)
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
+// A countedBody is a request's body that notes how much memory it is offered.
 type countedBody struct {
 	io.Reader
-	room int
+	offered int
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
-	b.room = max(b.room, len(p))
+	b.offered = max(b.offered, len(p))
 	return b.Reader.Read(p)
 }
 
-// TestRoomForBodies: neither what a request announces nor what another one has
-// sent makes room for more than a small body.
-func TestRoomForBodies(t *testing.T) {
+// TestMemoryForBodies: neither an announced length nor an earlier request makes the
+// Handler allocate more than a small body needs.
+func TestMemoryForBodies(t *testing.T) {
 	t.Parallel()
 	const small, large = 64 << 10, 4 << 20
 	h, _ := httpHandler(`Spark.setScriptData("n", Spark.getData().REQUEST_BODY.length)`)
-	send := func(body string, announced int64) (answer string, room int) {
+	send := func(body string, announced int64) (answer string, offered int) {
 		counted := &countedBody{Reader: strings.NewReader(body)}
 		r := httptest.NewRequest("POST", helloURL, counted)
 		r.ContentLength = announced
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		return w.Body.String(), counted.room
+		return w.Body.String(), counted.offered
 	}
 	for _, announced := range []int64{large, small, -1} {
-		answer, room := send("", announced)
+		answer, offered := send("", announced)
 		require.Equal(t, `{"n":0}`, answer)
-		require.LessOrEqual(t, room, 2*small, "%d are announced", announced)
+		require.LessOrEqual(t, offered, 2*small, "%d are announced", announced)
 	}
-	answer, room := send(strings.Repeat("x", large), large)
+	answer, offered := send(strings.Repeat("x", large), large)
 	require.Equal(t, `{"n":4194304}`, answer)
-	require.Greater(t, room, 2*small)
+	require.Greater(t, offered, 2*small)
 	for range 10 {
-		_, room = send("x", 1)
-		require.LessOrEqual(t, room, 2*small, "the room of the large body is kept")
+		_, offered = send("x", 1)
+		require.LessOrEqual(t, offered, 2*small, "the memory of the large body is kept")
 	}
 }

@@ -192,7 +192,6 @@ func (c *SecretCache) settle(key cacheKey, l *lookup) {
 	case l.err != nil:
 		c.failed = time.Now()
 	case len(l.secrets) > 0:
-		delete(c.unknown, key)
 		if c.known[key] == nil {
 			evict(c.known, limit)
 		}

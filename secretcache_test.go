@@ -139,6 +139,60 @@ func TestSecretCacheStoreDown(t *testing.T) {
 	})
 }
 
+// TestSecretCacheRevoked: a secret that the store has revoked is not used again
+// when the store fails.
+func TestSecretCacheRevoked(t *testing.T) {
+	cached(t, &callback.SecretCache{MaxStale: time.Hour}, func(t *testing.T, db *database, status func(string) int) {
+		db.set(func(d *database) { d.secrets["E3/"] = []string{"srv"} })
+		require.Equal(t, 200, status("E3/hello/old"))
+		db.set(func(d *database) { delete(d.secrets, "E3/hello") })
+		time.Sleep(30 * time.Second)
+		require.Equal(t, 403, status("E3/hello/old"))
+		db.set(func(d *database) { d.err = errors.New("connection refused") })
+		time.Sleep(5 * time.Second)
+		require.Equal(t, 503, status("E3/hello/old"))
+	})
+}
+
+// TestSecretCacheLogsOnce: calls that wait for the same look-up log its failure
+// once.
+func TestSecretCacheLogsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := newDatabase(map[string][]string{"E3/hello": {"old"}})
+		log := new(testkit.Log)
+		c := &callback.SecretCache{Store: db, MaxStale: time.Hour, Logger: log.Logger()}
+		_, err := c.Secrets(t.Context(), "E3", "hello")
+		require.NoError(t, err)
+		db.set(func(d *database) { d.hang = true })
+		for n := range 3 {
+			time.Sleep(time.Minute)
+			var calls sync.WaitGroup
+			for range 10 {
+				calls.Go(func() {
+					secrets, err := c.Secrets(t.Context(), "E3", "hello")
+					require.NoError(t, err)
+					require.Len(t, secrets, 1)
+				})
+			}
+			calls.Wait()
+			require.Equal(t, n+1, strings.Count(log.String(), "known secrets stay in use"))
+		}
+		time.Sleep(10 * time.Second) // the last look-up ends
+	})
+}
+
+// TestSecretCacheNames: names are not run together.
+func TestSecretCacheNames(t *testing.T) {
+	t.Parallel()
+	c := &callback.SecretCache{Store: newDatabase(map[string][]string{"E3/hello": {"s"}})}
+	for _, name := range [][2]string{{"E3", "hello"}, {"oE3", "hell"}, {"3", "helloE"}, {"helloE3", ""}} {
+		secrets, err := c.Secrets(t.Context(), name[0], name[1])
+		require.NoError(t, err)
+		require.Equal(t, name[0] == "E3", len(secrets) == 1, name)
+	}
+}
+
 func TestSecretCacheNotStaleByDefault(t *testing.T) {
 	cached(t, nil, func(t *testing.T, db *database, status func(string) int) {
 		require.Equal(t, 200, status("E3/hello/old"))
@@ -212,6 +266,15 @@ func TestSecretCacheFlood(t *testing.T) {
 		db.count()
 		require.Equal(t, 200, status("E3/hello/old"))
 		require.Empty(t, db.count()["E3/hello"])
+
+		// Of unknown names ten are remembered.
+		for range 2 {
+			db.count()
+			for i := range 20 {
+				require.Equal(t, 403, status(fmt.Sprintf("E3/none%d/x", i)))
+			}
+		}
+		require.GreaterOrEqual(t, len(db.count()), 10)
 
 		// Of known names ten are remembered.
 		db.set(func(d *database) {

@@ -174,117 +174,117 @@ func TestSecretsAreNeverSeen(t *testing.T) {
 		body   string
 		status int // 0: none is needed
 	}{
-		{"refused", nil, "GET", "E3/hello/" + guessedSecret, "", "", 403},
-		{"refused with a body", nil, "POST", "E3/hello/" + guessedSecret, "", bodyToken, 403},
-		{"unknown key", nil, "GET", "zz/hello/" + credentialSecret, "", "", 403},
-		{"other's secret", nil, "GET", "E3/other/" + credentialSecret, "", "", 403},
-		{"server secret as a credential's", nil, "GET", "E3/hello/" + serverSecret, "", "", 403},
-		{"credential's secret as the server's", nil, "GET", "E3/" + credentialSecret + "/hello", "", "", 403},
-		{"secret as a credential", nil, "GET", "E3/" + guessedSecret + "/x/y", "", "", 403},
-		{"no store", func(h *callback.Handler) { h.Secrets = nil }, "GET", "E3/hello/" + credentialSecret, "", "", 403},
-		{"too deep", nil, "GET", "E3/hello/" + credentialSecret + "/a/b/c", "", "", 404},
-		{"broken escape", nil, "GET", "E3/hello/" + credentialSecret + "%2", "", "", 400},
-		{"other prefix", func(h *callback.Handler) { h.Prefix = "/else/" }, "GET", "E3/hello/" + credentialSecret, "", "", 404},
-		{"no script", nil, "GET", "E3/missing/" + credentialSecret, "", "", 404},
-		{"no server script", nil, "GET", "E3/" + serverSecret, "", "", 404},
-		{"method", nil, "PUT", "E3/hello/" + credentialSecret, "", "", 405},
-		{"TRACE", nil, "TRACE", "E3/hello/" + credentialSecret, "", "", 405},
-		{"unknown method", nil, "BREW", "E3/hello/" + credentialSecret, "", bodyToken, 405},
-		{"query", nil, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken + "%zz", "", "", 200},
-		{"semicolon", nil, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken + ";b=%", "", "", 200},
-		{"form", nil, "POST", "E3/hello/" + credentialSecret, "Content-Type: application/x-www-form-urlencoded", bodyToken + "=%zz", 200},
-		{"multipart", nil, "POST", "E3/hello/" + credentialSecret, multipart, bodyToken, 400},
-		{"multipart header", nil, "POST", "E3/hello/" + credentialSecret, multipart, "--b\r\n" + bodyToken + "\r\n\r\n" + bodyToken, 400},
-		{"charset", nil, "POST", "E3/hello/" + credentialSecret, "Content-Type: text/plain; charset=" + headerToken, bodyToken, 200},
-		{"content coding", nil, "POST", "E3/hello/" + credentialSecret, "Content-Encoding: " + headerToken, bodyToken, 415},
-		{"contentType", nil, "GET", "E3/hello/" + credentialSecret + "?contentType=" + queryToken, "", "", 200},
-		{"contentType's charset", nil, "GET", "E3/hello/" + credentialSecret + "?contentType=text/x;charset%3d" + queryToken, "", "", 200},
-		{"characterEncoding", nil, "GET", "E3/hello/" + credentialSecret + "?characterEncoding=" + queryToken, "", "", 200},
-		{"slow body", timeout, "POST", "E3/hello/" + credentialSecret, "Content-Length: 1000", bodyToken, 408},
-		{"long body", func(h *callback.Handler) { h.MaxBody = 5 }, "POST", "E3/hello/" + credentialSecret, "", bodyToken, 413},
-		{"long chunked body", func(h *callback.Handler) { h.MaxBody = 5 }, "POST", "E3/hello/" + credentialSecret, "Transfer-Encoding: chunked", "e\r\n" + bodyToken + "\r\n0\r\n\r\n", 413},
-		{"parameters", func(h *callback.Handler) { h.MaxParams = 1 }, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken + "&b=" + queryToken, "", "", 413},
-		{"script throws", nil, "POST", "E3/throws/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 500},
-		{"script rejects", nil, "GET", "E3/rejects/" + credentialSecret, "", "", 500},
-		{"script does not compile", nil, "GET", "E3/broken/" + credentialSecret, "", "", 500},
-		{"script recurses", nil, "GET", "E3/recurses/" + credentialSecret, "", "", 500},
-		{"script loops", timeout, "POST", "E3/forever/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 504},
-		{"status", nil, "GET", "E3/status/" + credentialSecret, "", "", 500},
-		{"long answer", func(h *callback.Handler) { h.MaxResponse = 1000 }, "GET", "E3/long/" + credentialSecret, "", "", 500},
-		{"answer's headers", nil, "GET", "E3/headers/" + credentialSecret, "", "", 200},
-		{"answer's headers are none", nil, "GET", "E3/noHeaders/" + credentialSecret, "", "", 200},
-		{"member", nil, "GET", "E3/member/" + credentialSecret, "", "", 200},
-		{"uncaught member", nil, "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
-		{"unknown member", nil, "GET", "E3/unknown/" + credentialSecret, "", "", 500},
-		{"unknown module", nil, "GET", "E3/module/" + credentialSecret, "", "", 500},
-		{"member panics", member(func(context.Context, *callback.Call, callback.Args) (any, error) { panics(); return nil, nil }), "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
-		{"member panics with an error", member(func(context.Context, *callback.Call, callback.Args) (any, error) { panic(errors.New(panicValue)) }), "GET", "E3/member/" + credentialSecret, "", "", 200},
-		{"member returns no JSON", member(func(context.Context, *callback.Call, callback.Args) (any, error) {
+		{name: "refused", method: "GET", path: "E3/hello/" + guessedSecret, status: 403},
+		{name: "refused with a body", method: "POST", path: "E3/hello/" + guessedSecret, body: bodyToken, status: 403},
+		{name: "unknown key", method: "GET", path: "zz/hello/" + credentialSecret, status: 403},
+		{name: "other's secret", method: "GET", path: "E3/other/" + credentialSecret, status: 403},
+		{name: "server secret as a credential's", method: "GET", path: "E3/hello/" + serverSecret, status: 403},
+		{name: "credential's secret as the server's", method: "GET", path: "E3/" + credentialSecret + "/hello", status: 403},
+		{name: "secret as a credential", method: "GET", path: "E3/" + guessedSecret + "/x/y", status: 403},
+		{name: "no store", change: func(h *callback.Handler) { h.Secrets = nil }, method: "GET", path: "E3/hello/" + credentialSecret, status: 403},
+		{name: "too deep", method: "GET", path: "E3/hello/" + credentialSecret + "/a/b/c", status: 404},
+		{name: "broken escape", method: "GET", path: "E3/hello/" + credentialSecret + "%2", status: 400},
+		{name: "other prefix", change: func(h *callback.Handler) { h.Prefix = "/else/" }, method: "GET", path: "E3/hello/" + credentialSecret, status: 404},
+		{name: "no script", method: "GET", path: "E3/missing/" + credentialSecret, status: 404},
+		{name: "no server script", method: "GET", path: "E3/" + serverSecret, status: 404},
+		{name: "method", method: "PUT", path: "E3/hello/" + credentialSecret, status: 405},
+		{name: "TRACE", method: "TRACE", path: "E3/hello/" + credentialSecret, status: 405},
+		{name: "unknown method", method: "BREW", path: "E3/hello/" + credentialSecret, body: bodyToken, status: 405},
+		{name: "query", method: "GET", path: "E3/hello/" + credentialSecret + "?a=" + queryToken + "%zz", status: 200},
+		{name: "semicolon", method: "GET", path: "E3/hello/" + credentialSecret + "?a=" + queryToken + ";b=%", status: 200},
+		{name: "form", method: "POST", path: "E3/hello/" + credentialSecret, header: "Content-Type: application/x-www-form-urlencoded", body: bodyToken + "=%zz", status: 200},
+		{name: "multipart", method: "POST", path: "E3/hello/" + credentialSecret, header: multipart, body: bodyToken, status: 400},
+		{name: "multipart header", method: "POST", path: "E3/hello/" + credentialSecret, header: multipart, body: "--b\r\n" + bodyToken + "\r\n\r\n" + bodyToken, status: 400},
+		{name: "charset", method: "POST", path: "E3/hello/" + credentialSecret, header: "Content-Type: text/plain; charset=" + headerToken, body: bodyToken, status: 200},
+		{name: "content coding", method: "POST", path: "E3/hello/" + credentialSecret, header: "Content-Encoding: " + headerToken, body: bodyToken, status: 415},
+		{name: "contentType", method: "GET", path: "E3/hello/" + credentialSecret + "?contentType=" + queryToken, status: 200},
+		{name: "contentType's charset", method: "GET", path: "E3/hello/" + credentialSecret + "?contentType=text/x;charset%3d" + queryToken, status: 200},
+		{name: "characterEncoding", method: "GET", path: "E3/hello/" + credentialSecret + "?characterEncoding=" + queryToken, status: 200},
+		{name: "slow body", change: timeout, method: "POST", path: "E3/hello/" + credentialSecret, header: "Content-Length: 1000", body: bodyToken, status: 408},
+		{name: "long body", change: func(h *callback.Handler) { h.MaxBody = 5 }, method: "POST", path: "E3/hello/" + credentialSecret, body: bodyToken, status: 413},
+		{name: "long chunked body", change: func(h *callback.Handler) { h.MaxBody = 5 }, method: "POST", path: "E3/hello/" + credentialSecret, header: "Transfer-Encoding: chunked", body: "e\r\n" + bodyToken + "\r\n0\r\n\r\n", status: 413},
+		{name: "parameters", change: func(h *callback.Handler) { h.MaxParams = 1 }, method: "GET", path: "E3/hello/" + credentialSecret + "?a=" + queryToken + "&b=" + queryToken, status: 413},
+		{name: "script throws", method: "POST", path: "E3/throws/" + credentialSecret + "?a=" + queryToken, header: "X-Token: " + headerToken, body: bodyToken, status: 500},
+		{name: "script rejects", method: "GET", path: "E3/rejects/" + credentialSecret, status: 500},
+		{name: "script does not compile", method: "GET", path: "E3/broken/" + credentialSecret, status: 500},
+		{name: "script recurses", method: "GET", path: "E3/recurses/" + credentialSecret, status: 500},
+		{name: "script loops", change: timeout, method: "POST", path: "E3/forever/" + credentialSecret + "?a=" + queryToken, header: "X-Token: " + headerToken, body: bodyToken, status: 504},
+		{name: "status", method: "GET", path: "E3/status/" + credentialSecret, status: 500},
+		{name: "long answer", change: func(h *callback.Handler) { h.MaxResponse = 1000 }, method: "GET", path: "E3/long/" + credentialSecret, status: 500},
+		{name: "answer's headers", method: "GET", path: "E3/headers/" + credentialSecret, status: 200},
+		{name: "answer's headers are none", method: "GET", path: "E3/noHeaders/" + credentialSecret, status: 200},
+		{name: "member", method: "GET", path: "E3/member/" + credentialSecret, status: 200},
+		{name: "uncaught member", method: "GET", path: "E3/uncaught/" + credentialSecret, status: 500},
+		{name: "unknown member", method: "GET", path: "E3/unknown/" + credentialSecret, status: 500},
+		{name: "unknown module", method: "GET", path: "E3/module/" + credentialSecret, status: 500},
+		{name: "member panics", change: member(func(context.Context, *callback.Call, callback.Args) (any, error) { panics(); return nil, nil }), method: "GET", path: "E3/uncaught/" + credentialSecret, status: 500},
+		{name: "member panics with an error", change: member(func(context.Context, *callback.Call, callback.Args) (any, error) { panic(errors.New(panicValue)) }), method: "GET", path: "E3/member/" + credentialSecret, status: 200},
+		{name: "member returns no JSON", change: member(func(context.Context, *callback.Call, callback.Args) (any, error) {
 			return map[string]any{panicValue: func() {}}, nil
-		}), "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
-		{"member's MarshalJSON panics", member(func(context.Context, *callback.Call, callback.Args) (any, error) {
+		}), method: "GET", path: "E3/uncaught/" + credentialSecret, status: 500},
+		{name: "member's MarshalJSON panics", change: member(func(context.Context, *callback.Call, callback.Args) (any, error) {
 			return marshaler(func() ([]byte, error) { panics(); return nil, nil }), nil
-		}), "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
-		{"member without a function", func(h *callback.Handler) { h.Members = callback.Members{"bad": {}} }, "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
-		{"member's script is broken", func(h *callback.Handler) { h.Members = callback.Members{"bad": {Script: "zq("}} }, "GET", "E3/uncaught/" + credentialSecret, "", "", 500},
-		{"member hangs", func(h *callback.Handler) {
+		}), method: "GET", path: "E3/uncaught/" + credentialSecret, status: 500},
+		{name: "member without a function", change: func(h *callback.Handler) { h.Members = callback.Members{"bad": {}} }, method: "GET", path: "E3/uncaught/" + credentialSecret, status: 500},
+		{name: "member's script is broken", change: func(h *callback.Handler) { h.Members = callback.Members{"bad": {Script: "zq("}} }, method: "GET", path: "E3/uncaught/" + credentialSecret, status: 500},
+		{name: "member hangs", change: func(h *callback.Handler) {
 			timeout(h)
 			member(func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
 				blocked(ctx)
 				return nil, ctx.Err()
 			})(h)
-		}, "GET", "E3/uncaught/" + credentialSecret, "", "", 504},
-		{"outbound refused", nil, "GET", "E3/outbound/" + credentialSecret, "", "", 200},
-		{"outbound fails", doer(func(r *http.Request) (*http.Response, error) {
+		}, method: "GET", path: "E3/uncaught/" + credentialSecret, status: 504},
+		{name: "outbound refused", method: "GET", path: "E3/outbound/" + credentialSecret, status: 200},
+		{name: "outbound fails", change: doer(func(r *http.Request) (*http.Response, error) {
 			return nil, &url.Error{Op: r.Method, URL: r.URL.String(), Err: fmt.Errorf("%s %v", r.URL, r.Header)}
-		}), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
-		{"outbound panics", doer(func(r *http.Request) (*http.Response, error) { panic(r.URL.String()) }), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
-		{"outbound panics with an error", doer(func(r *http.Request) (*http.Response, error) { panic(errors.New(r.URL.String())) }), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
-		{"outbound hangs", doer(func(r *http.Request) (*http.Response, error) { blocked(r.Context()); return nil, r.Context().Err() }), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
-		{"outbound answers nothing", doer(func(*http.Request) (*http.Response, error) { return nil, nil }), "GET", "E3/outbound/" + credentialSecret, "", "", 200},
-		{"outbound URLs", nil, "GET", "E3/badURL/" + credentialSecret, "", "", 200},
-		{"outbound header", nil, "GET", "E3/badHeader/" + credentialSecret, "", "", 500},
-		{"store fails", store(func(context.Context, string, string) ([]callback.Secret, error) {
+		}), method: "GET", path: "E3/outbound/" + credentialSecret, status: 200},
+		{name: "outbound panics", change: doer(func(r *http.Request) (*http.Response, error) { panic(r.URL.String()) }), method: "GET", path: "E3/outbound/" + credentialSecret, status: 200},
+		{name: "outbound panics with an error", change: doer(func(r *http.Request) (*http.Response, error) { panic(errors.New(r.URL.String())) }), method: "GET", path: "E3/outbound/" + credentialSecret, status: 200},
+		{name: "outbound hangs", change: doer(func(r *http.Request) (*http.Response, error) { blocked(r.Context()); return nil, r.Context().Err() }), method: "GET", path: "E3/outbound/" + credentialSecret, status: 200},
+		{name: "outbound answers nothing", change: doer(func(*http.Request) (*http.Response, error) { return nil, nil }), method: "GET", path: "E3/outbound/" + credentialSecret, status: 200},
+		{name: "outbound URLs", method: "GET", path: "E3/badURL/" + credentialSecret, status: 200},
+		{name: "outbound header", method: "GET", path: "E3/badHeader/" + credentialSecret, status: 500},
+		{name: "store fails", change: store(func(context.Context, string, string) ([]callback.Secret, error) {
 			return nil, errors.New("no connection")
-		}), "POST", "E3/hello/" + credentialSecret, "", bodyToken, 503},
-		{"store hangs", func(h *callback.Handler) {
+		}), method: "POST", path: "E3/hello/" + credentialSecret, body: bodyToken, status: 503},
+		{name: "store hangs", change: func(h *callback.Handler) {
 			timeout(h)
 			store(func(ctx context.Context, _, _ string) ([]callback.Secret, error) { blocked(ctx); return nil, ctx.Err() })(h)
-		}, "GET", "E3/hello/" + credentialSecret, "", "", 503},
-		{"store panics", store(func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
+		}, method: "GET", path: "E3/hello/" + credentialSecret, status: 503},
+		{name: "store panics", change: store(func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
 			panic(panicValue + apiKey + credential)
-		}), "GET", "E3/hello/" + credentialSecret, "", "", 500},
-		{"store panics with its secrets", store(func(context.Context, string, string) ([]callback.Secret, error) {
+		}), method: "GET", path: "E3/hello/" + credentialSecret, status: 500},
+		{name: "store panics with its secrets", change: store(func(context.Context, string, string) ([]callback.Secret, error) {
 			panic([]callback.Secret{callback.NewSecret(credentialSecret)})
-		}), "GET", "E3/hello/" + credentialSecret, "", "", 500},
-		{"no runner", func(h *callback.Handler) { h.Runner = nil }, "GET", "E3/hello/" + credentialSecret, "", "", 500},
-		{"no scripts", func(h *callback.Handler) { h.Runner = &callback.GojaRunner{} }, "GET", "E3/hello/" + credentialSecret, "", "", 500},
-		{"runner fails", runner(func(context.Context, *callback.Call) (*callback.Result, error) { return nil, errors.New("broken") }), "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken, "", "", 500},
-		{"runner is overloaded", runner(func(context.Context, *callback.Call) (*callback.Result, error) {
+		}), method: "GET", path: "E3/hello/" + credentialSecret, status: 500},
+		{name: "no runner", change: func(h *callback.Handler) { h.Runner = nil }, method: "GET", path: "E3/hello/" + credentialSecret, status: 500},
+		{name: "no scripts", change: func(h *callback.Handler) { h.Runner = &callback.GojaRunner{} }, method: "GET", path: "E3/hello/" + credentialSecret, status: 500},
+		{name: "runner fails", change: runner(func(context.Context, *callback.Call) (*callback.Result, error) { return nil, errors.New("broken") }), method: "GET", path: "E3/hello/" + credentialSecret + "?a=" + queryToken, status: 500},
+		{name: "runner is overloaded", change: runner(func(context.Context, *callback.Call) (*callback.Result, error) {
 			return nil, callback.ErrOverloaded
-		}), "GET", "E3/hello/" + credentialSecret, "", "", 503},
-		{"runner panics", runner(func(context.Context, *callback.Call) (*callback.Result, error) { panics(); return nil, nil }), "GET", "E3/hello/" + credentialSecret, "", "", 500},
-		{"runner panics with the call", runner(func(_ context.Context, c *callback.Call) (*callback.Result, error) { panic(c) }), "POST", "E3/hello/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 500},
-		{"runner returns nothing", runner(func(context.Context, *callback.Call) (*callback.Result, error) { return nil, nil }), "GET", "E3/hello/" + credentialSecret, "", "", 200},
-		{"runner returns no JSON", runner(func(context.Context, *callback.Call) (*callback.Result, error) {
+		}), method: "GET", path: "E3/hello/" + credentialSecret, status: 503},
+		{name: "runner panics", change: runner(func(context.Context, *callback.Call) (*callback.Result, error) { panics(); return nil, nil }), method: "GET", path: "E3/hello/" + credentialSecret, status: 500},
+		{name: "runner panics with the call", change: runner(func(_ context.Context, c *callback.Call) (*callback.Result, error) { panic(c) }), method: "POST", path: "E3/hello/" + credentialSecret + "?a=" + queryToken, header: "X-Token: " + headerToken, body: bodyToken, status: 500},
+		{name: "runner returns nothing", change: runner(func(context.Context, *callback.Call) (*callback.Result, error) { return nil, nil }), method: "GET", path: "E3/hello/" + credentialSecret, status: 200},
+		{name: "runner returns no JSON", change: runner(func(context.Context, *callback.Call) (*callback.Result, error) {
 			return &callback.Result{Data: []callback.Field{{Name: "RESPONSE_HEADERS", Value: json.RawMessage("{")}}}, nil
-		}), "GET", "E3/hello/" + credentialSecret, "", "", 500},
-		{"ClientIP panics", func(h *callback.Handler) {
+		}), method: "GET", path: "E3/hello/" + credentialSecret, status: 500},
+		{name: "ClientIP panics", change: func(h *callback.Handler) {
 			h.ClientIP = func(r *http.Request) string { panic(r.URL.String() + panicValue) }
-		}, "GET", "E3/hello/" + credentialSecret + "?a=" + queryToken, "", "", 500},
-		{"log panics when refused", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/hello/" + guessedSecret, "", "", 403},
-		{"log panics", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/throws/" + credentialSecret + "?a=" + queryToken, "", "", 500},
-		{"log panics in the run", func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, "GET", "E3/outbound/" + credentialSecret, "", "", 500},
-		{"log panics after a panic", func(h *callback.Handler) {
+		}, method: "GET", path: "E3/hello/" + credentialSecret + "?a=" + queryToken, status: 500},
+		{name: "log panics when refused", change: func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, method: "GET", path: "E3/hello/" + guessedSecret, status: 403},
+		{name: "log panics", change: func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, method: "GET", path: "E3/throws/" + credentialSecret + "?a=" + queryToken, status: 500},
+		{name: "log panics in the run", change: func(h *callback.Handler) { h.Logger = slog.New(panickingLog{}) }, method: "GET", path: "E3/outbound/" + credentialSecret, status: 500},
+		{name: "log panics after a panic", change: func(h *callback.Handler) {
 			h.Logger = slog.New(panickingLog{})
 			h.ClientIP = func(*http.Request) string { panic(panicValue) }
-		}, "GET", "E3/hello/" + credentialSecret, "", "", 500},
-		{"host aborts", runner(func(context.Context, *callback.Call) (*callback.Result, error) { panic(http.ErrAbortHandler) }), "GET", "E3/hello/" + credentialSecret, "", "", 0},
-		{"no fault", nil, "POST", "E3/hello/" + credentialSecret + "?a=" + queryToken, "X-Token: " + headerToken, bodyToken, 200},
-		{"no fault, with the server secret", func(h *callback.Handler) {
+		}, method: "GET", path: "E3/hello/" + credentialSecret, status: 500},
+		{name: "host aborts", change: runner(func(context.Context, *callback.Call) (*callback.Result, error) { panic(http.ErrAbortHandler) }), method: "GET", path: "E3/hello/" + credentialSecret},
+		{name: "no fault", method: "POST", path: "E3/hello/" + credentialSecret + "?a=" + queryToken, header: "X-Token: " + headerToken, body: bodyToken, status: 200},
+		{name: "no fault, with the server secret", change: func(h *callback.Handler) {
 			h.Runner = &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/server.js": {Data: []byte("for (;;) {}")}}}
 			timeout(h)
-		}, "GET", "E3/" + serverSecret + "/player?a=" + queryToken, "", "", 504},
+		}, method: "GET", path: "E3/" + serverSecret + "/player?a=" + queryToken, status: 504},
 	}
 	seen := map[int]bool{}
 	for _, c := range cases {

@@ -57,13 +57,13 @@ func TestWriteTimeout(t *testing.T) {
 		want   time.Duration
 		did    []string
 	}{
-		{"by default", 0, 0, helloURL, 10 * time.Second, limited},
-		{"as set", time.Minute, 0, helloURL, time.Minute, limited},
-		{"a refusal", time.Minute, 0, "/callback/E3/hello/wrong", time.Minute, limited},
-		{"none", -1, 0, helloURL, 0, unlimited},
-		{"the server's is shorter", time.Minute, time.Second, helloURL, 0, unlimited},
-		{"the server's is as long", time.Minute, time.Minute, helloURL, 0, unlimited},
-		{"the server's is longer", time.Minute, time.Hour, helloURL, time.Minute, limited},
+		{name: "by default", target: helloURL, want: 10 * time.Second, did: limited},
+		{name: "as set", field: time.Minute, target: helloURL, want: time.Minute, did: limited},
+		{name: "a refusal", field: time.Minute, target: "/callback/E3/hello/wrong", want: time.Minute, did: limited},
+		{name: "none", field: -1, target: helloURL, did: unlimited},
+		{name: "the server's is shorter", field: time.Minute, server: time.Second, target: helloURL, did: unlimited},
+		{name: "the server's is as long", field: time.Minute, server: time.Minute, target: helloURL, did: unlimited},
+		{name: "the server's is longer", field: time.Minute, server: time.Hour, target: helloURL, want: time.Minute, did: limited},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

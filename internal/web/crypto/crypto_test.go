@@ -277,21 +277,21 @@ func TestImportRefuses(t *testing.T) {
 		usages       []string
 		want         string
 	}{
-		{"empty HMAC key", "raw", nil, hmac, both, "DataError"},
-		{"no usage", "raw", []byte("k"), hmac, nil, "SyntaxError"},
-		{"foreign usage", "raw", []byte("k"), hmac, []string{"encrypt"}, "SyntaxError"},
-		{"format", "spki", []byte("k"), hmac, both, "NotSupportedError"},
-		{"longer than its data", "raw", []byte("k"), crypto.Algorithm{Name: crypto.HMAC, Hash: "SHA-256", Length: 9, HasLength: true}, both, "DataError"},
-		{"shorter by a byte", "raw", []byte("kk"), crypto.Algorithm{Name: crypto.HMAC, Hash: "SHA-256", Length: 8, HasLength: true}, both, "DataError"},
-		{"too long", "raw", make([]byte, 1<<20+1), hmac, both, "DataError"},
-		{"short Ed25519", "raw", make([]byte, 31), ed, verifying, "DataError"},
-		{"public key to sign", "raw", make([]byte, 32), ed, signing, "SyntaxError"},
-		{"not DER", "spki", []byte("x"), ed, verifying, "DataError"},
-		{"other kind", "spki", smallSPKI, ed, verifying, "DataError"},
-		{"not on the curve", "raw", notOnCurve, ec, verifying, "DataError"},
-		{"infinity", "raw", []byte{0}, ec, verifying, "DataError"},
-		{"RSA raw", "raw", []byte("x"), crypto.Algorithm{Name: crypto.RSA, Hash: "SHA-256"}, verifying, "NotSupportedError"},
-		{"huge DER", "pkcs8", make([]byte, 64<<10+1), ec, signing, "DataError"},
+		{name: "empty HMAC key", format: "raw", algorithm: hmac, usages: both, want: "DataError"},
+		{name: "no usage", format: "raw", data: []byte("k"), algorithm: hmac, want: "SyntaxError"},
+		{name: "foreign usage", format: "raw", data: []byte("k"), algorithm: hmac, usages: []string{"encrypt"}, want: "SyntaxError"},
+		{name: "format", format: "spki", data: []byte("k"), algorithm: hmac, usages: both, want: "NotSupportedError"},
+		{name: "longer than its data", format: "raw", data: []byte("k"), algorithm: crypto.Algorithm{Name: crypto.HMAC, Hash: "SHA-256", Length: 9, HasLength: true}, usages: both, want: "DataError"},
+		{name: "shorter by a byte", format: "raw", data: []byte("kk"), algorithm: crypto.Algorithm{Name: crypto.HMAC, Hash: "SHA-256", Length: 8, HasLength: true}, usages: both, want: "DataError"},
+		{name: "too long", format: "raw", data: make([]byte, 1<<20+1), algorithm: hmac, usages: both, want: "DataError"},
+		{name: "short Ed25519", format: "raw", data: make([]byte, 31), algorithm: ed, usages: verifying, want: "DataError"},
+		{name: "public key to sign", format: "raw", data: make([]byte, 32), algorithm: ed, usages: signing, want: "SyntaxError"},
+		{name: "not DER", format: "spki", data: []byte("x"), algorithm: ed, usages: verifying, want: "DataError"},
+		{name: "other kind", format: "spki", data: smallSPKI, algorithm: ed, usages: verifying, want: "DataError"},
+		{name: "not on the curve", format: "raw", data: notOnCurve, algorithm: ec, usages: verifying, want: "DataError"},
+		{name: "infinity", format: "raw", data: []byte{0}, algorithm: ec, usages: verifying, want: "DataError"},
+		{name: "RSA raw", format: "raw", data: []byte("x"), algorithm: crypto.Algorithm{Name: crypto.RSA, Hash: "SHA-256"}, usages: verifying, want: "NotSupportedError"},
+		{name: "huge DER", format: "pkcs8", data: make([]byte, 64<<10+1), algorithm: ec, usages: signing, want: "DataError"},
 	} {
 		_, err := crypto.Import(test.format, test.data, nil, test.algorithm, false, test.usages)
 		var known *crypto.Error
