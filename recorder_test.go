@@ -90,9 +90,25 @@ func TestRecorderMaxBytes(t *testing.T) {
 	for _, size := range []int{3000, 3001, 8000, 20_000} {
 		recorder.Observe(context.Background(), run(size))
 	}
+	whole := run(1)
+	whole.Exchange = &callback.Exchange{Answer: make([]byte, 20_000)}
+	recorder.Observe(context.Background(), whole)
+	whole = run(2)
+	whole.Outbound = []callback.Outbound{{Exchange: &callback.Exchange{Body: make([]byte, 20_000)}}}
+	recorder.Observe(context.Background(), whole)
 	runs := recorder.Runs()
-	require.Len(t, runs, 1) // 8000 pushed out the two before it, 20,000 is too large
+	require.Len(t, runs, 1) // 8000 pushed out the two before it, 20,000 is too large, wherever it is
 	require.Equal(t, "8000", runs[0].Call.RunID)
+}
+
+// TestRecorderFind: of two runs with one id, the newer one is found.
+func TestRecorderFind(t *testing.T) {
+	t.Parallel()
+	recorder := &callback.Recorder{}
+	for _, credential := range []string{"older", "newer"} {
+		recorder.Observe(context.Background(), &callback.Run{Call: &callback.Call{RunID: "R", Credential: credential}})
+	}
+	require.Equal(t, "newer", recorder.Find("R").Call.Credential)
 }
 
 func TestKeepBodies(t *testing.T) {

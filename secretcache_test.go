@@ -193,6 +193,20 @@ func TestSecretCacheNames(t *testing.T) {
 	}
 }
 
+// TestSecretCacheCopies: what a store does later with the slice that it returned
+// does not change the cached answer.
+func TestSecretCacheCopies(t *testing.T) {
+	t.Parallel()
+	returned := []callback.Secret{callback.NewSecret("s")}
+	c := &callback.SecretCache{Store: storeFunc(func(context.Context, string, string) ([]callback.Secret, error) { return returned, nil })}
+	for range 2 {
+		secrets, err := c.Secrets(t.Context(), "E3", "hello")
+		require.NoError(t, err)
+		require.Equal(t, []callback.Secret{callback.NewSecret("s")}, secrets)
+		returned[0] = callback.NewSecret("other")
+	}
+}
+
 func TestSecretCacheNotStaleByDefault(t *testing.T) {
 	cached(t, nil, func(t *testing.T, db *database, status func(string) int) {
 		require.Equal(t, 200, status("E3/hello/old"))

@@ -149,6 +149,7 @@ func TestQueueOfNewcomers(t *testing.T) {
 		for _, name := range []string{"d", "e"} {
 			go func() { assert.Error(t, p.Enter(ctx, key(name), 0)) }()
 			synctest.Wait()
+			require.EqualError(t, p.Enter(canceled(), key(name), 0), "0 calls wait to run", "one of it waits already")
 		}
 		waiting, _ := p.Waiting()
 		require.Equal(t, 2, waiting, "as many as there are places in reserve")
@@ -240,6 +241,33 @@ func TestManyCredentials(t *testing.T) {
 	require.Less(t, p.Remembered(), 2000)
 	require.True(t, p.TryEnter(key("stays")))
 	require.False(t, p.TryEnter(key("stays")), "it still holds its first")
+
+	few := open(1, -2000)
+	for i := range 10 {
+		k := key(fmt.Sprint(i))
+		require.True(t, few.TryEnter(k))
+		few.Leave(k)
+	}
+	require.Equal(t, 10, few.Remembered(), "there is no need to forget so few")
+}
+
+// A credential that waits is not forgotten, however many others come.
+func TestManyCredentialsBesideOneThatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := open(1, 0)
+		require.True(t, p.TryEnter(key("a")))
+		entered := make(chan error, 1)
+		go func() { entered <- p.Enter(t.Context(), key("b"), 1) }()
+		synctest.Wait()
+		for i := range 10000 {
+			require.False(t, p.TryEnter(key(fmt.Sprint(i))))
+		}
+		p.Leave(key("a"))
+		require.NoError(t, <-entered)
+		p.Leave(key("b"))
+		require.True(t, p.TryEnter(key("a")))
+	})
 }
 
 func TestAllocations(t *testing.T) {

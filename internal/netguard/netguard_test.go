@@ -60,6 +60,12 @@ func network(host string) string {
 	return "tcp4"
 }
 
+// A textAddr is an address as its text.
+type textAddr string
+
+func (textAddr) Network() string  { return "ip+net" }
+func (a textAddr) String() string { return string(a) }
+
 // TestOwnAddresses: those of this machine are refused though they are public,
 // and their neighbours are not.
 func TestOwnAddresses(t *testing.T) {
@@ -70,6 +76,17 @@ func TestOwnAddresses(t *testing.T) {
 	}
 	for _, host := range []string{"93.184.216.35", "[2606:2800:220:1::2]"} {
 		require.NoError(t, guard.Control(network(host), host+":80", nil), host)
+	}
+
+	for own, host := range map[string]string{
+		"93.184.216.34/24":            "[::ffff:93.184.216.34]",
+		"::ffff:93.184.216.34/120":    "93.184.216.34",
+		"::ffff:93.184.216.35/120":    "[::ffff:93.184.216.35]",
+		"2606:2800:220:1::5/64":       "[2606:2800:220:1::5]",
+		"2606:2800:220:1:0:0:0:6/128": "[2606:2800:220:1::6]",
+	} {
+		guard := netguard.New(func() ([]net.Addr, error) { return []net.Addr{textAddr(own)}, nil })
+		require.ErrorIs(t, guard.Control(network(host), host+":80", nil), ssrf.ErrProhibitedIP, host)
 	}
 
 	unknown := netguard.New(func() ([]net.Addr, error) { return nil, errors.New("no netlink") })
