@@ -37,7 +37,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// DefaultSchema is the schema of a [DB] that names none.
+// DefaultSchema is the schema of a [DB] without a Schema.
 const DefaultSchema = "callback"
 
 // A DB is a Postgres database with the tables of this package, in a schema of
@@ -66,16 +66,16 @@ var ErrNewerSchema = errors.New("the database is that of a newer program")
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the schema up to date; it creates it if need be. Any number of
-// servers may call it at once: one does the work and the others wait for it. A
-// schema that a newer program has migrated is [ErrNewerSchema], as this program
-// may not understand it.
+// Migrate creates the schema or brings it up to date. Any number of servers may
+// call it at once: one does the work and the others wait. The error is
+// [ErrNewerSchema] if a newer program has migrated the schema, because this
+// program may not understand it.
 func (db *DB) Migrate(ctx context.Context) error {
 	entries, err := migrations.ReadDir("migrations")
 	if err != nil {
 		return err
 	}
-	newest := len(entries) // they are called 1.sql, 2.sql, …
+	newest := len(entries) // the files are 1.sql, 2.sql, …
 	err = pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", db.lockNumber("migrate")); err != nil {
 			return err
@@ -118,21 +118,21 @@ func (db *DB) schema() string {
 	return db.Schema
 }
 
-// sql returns a statement with the schema in the place of {}.
+// sql returns a statement in which {} is replaced by the schema.
 func (db *DB) sql(statement string) string {
 	return strings.ReplaceAll(statement, "{}", pgx.Identifier{db.schema()}.Sanitize())
 }
 
-// lockNumber returns the number under which Postgres knows an advisory lock.
+// lockNumber returns the number of an advisory lock for a list of parts.
 func (db *DB) lockNumber(parts ...string) int64 {
 	h := sha256.New()
 	for _, part := range append([]string{db.schema()}, parts...) {
-		fmt.Fprintf(h, "%d:%s", len(part), part) // so that no two lists of parts are alike
+		fmt.Fprintf(h, "%d:%s", len(part), part) // different lists give different texts
 	}
 	return int64(binary.BigEndian.Uint64(h.Sum(nil)))
 }
 
-// isText reports whether Postgres takes all of the strings as text.
+// isText reports whether Postgres can store all of the strings as text.
 func isText(names ...string) bool {
 	for _, s := range names {
 		if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {

@@ -9,18 +9,17 @@ import (
 	"testing/fstest"
 )
 
-// A FileChange is one difference between two versions.
+// A FileChange is a difference between two versions.
 type FileChange struct {
-	// Name is the file's.
+	// Name is the name of the file.
 	Name string
 
-	// Old and New are its contents; nil where it does not exist.
+	// Old and New are the contents of the file; nil if the file does not exist.
 	Old, New []byte
 }
 
-// Diff returns what is different in the version that to names, seen from the
-// one that from names, sorted by name. Both are as for Version; an empty from
-// is a tree without files.
+// Diff returns the differences between two versions, sorted by file name. from
+// and to name the versions as in Version; an empty from is a tree without files.
 func (db *DB) Diff(ctx context.Context, apiKey, from, to string) ([]FileChange, error) {
 	var trees [2]fstest.MapFS
 	for i, ref := range []string{from, to} {
@@ -52,7 +51,7 @@ func (db *DB) Diff(ctx context.Context, apiKey, from, to string) ([]FileChange, 
 	return changes, nil
 }
 
-// contextLines is how many equal lines Unified shows around a change.
+// contextLines is the number of unchanged lines around a change in Unified.
 const contextLines = 3
 
 // Unified returns the change in the form of diff -u, as one hunk: from the
@@ -96,8 +95,8 @@ func (c FileChange) Unified() string {
 	return text.String()
 }
 
-// hunkRange writes the lines from start to end, which count from 0, as a hunk's
-// header does.
+// hunkRange writes the lines from start to end, which count from 0, for the
+// header of a hunk.
 func hunkRange(start, end int) string {
 	if start == end {
 		return fmt.Sprintf("%d,0", start)

@@ -20,8 +20,8 @@ import (
 const (
 	// MaxKey is the longest key of a lock or a claim, in bytes.
 	MaxKey = 512
-	// MaxLocks is how many locks a run may hold at once, those of one key
-	// counted one by one.
+	// MaxLocks bounds the locks that a run holds at once. Locks of the same key
+	// count separately.
 	MaxLocks = 100
 	// MaxClaim is the longest time of a claim.
 	MaxClaim = 366 * 24 * time.Hour
@@ -30,35 +30,36 @@ const (
 // Members returns members of Spark for [callback.Handler].Members:
 //
 //   - getProperties(), with getProperty(name) and getPropertySet(name), reads
-//     what SetProperties has stored for the API key or the credential; null if
-//     there is nothing. The values are at most two seconds old, or the last ones
-//     known while the database fails.
+//     what SetProperties has stored for the API key or the credential, or null.
+//     The values are at most two seconds old. While the database fails, they are
+//     the last known ones.
 //   - claim(key, seconds) claims a key of the API key for a time, at most
-//     MaxClaim, and returns whether that was free. In a deferred run it is true
-//     again on each attempt: a run that was killed after its claim must not take
-//     itself for a duplicate.
+//     MaxClaim, and returns whether the key was free. In a deferred run it
+//     returns true again on each attempt: a run that was killed after its claim
+//     must not take itself for a duplicate.
 //   - lockKey(key[, milliseconds]), unlockKey(key), unlockKeyFully(key): see
 //     below.
 //
 // # Locks
 //
 // lockKey waits until no other run of the API key holds the key, on any server
-// that uses this database, and returns true; or false once it has waited for so
-// many milliseconds. Without that argument it waits as long as the run may
-// last. A run that has a key may lock it again; unlockKey undoes one lockKey,
-// unlockKeyFully all of the key. What a run holds at its end is unlocked.
+// that uses this database, and returns true. If milliseconds is given, it waits
+// no longer than that and then returns false. Otherwise it waits until the end of
+// the run. A run that holds a key may lock it again; unlockKey undoes one
+// lockKey, and unlockKeyFully undoes all for the key. Locks that a run holds at
+// its end are released.
 //
-// These are Postgres advisory locks of a session. A run that holds locks has a
-// connection of the pool called locks to itself, which therefore must not be
-// the pool of the DB: a run that waits for a query while it holds a lock would
-// wait for a connection that other such runs have. If locks is nil, the three
-// members are left out.
+// The locks are session-level advisory locks of Postgres. A run that holds locks
+// uses a connection of the pool locks exclusively. That pool must not be the pool
+// of the DB. Otherwise a run that holds a lock and waits for a query could wait
+// for a connection that another such run has. If locks is nil, the three members
+// are left out.
 //
-// The guarantee ends with the connection. When the server restarts or the
-// network breaks, the locks are free for others at once, and the run learns of
-// it at its next lockKey or unlockKey, which throws. So locks keep runs from
-// disturbing each other; for what must not happen twice, use [DB.Claim] in the
-// transaction that has the effect.
+// The guarantee ends with the connection. When the server restarts or the network
+// breaks, the locks become free at once, and the run gets an exception from its
+// next lockKey or unlockKey. So locks keep runs from disturbing each other. For
+// an effect that must not happen twice, call [DB.Claim] in the transaction that
+// has the effect.
 func (db *DB) Members(locks *pgxpool.Pool) callback.Members {
 	members := callback.Members{
 		"getProperties": (&propertyCache{db: db}).member(),
@@ -87,12 +88,13 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("callback: %s: %w", what, err)
 }
 
-// Claim claims a key of the API key for a time and reports whether the caller
-// has it. It runs on q: in a transaction the claim is committed with the rest of
-// it or not at all, so an effect in the same transaction happens once.
+// Claim claims a key of the API key for a time and reports whether the caller has
+// it. It runs on q. In a transaction the claim is committed together with
+// everything else, or not at all, so that an effect in the same transaction
+// happens once.
 //
 // A holder that is not empty may claim again what it holds, which extends the
-// time. With an empty holder nobody may, before the time is over.
+// time. With an empty holder no second claim succeeds before the time is over.
 func (db *DB) Claim(ctx context.Context, q Querier, apiKey, key, holder string, ttl time.Duration) (bool, error) {
 	if !isText(apiKey, key, holder) {
 		return false, errNotText
@@ -103,8 +105,8 @@ func (db *DB) Claim(ctx context.Context, q Querier, apiKey, key, holder string, 
 	if ttl <= 0 || ttl > MaxClaim {
 		return false, fmt.Errorf("callback: claim: the time is not above 0 and at most %v", MaxClaim)
 	}
-	// Each claim also removes a few that are over, so that their number follows
-	// that of those in force.
+	// Each claim also removes a few expired ones, so that their number stays in
+	// proportion.
 	var claimed bool
 	err := q.QueryRow(ctx, db.sql(`with expired as (
 			select api_key, key from {}.claim where expires <= clock_timestamp() and (api_key, key) <> ($1, $2)
@@ -159,11 +161,11 @@ type runLocks struct {
 	mu    sync.Mutex
 	conn  *pgxpool.Conn // nil until the first lock, and after the end
 	ended bool
-	held  map[int64]int // how often, by number
-	total int           // of held
+	held  map[int64]int // number of locks by key
+	total int           // number of all locks
 }
 
-// of returns the locks of a run, which are released when ctx is done.
+// of returns the locks of a run. They are released when ctx is done.
 func (l *locker) of(ctx context.Context, call *callback.Call) *runLocks {
 	if found, ok := l.runs.Load(call); ok {
 		return found.(*runLocks)
@@ -196,7 +198,7 @@ func (r *runLocks) end() {
 	r.conn = nil
 }
 
-// fail ends the locks of a run whose connection is in doubt.
+// fail gives up the locks of a run whose connection may be broken.
 func (r *runLocks) fail() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -207,7 +209,7 @@ func (r *runLocks) fail() {
 	r.total = 0
 }
 
-// lockNotAvailable is what Postgres says when lock_timeout is over.
+// lockNotAvailable is the code of Postgres for a lock_timeout that has passed.
 const lockNotAvailable = "55P03"
 
 func (l *locker) lock(ctx context.Context, call *callback.Call, args callback.Args) (any, error) {
@@ -267,8 +269,7 @@ func (l *locker) unlockFully(ctx context.Context, call *callback.Call, args call
 	return l.release(ctx, "unlockKeyFully", call, args, math.MaxInt)
 }
 
-// release undoes up to so many locks of a key, and returns whether the run had
-// any.
+// release undoes up to n locks of a key, and returns whether the run held any.
 func (l *locker) release(ctx context.Context, member string, call *callback.Call, args callback.Args, times int) (any, error) {
 	var key string
 	if err := args.Scan(&key); err != nil {

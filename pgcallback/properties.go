@@ -20,29 +20,29 @@ import (
 const (
 	// MaxProperty is the longest value of a property, as JSON, in bytes.
 	MaxProperty = 1 << 20
-	// MaxProperties is how many properties an API key may have, those of its
-	// credentials included.
+	// MaxProperties bounds the properties of an API key, including those of its
+	// credentials.
 	MaxProperties = 10_000
 )
 
 // A Property is a value that scripts read by Spark.getProperties(): signing
 // keys, prices, switches.
 type Property struct {
-	// APIKey is the key whose scripts can read the property. If Credential is
-	// not empty, only the runs of that credential can, and for them it comes
-	// before one of the same name without a credential.
+	// APIKey is the key whose scripts can read the property. If Credential is not
+	// empty, only the runs of that credential can read it, and they prefer it to
+	// one of the same name without a credential.
 	APIKey     string
 	Credential string
 
 	Name  string
 	Value json.RawMessage
 
-	// Sets are the names of the property sets that it belongs to.
+	// Sets are the names of the property sets that the property belongs to.
 	Sets []string
 }
 
-// SetProperties stores properties, in place of those of the same names, all of
-// them or none. One whose Value is nil is removed. Scripts see the change within
+// SetProperties stores all of the properties or none. It replaces those of the
+// same names, and removes one whose Value is nil. Scripts see the change within
 // two seconds.
 func (db *DB) SetProperties(ctx context.Context, properties ...Property) error {
 	for _, p := range properties {
@@ -118,12 +118,12 @@ func (db *DB) Properties(ctx context.Context, apiKey string) ([]Property, error)
 
 const (
 	propertyTTL      = time.Second
-	propertyTimeout  = 5 * time.Second // of a first look
-	propertyPatience = time.Second     // of later ones, and between two that fail
+	propertyTimeout  = 5 * time.Second // for the first query
+	propertyPatience = time.Second     // for later queries, and between two that fail
 	maxPropertyBytes = 64 << 20        // in memory
 )
 
-// A propertyCache keeps the properties of the API keys whose scripts read them.
+// A propertyCache caches the properties of the API keys whose scripts read them.
 type propertyCache struct {
 	db *DB
 
@@ -134,18 +134,18 @@ type propertyCache struct {
 
 // keyProperties are the properties of one API key.
 type keyProperties struct {
-	busy chan struct{} // full while somebody reads them
+	busy chan struct{} // full while a query is under way
 
-	// Under the lock of the cache:
+	// Guarded by the lock of the cache:
 	list   []Property
 	size   int
-	asked  time.Time // of list; zero before the first
-	failed time.Time // when the database last did not answer
-	told   time.Time // when that was last logged
+	asked  time.Time // when list was queried; zero before the first time
+	failed time.Time // when the last query failed
+	told   time.Time // when a failure was last logged
 }
 
-// of returns the properties of the call's API key. Those that are known stay in
-// use, without a limit of time, while the database fails.
+// of returns the properties of the call's API key. While the database fails,
+// known ones remain in use without a time limit.
 func (c *propertyCache) of(ctx context.Context, call *callback.Call) ([]Property, error) {
 	c.mu.Lock()
 	known := c.known[call.APIKey]
@@ -197,8 +197,8 @@ func (c *propertyCache) of(ctx context.Context, call *callback.Call) ([]Property
 	return known.list, nil
 }
 
-// usable returns the list if it needs no look at the database, else how long
-// that look may take. The lock of the cache is held.
+// usable returns the list if it is fresh enough, else the time-out for a query.
+// The lock of the cache is held.
 func (k *keyProperties) usable() (list []Property, ok bool, timeout time.Duration) {
 	if k.asked.IsZero() {
 		return nil, false, propertyTimeout
@@ -207,13 +207,13 @@ func (k *keyProperties) usable() (list []Property, ok bool, timeout time.Duratio
 	return k.list, now.Sub(k.asked) < propertyTTL || now.Sub(k.failed) < propertyPatience, propertyPatience
 }
 
-// store remembers what was read. The lock is held.
+// store caches the result of a query. The lock is held.
 func (c *propertyCache) store(apiKey string, known *keyProperties, read []Property, asked time.Time) {
 	size := 100
 	for _, p := range read {
 		size += len(p.Credential) + len(p.Name) + len(p.Value) + 200
 	}
-	if c.known[apiKey] != known { // it had to make room meanwhile
+	if c.known[apiKey] != known { // it was evicted in the meantime
 		c.known[apiKey], known.size = known, 0
 	}
 	c.size += size - known.size
@@ -244,8 +244,8 @@ func (c *propertyCache) member() callback.Member {
 	}
 }
 
-// visible returns the properties that the call's scripts see and that choose
-// takes, by name.
+// visible returns, by name, the properties that the scripts of the call may read
+// and that choose accepts.
 func (c *propertyCache) visible(ctx context.Context, call *callback.Call, choose func(Property) bool) (map[string]json.RawMessage, error) {
 	list, err := c.of(ctx, call)
 	if err != nil {
@@ -284,6 +284,6 @@ func (c *propertyCache) propertySet(ctx context.Context, call *callback.Call, ar
 	return values, nil
 }
 
-// errDatabase is what a script sees of an error of the database, which goes to
-// the log.
+// errDatabase is what a script sees of an error of the database. The error itself
+// is logged.
 var errDatabase = errors.New("the database is unavailable")

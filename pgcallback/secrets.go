@@ -12,39 +12,38 @@ import (
 	"example.com/callback"
 )
 
-// ErrSecretExists means that the credential has, or had, this very secret. One
-// that was revoked does not come back.
+// ErrSecretExists means that the credential has, or had, the same secret. A
+// revoked secret cannot be added again.
 var ErrSecretExists = errors.New("callback: the credential has had this secret")
 
-// ErrNoSecret means that there is no secret of this ID.
+// ErrNoSecret means that there is no secret with this ID.
 var ErrNoSecret = errors.New("callback: no such secret")
 
-// A SecretInfo is what is known of a secret, of which only the digest is
-// stored.
+// A SecretInfo describes a secret, of which only the digest is stored.
 type SecretInfo struct {
 	ID         int64
 	APIKey     string
-	Credential string // empty: the server secret
+	Credential string // empty for the server secret
 	Note       string
 	Created    time.Time
 	From       time.Time
-	Until      time.Time // the secret opens nothing from then on; zero: no end
+	Until      time.Time // when the secret becomes invalid; zero means never
 }
 
-// A Validity is when a secret opens its credential. The zero value is from now
-// on, for ever.
+// A Validity is the time in which a secret is valid. The zero value means from
+// now on, without an end.
 type Validity struct {
 	From, Until time.Time
 }
 
-// maxSecrets is how many secrets of a credential count at once: the ones that
-// were created last.
+// maxSecrets bounds the secrets of a credential that are valid at once. Only the
+// ones that were created last count.
 const maxSecrets = 16
 
 // Secrets returns the secrets of the credential that are valid now, by the
 // database's clock, with one query. So a DB is a [callback.SecretStore]. Put a
-// [callback.SecretCache] before it: what that holds stays valid for its TTL after
-// it was revoked.
+// [callback.SecretCache] in front of it. A cached secret remains valid for the
+// TTL of the cache after it was revoked.
 func (db *DB) Secrets(ctx context.Context, apiKey, credential string) ([]callback.Secret, error) {
 	if !isText(apiKey, credential) {
 		return nil, nil
@@ -68,9 +67,9 @@ func (db *DB) Secrets(ctx context.Context, apiKey, credential string) ([]callbac
 	return secrets, nil
 }
 
-// AddSecret adds a secret of the credential, or, if that is empty, a server
-// secret of the API key, and returns its ID. A note says what it is for; it is
-// not the secret.
+// AddSecret adds a secret of the credential, or a server secret of the API key if
+// credential is empty, and returns its ID. note is for people and must not hold
+// the secret.
 func (db *DB) AddSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, v Validity) (int64, error) {
 	return db.addSecret(ctx, db.Pool, apiKey, credential, secret, note, v)
 }
@@ -104,8 +103,8 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-// RotateSecret adds a secret and lets the credential's others end after the
-// overlap, if they do not before. It returns the new secret's ID.
+// RotateSecret adds a secret. The credential's other secrets end after the
+// overlap, or earlier if they would. It returns the ID of the new secret.
 func (db *DB) RotateSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, overlap time.Duration) (id int64, err error) {
 	if !isText(apiKey, credential) {
 		return 0, errNotText
@@ -123,8 +122,8 @@ func (db *DB) RotateSecret(ctx context.Context, apiKey, credential string, secre
 	return id, err
 }
 
-// RevokeSecret ends the validity of the API key's secret with this ID now. It
-// stays in the list, and cannot be added again.
+// RevokeSecret makes the secret with this ID invalid now. It remains in the list
+// and cannot be added again.
 func (db *DB) RevokeSecret(ctx context.Context, apiKey string, id int64) error {
 	if !isText(apiKey) {
 		return ErrNoSecret
@@ -140,8 +139,8 @@ func (db *DB) RevokeSecret(ctx context.Context, apiKey string, id int64) error {
 	return nil
 }
 
-// ListSecrets returns what is known of the API key's secrets, those that have
-// ended included, sorted by credential and age.
+// ListSecrets describes all secrets of the API key, including expired ones,
+// sorted by credential and age.
 func (db *DB) ListSecrets(ctx context.Context, apiKey string) ([]SecretInfo, error) {
 	if !isText(apiKey) {
 		return nil, nil

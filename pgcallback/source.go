@@ -18,23 +18,23 @@ import (
 	"example.com/callback"
 )
 
-// What a zero field of [Source] means.
+// Defaults of the fields of [Source].
 const (
 	DefaultStage    = "live"
 	DefaultPoll     = time.Second
 	DefaultMaxTrees = 256 << 20
 )
 
-// A Source is a [callback.ScriptSource] of the versions that a stage of each API
-// key is at. A call runs with one version from its start to its end. A call that
-// names a version itself ([callback.Call].Version) runs with that one, whatever
-// is live.
+// A Source is a [callback.ScriptSource]. It gives each API key the version that
+// is live at a stage. A call runs with one version from its start to its end. A
+// call that names a version ([callback.Call].Version) runs with that one,
+// whichever is live.
 //
-// While Run runs, a promotion is live here within two seconds: the database
-// announces it, and Source asks again every Poll in case the notice is lost. The
-// change happens when the new version's files have been read, so that no call
-// waits for them. If the database fails, the versions that are known stay in use
-// without a limit of time; see Age.
+// While Run runs, a promotion is live here within two seconds. The database
+// announces it, and Source also asks every Poll in case the notice is lost. A new
+// version becomes live once its files have been read, so that no call waits for
+// them. While the database fails, known versions remain in use without a time
+// limit; see Age.
 //
 // A Source is used by pointer. Its fields must not change once it is used; its
 // methods are safe for concurrent use.
@@ -46,24 +46,25 @@ type Source struct {
 	// DefaultStage.
 	Stage string
 
-	// Poll is the time between two looks. Zero means DefaultPoll. With more than
-	// two seconds a promotion whose notice is lost is live later.
+	// Poll is the time between two queries. Zero means DefaultPoll. If it is
+	// longer than two seconds, so is the delay of a promotion whose notice is
+	// lost.
 	Poll time.Duration
 
-	// MaxTrees is how many bytes of scripts are kept in memory: the trees that
-	// were used last. Zero means DefaultMaxTrees.
+	// MaxTrees bounds the bytes of scripts in memory. The trees that were used
+	// last are kept. Zero means DefaultMaxTrees.
 	MaxTrees int64
 
 	// Logger takes what goes wrong. nil means [slog.Default].
 	Logger *slog.Logger
 
 	mu      sync.Mutex
-	live    map[string]string // versions by API key; nil until they were read
+	live    map[string]string // versions by API key; nil until the first query
 	seen    int64             // the revision up to which live is complete
 	fresh   time.Time         // when live was last known to be complete
 	trees   map[treeKey]*list.Element
-	recent  list.List // of *tree, the one used last first
-	size    int64     // of those that are read
+	recent  list.List // of *tree, most recently used first
+	size    int64     // of the trees that are read
 	refresh sync.Mutex
 }
 
@@ -72,7 +73,7 @@ type treeKey struct{ apiKey, version string }
 // A tree is the files of a version, or a place for them.
 type tree struct {
 	key  treeKey
-	busy chan struct{} // full while somebody reads the files
+	busy chan struct{} // full while the files are being read
 	fs   fs.FS         // nil until they are read
 	size int64
 }
@@ -119,7 +120,7 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: scripts cannot be read: %w", callback.ErrUnavailable, err)
 }
 
-// files returns the files of a version, from memory if they are there.
+// files returns the files of a version, from memory if possible.
 func (s *Source) files(ctx context.Context, key treeKey) (fs.FS, error) {
 	s.mu.Lock()
 	if s.trees == nil {
@@ -182,9 +183,9 @@ func (s *Source) forget(key treeKey) {
 	}
 }
 
-// Age returns how long ago it was last known that the live versions are the ones
-// promoted: about Poll, or more while the database fails. Before the first time
-// it is negative. It is for a metric and for a readiness check.
+// Age returns for how long it has not been confirmed that the live versions are
+// the promoted ones: about Poll, or more while the database fails. Before the
+// first confirmation it is negative. It is for a metric and a readiness check.
 func (s *Source) Age() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,11 +209,11 @@ func (s *Source) APIKeys() []string {
 	return slices.Sorted(maps.Keys(s.live))
 }
 
-// updateTimeout bounds one look at the database, which may accept a connection
-// and then say nothing.
+// updateTimeout bounds one query. A database may accept a connection and then
+// never answer.
 const updateTimeout = 5 * time.Second
 
-// update learns of the promotions since the last time.
+// update reads the promotions since the last time.
 func (s *Source) update(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
@@ -240,7 +241,7 @@ func (s *Source) update(ctx context.Context) error {
 	var failed error
 	for _, m := range moves {
 		if s.inUse(m.key.apiKey) {
-			if _, err := s.files(ctx, m.key); err != nil { // the one before stays, and this is tried again
+			if _, err := s.files(ctx, m.key); err != nil { // the old version remains live, and this is tried again
 				failed = err
 				continue
 			}
@@ -276,8 +277,8 @@ func (s *Source) inUse(apiKey string) bool {
 	return ok && element.Value.(*tree).fs != nil
 }
 
-// Run keeps the live versions up to date until ctx is done. It uses a connection
-// of its own for the notices, and one of the pool for each look.
+// Run keeps the live versions up to date until ctx is done. It uses one
+// connection for notices, and one of the pool for each query.
 func (s *Source) Run(ctx context.Context) {
 	notices := make(chan struct{}, 1)
 	var listener sync.WaitGroup
@@ -315,9 +316,8 @@ func (s *Source) Run(ctx context.Context) {
 
 func (s *Source) logger() *slog.Logger { return cmp.Or(s.Logger, slog.Default()) }
 
-// listen passes on that the database has announced a promotion, and comes back
-// when its connection breaks. That this fails is not logged: update fails then,
-// too, or makes up for it.
+// listen passes on notices of promotions. It returns when its connection breaks.
+// That is not logged, because update fails as well or makes up for it.
 func (s *Source) listen(ctx context.Context, notices chan<- struct{}) {
 	for {
 		s.listenOnce(ctx, notices)
@@ -329,7 +329,7 @@ func (s *Source) listen(ctx context.Context, notices chan<- struct{}) {
 	}
 }
 
-// quiet is the time without a notice after which the connection is tried.
+// quiet is the time without a notice after which the connection is tested.
 const quiet = 30 * time.Second
 
 func (s *Source) listenOnce(ctx context.Context, notices chan<- struct{}) {
@@ -347,7 +347,7 @@ func (s *Source) listenOnce(ctx context.Context, notices chan<- struct{}) {
 		return
 	}
 	for {
-		// What was promoted before the first notice, update sees by itself.
+		// update finds promotions from before the first notice by itself.
 		waiting, cancel := context.WithTimeout(ctx, quiet)
 		_, err := conn.WaitForNotification(waiting)
 		cancel()

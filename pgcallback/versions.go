@@ -39,10 +39,11 @@ var (
 	ErrNothingBefore = errors.New("callback: no version before this one")
 )
 
-// A RefusedError says why a tree did not become a version: some of its scripts
-// cannot run.
+// A RefusedError says why a tree cannot be a version: some of its scripts cannot
+// run.
 type RefusedError struct {
-	// Problems are all that [callback.Check] found; at least one is Fatal.
+	// Problems are the problems that [callback.Check] found. At least one is
+	// Fatal.
 	Problems []callback.Problem
 }
 
@@ -56,10 +57,10 @@ func (e *RefusedError) Error() string {
 	return "callback: version refused"
 }
 
-// A Version is a tree of scripts as it was published. It never changes.
+// A Version is a published tree of scripts. It is immutable.
 type Version struct {
-	// ID is the digest of the files' names and contents: equal trees have the
-	// same, on every machine.
+	// ID is the digest of the names and contents of the files. Equal trees have
+	// the same ID on every machine.
 	ID      string
 	Author  string
 	Message string
@@ -68,11 +69,11 @@ type Version struct {
 	// Problems is the report of [callback.Check]. None is Fatal.
 	Problems []callback.Problem
 
-	// Stages are the stages that are at this version now, sorted.
+	// Stages are the stages at which this version is live now, sorted.
 	Stages []string
 }
 
-// A Change says who changes something, and why.
+// A Change says who makes a change, and why.
 type Change struct {
 	Author  string
 	Message string
@@ -81,14 +82,13 @@ type Change struct {
 	// [callback.Check]. Only Publish reads it.
 	Check callback.CheckOptions
 
-	// Current, if not empty, is the version at which the stage must be for the
-	// change to happen, else it is ErrMoved: so that of two operators who roll
-	// back at once the second does not undo too much. Only Promote and
-	// Rollback read it.
+	// Current, if not empty, is the version that must be live at the stage. Else
+	// the change fails with ErrMoved. So if two operators roll back at once, the
+	// second does not go back too far. Only Promote and Rollback read it.
 	Current string
 }
 
-// A Promotion is one move of a stage to a version.
+// A Promotion is a move of a stage to a version.
 type Promotion struct {
 	APIKey  string
 	Stage   string
@@ -97,15 +97,15 @@ type Promotion struct {
 	Message string
 	Created time.Time
 
-	// Previous is the version to which a rollback goes from here; empty if
+	// Previous is the version to which Rollback would go from here; empty if
 	// there is none.
 	Previous string
 }
 
 // Publish stores the scripts of fsys as a version of the API key, without making
-// it live anywhere. Other files are left out. A tree in which [callback.Check]
-// finds a script that cannot run is a [*RefusedError]. Publishing a tree again
-// returns the version that is there.
+// it live. It leaves out other files. If [callback.Check] finds a script that
+// cannot run, the error is a [*RefusedError]. Publishing a tree again returns the
+// existing version.
 func (db *DB) Publish(ctx context.Context, apiKey string, fsys fs.FS, change Change) (*Version, error) {
 	if !isText(apiKey, change.Author, change.Message) {
 		return nil, errNotText
@@ -154,7 +154,7 @@ func readTree(fsys fs.FS) (fstest.MapFS, error) {
 			return nil
 		}
 		if info, err := fs.Stat(fsys, name); err != nil || !info.Mode().IsRegular() {
-			return err // a symbolic link counts as what it points to
+			return err // a symbolic link counts as its target
 		}
 		content, err := fs.ReadFile(fsys, name)
 		if err != nil {
@@ -217,7 +217,7 @@ func (db *DB) storeFiles(ctx context.Context, tx pgx.Tx, apiKey, version string,
 	for hash := range contents {
 		missing = append(missing, hash)
 	}
-	slices.Sort(missing) // in the same order everywhere, or two could wait for each other
+	slices.Sort(missing) // always in the same order, so that two transactions cannot wait for each other
 	for _, hash := range missing {
 		if _, err := tx.Exec(ctx, db.sql("insert into {}.file (hash, content) values ($1, $2) on conflict do nothing"), []byte(hash), contents[hash]); err != nil {
 			return err
@@ -241,8 +241,8 @@ func scanVersion(row pgx.CollectableRow) (Version, error) {
 	return v, err
 }
 
-// Versions returns the API key's newest versions, the newest first, at most
-// limit of them.
+// Versions returns the newest versions of the API key, at most limit of them, the
+// newest first.
 func (db *DB) Versions(ctx context.Context, apiKey string, limit int) ([]Version, error) {
 	if !isText(apiKey) {
 		return nil, nil
@@ -259,9 +259,9 @@ func (db *DB) Versions(ctx context.Context, apiKey string, limit int) ([]Version
 	return versions, nil
 }
 
-// Version returns the version that ref names: a stage, the ID of a version, or
-// the beginning of one, of at least four characters, that no other has. The
-// error is ErrNoVersion if there is none.
+// Version returns the version that ref names: a stage, a version's ID, or a
+// unique prefix of an ID of at least four characters. The error is ErrNoVersion
+// if there is none.
 func (db *DB) Version(ctx context.Context, apiKey, ref string) (*Version, error) {
 	return db.version(ctx, db.Pool, apiKey, ref)
 }
@@ -340,9 +340,9 @@ var stageName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 // IsStage reports whether a stage may have this name: 1 to 64 of A-Z a-z 0-9 _ . -
 func IsStage(name string) bool { return stageName.MatchString(name) }
 
-// Promote moves a stage of the API key to the version that ref names, as for
-// Version. A stage that does not exist begins to. Each [Source] of the stage
-// has the version within two seconds.
+// Promote moves a stage of the API key to the version that ref names, as in
+// Version. It creates a stage that does not exist. Each [Source] of the stage has
+// the version within two seconds.
 func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Change) (*Promotion, error) {
 	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current string) (string, string, error) {
 		version, err := db.version(ctx, tx, apiKey, ref)
@@ -352,14 +352,15 @@ func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Cha
 		if version.ID != current {
 			return version.ID, current, nil
 		}
-		// Nothing changes, and a rollback goes where it would have gone.
+		// Nothing changes, not even where Rollback would go.
 		previous, err := db.previous(ctx, tx, apiKey, stage, current)
 		return current, previous, err
 	})
 }
 
-// Rollback moves a stage of the API key back to the version before its current
-// one. Again, it goes back further. The error is ErrNothingBefore at the first.
+// Rollback moves a stage of the API key to the version before its current one. A
+// second Rollback goes back further. The error is ErrNothingBefore at the first
+// version.
 func (db *DB) Rollback(ctx context.Context, apiKey, stage string, change Change) (*Promotion, error) {
 	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current string) (string, string, error) {
 		if current == "" {
@@ -377,17 +378,17 @@ func (db *DB) Rollback(ctx context.Context, apiKey, stage string, change Change)
 	})
 }
 
-// previous returns the version to which a rollback goes from a version, as of
-// the stage's last promotion to it.
+// previous returns the version to which Rollback goes from a version, as of the
+// last promotion of the stage to it.
 func (db *DB) previous(ctx context.Context, tx pgx.Tx, apiKey, stage, version string) (previous string, err error) {
 	err = tx.QueryRow(ctx, db.sql(`select previous from {}.promotion
 		where api_key = $1 and stage = $2 and version = $3 order by revision desc limit 1`), apiKey, stage, version).Scan(&previous)
 	return previous, err
 }
 
-// move promotes a stage to the version that choose returns, together with the
-// one to which a rollback goes from there. choose is given the current version,
-// or an empty string.
+// move promotes a stage to the version that choose returns. choose also returns
+// the version to which Rollback will go from there. Its argument is the current
+// version, or an empty string.
 func (db *DB) move(ctx context.Context, apiKey, stage string, change Change, choose func(tx pgx.Tx, current string) (string, string, error)) (*Promotion, error) {
 	if !IsStage(stage) {
 		return nil, fmt.Errorf("callback: stage %q: a name has 1 to 64 of A-Z a-z 0-9 _ . -", stage)
@@ -437,8 +438,8 @@ func (db *DB) move(ctx context.Context, apiKey, stage string, change Change, cho
 // channel is where promotions are announced.
 func (db *DB) channel() string { return db.schema() + "_promoted" }
 
-// Promotions returns the moves of a stage of the API key, the newest first, at
-// most limit of them. An empty stage means all of its stages.
+// Promotions returns the last moves of a stage of the API key, at most limit of
+// them, the newest first. An empty stage means all stages.
 func (db *DB) Promotions(ctx context.Context, apiKey, stage string, limit int) ([]Promotion, error) {
 	if !isText(apiKey, stage) {
 		return nil, nil
