@@ -26,7 +26,7 @@ const (
 // It reads the tree of a game's exported cloud code: callbacks/{credential}.js,
 // system/GS_CALLBACK_URL.js (else callbacks/server.js) for the server secret,
 // and modules/{SHORTCODE}.js for require. Compiled scripts are kept. An edit is
-// live at the next request; one that does not compile is logged once and the
+// live for calls that begin a millisecond after it; one that does not compile is logged once and the
 // working script stays. A [Call] with a Script runs that module instead.
 //
 // The zone of a script's local time is [time.Local]. Scripts of the original ran in

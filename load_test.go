@@ -502,8 +502,10 @@ func TestLoadScriptsSwapped(t *testing.T) {
 	assert.Equal(t, s.served.Load(), sent.Load(), "an answer is lost")
 
 	require.NoError(t, os.WriteFile(script, []byte(`Spark.setScriptData("last", true)`), 0o644))
+	testkit.AwaitEdit()
 	assert.Equal(t, `{"last":true}`, s.get(t, "script", "").body)
 	require.NoError(t, os.RemoveAll(live))
+	testkit.AwaitEdit()
 	assert.Equal(t, 404, s.get(t, "script", "").status)
 	require.NoError(t, fill(7))
 	assert.Equal(t, `{"version":"v7"}`, s.get(t, "script", "").body)

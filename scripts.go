@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dop251/goja"
 
@@ -45,8 +46,9 @@ type Tree struct {
 	// Version, if not empty, names this state of the files for ever: Trees of the
 	// same Version have the same scripts. The runner then reads each script once
 	// and never looks whether it has changed, and a run never mixes two versions.
-	// If it is empty the runner looks at each file in each run; FS must then be of
-	// a comparable type, such as [os.DirFS] or a pointer.
+	// If it is empty the runner looks at each file that a run needs, once in a
+	// millisecond at most; FS must then be of a comparable type, such as
+	// [os.DirFS] or a pointer.
 	Version string
 }
 
@@ -149,12 +151,36 @@ type script struct {
 	gone    atomic.Bool  // from the cache
 }
 
+// lookEvery is how long a look at a file is good for: an edit is live for runs that
+// begin a millisecond after it.
+const lookEvery = time.Millisecond
+
 // A version is what one state of a script's file compiles to: a program, or an
 // error if no earlier state compiled either.
 type version struct {
-	stamp   tree.Stamp // zero in a tree that has a Version
+	stamp   tree.Stamp   // zero in a tree that has a Version
+	looked  atomic.Int64 // when the file was last found in this state, Unix nanoseconds
 	program *program
 	err     error
+}
+
+// isCurrent reports whether v is known to be the state of the file at this time.
+func (r *run) isCurrent(v *version, now time.Time) bool {
+	if r.tree.Version != "" {
+		return true
+	}
+	if _, told := r.tree.FS.(tree.Told); told {
+		return false // to look is free
+	}
+	age := time.Duration(now.UnixNano() - v.looked.Load())
+	return 0 <= age && age < lookEvery
+}
+
+// foundAt notes that a look which began at the given time found the file in this
+// state. It returns what load does.
+func (v *version) foundAt(look time.Time) (*program, error) {
+	v.looked.Store(look.UnixNano())
+	return v.program, v.err
 }
 
 // A program is a compiled script.
@@ -170,7 +196,12 @@ type program struct {
 // load returns the program of a file. The error is fs.ErrNotExist, a
 // *ScriptError if it does not compile, or that of the file system.
 func (r *run) load(name string) (*program, error) {
-	cache, key := &r.runner.cache, r.key(name)
+	cache, key, now := &r.runner.cache, r.key(name), time.Now()
+	if s := cache.find(key); s != nil {
+		if v := s.version.Load(); v != nil && r.isCurrent(v, now) {
+			return v.program, v.err
+		}
+	}
 	var stamp tree.Stamp
 	certain := true // that the stamp tells whether the file has changed
 	if r.tree.Version == "" {
@@ -182,21 +213,11 @@ func (r *run) load(name string) (*program, error) {
 			return nil, err
 		}
 	}
-	entry, ok := cache.scripts.Load(key)
-	if !ok {
-		entry, ok = cache.scripts.LoadOrStore(key, &script{busy: make(chan struct{}, 1)})
-		if !ok && cache.count.Add(1) > maxCached {
-			cache.evict()
-		}
-	}
-	s := entry.(*script)
-	if !s.used.Load() {
-		s.used.Store(true)
-	}
+	s := cache.findOrAdd(key)
 	for reading := false; !reading; {
 		v := s.version.Load()
 		if v != nil && certain && v.stamp == stamp {
-			return v.program, v.err
+			return v.foundAt(now)
 		}
 		select {
 		case s.busy <- struct{}{}:
@@ -215,7 +236,7 @@ func (r *run) load(name string) (*program, error) {
 	defer func() { <-s.busy }()
 	old := s.version.Load()
 	if old != nil && certain && old.stamp == stamp {
-		return old.program, old.err
+		return old.foundAt(now)
 	}
 	source, stamp, err := tree.Read(r.tree.FS, name, r.runner.maxScriptSize())
 	if err != nil {
@@ -225,7 +246,7 @@ func (r *run) load(name string) (*program, error) {
 		stamp = tree.Stamp{}
 	}
 	if old != nil && old.stamp == stamp {
-		return old.program, old.err
+		return old.foundAt(now)
 	}
 	v := &version{stamp: stamp}
 	v.program, v.err = r.compile(name, source)
@@ -237,7 +258,7 @@ func (r *run) load(name string) (*program, error) {
 	}
 	s.version.Store(v)
 	cache.setBytes(s, int64(len(source)))
-	return v.program, v.err
+	return v.foundAt(now)
 }
 
 // awaitReader waits, without a place, until no run reads the script. A run of which
@@ -275,6 +296,31 @@ func (r *run) compile(name string, source []byte) (*program, error) {
 }
 
 func (g *GojaRunner) maxScriptSize() int64 { return cmp.Or(g.MaxScriptSize, DefaultMaxScriptSize) }
+
+// find returns a script of the cache, or nil.
+func (c *scriptCache) find(key scriptKey) *script {
+	entry, ok := c.scripts.Load(key)
+	if !ok {
+		return nil
+	}
+	s := entry.(*script)
+	if !s.used.Load() {
+		s.used.Store(true)
+	}
+	return s
+}
+
+// findOrAdd returns a script of the cache, a new one if need be.
+func (c *scriptCache) findOrAdd(key scriptKey) *script {
+	if s := c.find(key); s != nil {
+		return s
+	}
+	entry, ok := c.scripts.LoadOrStore(key, &script{busy: make(chan struct{}, 1)})
+	if !ok && c.count.Add(1) > maxCached {
+		c.evict()
+	}
+	return entry.(*script)
+}
 
 // setBytes notes the size of a script's source.
 func (c *scriptCache) setBytes(s *script, size int64) {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
 
@@ -48,10 +49,11 @@ func eachRunner(t *testing.T, test func(f *scriptFolder)) {
 	})
 }
 
-// edit writes a file, a second later each time.
+// edit writes a file, a second later each time, and waits until the edit is live.
 func (f *scriptFolder) edit(name, source string) {
 	f.edits++
 	f.files[name] = &fstest.MapFile{Data: []byte(source), ModTime: time.Unix(1e9+int64(f.edits), 0)}
+	testkit.AwaitEdit()
 }
 
 // call returns the answer to a call, and what it has logged.
@@ -82,6 +84,7 @@ func TestEditsAreLive(t *testing.T) {
 		f.edit("modules/LIB.js", `var lib = 4`)
 		f.want(`{"v":4}`)
 		delete(f.files, "callbacks/hello.js")
+		testkit.AwaitEdit()
 		f.want(`{"error":"no script"}`)
 	})
 }

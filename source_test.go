@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -239,8 +240,45 @@ func TestFoldersOfASource(t *testing.T) {
 	want("a", "one")
 	want("b", "two")
 	write("a", "three")
+	testkit.AwaitEdit()
 	want("a", "three")
 	want("b", "two")
+}
+
+// TestOneLookAMillisecond: a runner looks at a file once in a millisecond at most,
+// and an edit is live for runs that begin a millisecond after it.
+func TestOneLookAMillisecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var opened atomic.Int64
+		files := fstest.MapFS{}
+		write := func(v string) {
+			files["callbacks/hello.js"] = &fstest.MapFile{Data: []byte(`Spark.setScriptData("v", ` + v + `)`), ModTime: time.Now()}
+		}
+		r := &callback.GojaRunner{Scripts: countingFS{files, &opened}}
+		want := func(v string, looks int64) {
+			t.Helper()
+			got, _ := runOf(t, r, &callback.Call{Credential: "hello"})
+			require.Equal(t, v, got)
+			require.Equal(t, looks, opened.Swap(0))
+		}
+		write("1")
+		want("1", 2) // one of them reads it
+		want("1", 0)
+		time.Sleep(time.Millisecond - 1)
+		want("1", 0)
+		time.Sleep(1)
+		want("1", 1)
+		write("2")
+		want("1", 0)
+		time.Sleep(time.Millisecond)
+		want("2", 2)
+		delete(files, "callbacks/hello.js")
+		want("2", 0)
+		time.Sleep(time.Millisecond)
+		_, err := r.RunScript(t.Context(), &callback.Call{Credential: "hello"})
+		require.ErrorIs(t, err, callback.ErrNoScript)
+	})
 }
 
 // TestEditWithoutTimes: an edit in a tree that tells no times is live, also one of
@@ -250,6 +288,7 @@ func TestEditWithoutTimes(t *testing.T) {
 		for _, v := range []string{"1", "2", "3"} {
 			f.files["callbacks/hello.js"] = &fstest.MapFile{Data: []byte(`require("LIB"); Spark.setScriptData("v", lib)`)}
 			f.files["modules/LIB.js"] = &fstest.MapFile{Data: []byte(`var lib = ` + v)}
+			testkit.AwaitEdit()
 			f.want(`{"v":` + v + `}`)
 		}
 	})

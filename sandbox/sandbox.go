@@ -83,8 +83,8 @@ const (
 // it runs. The program's main must begin with [Main], and the Runner must be
 // closed when it is of no more use.
 //
-// It reads the same tree as [callback.GojaRunner], and edits are live at the
-// next request in the same way.
+// It reads the same tree as [callback.GojaRunner], and edits are live in the same
+// way.
 type Runner struct {
 	// Scripts holds the tree of scripts. Either it or Source is required.
 	Scripts fs.FS

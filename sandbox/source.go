@@ -207,4 +207,5 @@ type childTree struct {
 }
 
 func (t childTree) Open(name string) (fs.File, error)     { return t.w.open(name) }
+func (t childTree) Told()                                 {}
 func (t childTree) Stat(name string) (fs.FileInfo, error) { return t.w.stat(name) }

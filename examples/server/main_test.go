@@ -266,8 +266,8 @@ func TestScriptsFolder(t *testing.T) {
 	require.Len(t, c.lines, 1)
 	require.Equal(t, `{"shared":1}`, paste(t, c.lines[0]).body)
 
-	// An edit is live at the next request.
 	testkit.WriteFile(t, dir, "modules/SHARED.js", `var shared = "edited"`)
+	testkit.AwaitEdit()
 	require.Equal(t, `{"shared":"edited"}`, paste(t, c.lines[0]).body)
 }
 

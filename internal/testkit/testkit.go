@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -56,6 +57,10 @@ func Tree(files map[string]string) fstest.MapFS {
 	}
 	return tree
 }
+
+// AwaitEdit returns when an edit of a script, made before, is live: a millisecond
+// after it. Sleep may take longer, and never takes less.
+func AwaitEdit() { time.Sleep(time.Millisecond) }
 
 // Folder returns a temporary folder that holds such a tree.
 func Folder(t testing.TB, files map[string]string) string {

@@ -26,6 +26,13 @@ type Stamp struct {
 	Sum                   [16]byte
 }
 
+// A Told tree is one whose Stat looks at no file: the states of its files were told
+// for the call under way.
+type Told interface {
+	fs.StatFS
+	Told()
+}
+
 // stampOf returns the stamp of a file. certain is false if the file system tells
 // no times; then only the content shows a change.
 func stampOf(info fs.FileInfo) (s Stamp, certain bool) {
