@@ -290,7 +290,7 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64, k
 			return nil, err
 		}
 	}
-	text := charset.Decode(raw, enc)
+	text := charset.Decode(raw, charset.OfMark(raw, enc))
 	d.put(bodyParam, text)
 	if text != raw {
 		return []byte(raw), nil

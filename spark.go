@@ -14,7 +14,6 @@ import (
 	"github.com/dop251/goja"
 
 	"example.com/callback/internal/cloudcode"
-	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/digest"
 	"example.com/callback/internal/ecma"
 	"example.com/callback/internal/host"
@@ -51,11 +50,8 @@ var worldClass = lazy.Class[*run]{
 // hostGlobal makes one of the host's global names, or the compiler's. It returns nil
 // for any other.
 func (r *run) hostGlobal(name string) goja.Value {
-	if name == compiler.PromiseName {
-		return r.promiseMaker()
-	}
 	if _, ok := r.call.Globals[name]; !ok {
-		return nil
+		return r.constructor(name)
 	}
 	r.makeSpark() // its Script gets it
 	return r.hostMember(r.call.Globals, "", name)

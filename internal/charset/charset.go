@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/unicode"
 )
 
 // Lookup finds an encoding by one of its labels. Labels of the standard's
@@ -39,6 +40,27 @@ func LookupLoosely(label string) (charset encoding.Encoding, ok bool) {
 		}
 	}
 	return nil, false
+}
+
+var (
+	littleEndian = unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)
+	bigEndian    = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
+)
+
+// OfMark is the charset of a text with the byte order mark of UTF-16, which says
+// more than the charset that is declared, if that is UTF-16 or none. For any other
+// text it is the one declared.
+func OfMark(s string, declared encoding.Encoding) encoding.Encoding {
+	if declared != nil && declared != littleEndian && declared != bigEndian {
+		return declared
+	}
+	switch {
+	case strings.HasPrefix(s, "\xff\xfe"):
+		return littleEndian
+	case strings.HasPrefix(s, "\xfe\xff"):
+		return bigEndian
+	}
+	return declared
 }
 
 // Decode decodes bytes in charset to valid UTF-8. Each part that cannot be

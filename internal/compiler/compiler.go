@@ -87,7 +87,7 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	if fault := expandProperties(tree, source); fault != nil {
 		return nil, fault
 	}
-	tellPromises(tree, source)
+	replaceConstructors(tree, source)
 	if !s.Handler { // scripts that export are strict
 		hoistBlockFunctions(tree)
 	}

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -18,7 +19,7 @@ import (
 // u by the characters that they match, because the engine does not know them. It
 // changes literals and the string literals that are arguments of RegExp.
 func expandProperties(tree *ast.Program, source string) *Fault {
-	if !strings.Contains(source, `\p{`) && !strings.Contains(source, `\P{`) {
+	if !hasProperty(source) {
 		return nil
 	}
 	x := &expander{tree: tree}
@@ -29,11 +30,16 @@ func expandProperties(tree *ast.Program, source string) *Fault {
 type expander struct {
 	tree  *ast.Program
 	depth int
+	bytes int // of what properties have become
 	fault *Fault
 }
 
+// maxExpanded bounds what the properties in one script become, or in a pattern that
+// is computed: \p{L} becomes 8 KB.
+const maxExpanded = 1 << 20
+
 func (x *expander) children(v reflect.Value) {
-	if x.depth++; x.depth <= maxHoistDepth {
+	if x.depth++; x.depth <= maxHoistDepth && x.fault == nil {
 		jsast.Children(v, x.visit)
 	}
 	x.depth--
@@ -63,10 +69,30 @@ func (x *expander) arguments(callee ast.Expression, args []ast.Expression) {
 	}
 }
 
-// expand expands the properties of a pattern.
+// expand expands the properties of a pattern in the script.
 func (x *expander) expand(pattern, flags string, at file.Idx) string {
-	if !strings.ContainsAny(flags, "uv") {
-		return pattern
+	expanded, err := expand(pattern, flags, maxExpanded-x.bytes)
+	if err == nil {
+		x.bytes += len(expanded) - len(pattern)
+		return expanded
+	}
+	if x.fault == nil {
+		p := x.tree.File.Position(int(at) - x.tree.File.Base())
+		x.fault = &Fault{Line: p.Line, Column: p.Column, Message: "SyntaxError: " + err.Error()}
+	}
+	return pattern
+}
+
+// ExpandProperties replaces \p{…} and \P{…} in a pattern as in the literals of a
+// script. The error is the message of a SyntaxError.
+func ExpandProperties(pattern, flags string) (string, error) {
+	return expand(pattern, flags, maxExpanded)
+}
+
+// expand expands the properties of a pattern, which may become room bytes longer.
+func expand(pattern, flags string, room int) (string, error) {
+	if !strings.ContainsAny(flags, "uv") || !hasProperty(pattern) {
+		return pattern, nil
 	}
 	var b strings.Builder
 	class := false
@@ -86,26 +112,26 @@ func (x *expander) expand(pattern, flags string, at file.Idx) string {
 			}
 			set, ok := propertySet(pattern[i+3 : i+end])
 			if !ok {
-				x.refuse(at, pattern[i:i+end+1])
-				return pattern
+				return "", fmt.Errorf("%.100s in a regular expression is not known here", pattern[i:i+end+1])
 			}
 			if pattern[i+1] == 'P' {
 				set = complement(set)
 			}
 			writeSet(&b, set, class)
+			if b.Len()-len(pattern) > room {
+				return "", errors.New("the properties in regular expressions are too many")
+			}
 			i += end
 			continue
 		}
 		b.WriteByte(c)
 	}
-	return b.String()
+	return b.String(), nil
 }
 
-func (x *expander) refuse(at file.Idx, property string) {
-	if x.fault == nil {
-		p := x.tree.File.Position(int(at) - x.tree.File.Base())
-		x.fault = &Fault{Line: p.Line, Column: p.Column, Message: fmt.Sprintf("SyntaxError: %.100s in a regular expression is not known here", property)}
-	}
+// hasProperty reports whether a text may have a property in it.
+func hasProperty(text string) bool {
+	return strings.Contains(text, `\p{`) || strings.Contains(text, `\P{`)
 }
 
 // A span is a range of characters.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,4 +65,19 @@ func TestUnknownProperties(t *testing.T) {
 		require.Contains(t, fault.Message, "SyntaxError: \\")
 		require.Contains(t, fault.Message, "in a regular expression is not known here")
 	}
+}
+
+// TestManyProperties: what the properties of a script become is bounded.
+func TestManyProperties(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{
+		"[" + strings.Repeat(`/\p{L}/u,`, 1000) + "]",
+		"/" + strings.Repeat(`\p{L}`, 1000) + "/u",
+	} {
+		_, fault := compiler.Compile("x.js", source, false)
+		require.NotNil(t, fault)
+		require.Equal(t, "SyntaxError: the properties in regular expressions are too many", fault.Message)
+	}
+	_, fault := compiler.Compile("x.js", "["+strings.Repeat(`/\p{Lt}/u,`, 1000)+"]", false)
+	require.Nil(t, fault)
 }

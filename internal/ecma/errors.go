@@ -15,3 +15,26 @@ func NewRangeError(vm *goja.Runtime, message string) goja.Value {
 	}
 	return thrown.Value()
 }
+
+// NewSyntaxError makes a SyntaxError by making the engine throw one, for a regular
+// expression: it is another error if a script has changed what those are made by.
+func NewSyntaxError(vm *goja.Runtime, message string) goja.Value {
+	thrown := vm.Try(func() {
+		pattern, err := vm.RunProgram(literal)
+		if err != nil {
+			panic(err)
+		}
+		if _, err := vm.New(pattern.ToObject(vm).Get("constructor"), vm.ToValue("[")); err != nil {
+			panic(err)
+		}
+	})
+	if thrown == nil {
+		return vm.NewTypeError("%s", message)
+	}
+	if object, ok := thrown.Value().(*goja.Object); ok {
+		_ = object.DefineDataProperty("message", vm.ToValue(message), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
+	return thrown.Value()
+}
+
+var literal = goja.MustCompile("", "/x/", false)

@@ -1,0 +1,83 @@
+package compiler
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/unistring"
+
+	"example.com/callback/internal/jsast"
+)
+
+// Global constructors that take the place of the engine's where a script names
+// those: new Promise(f) becomes, with a name in place of made that no script can
+// write, new made(Promise, f).
+const (
+	PromiseName = "\x00Promise" // so that the run knows where each promise was made
+	RegExpName  = "\x00RegExp"  // for [ExpandProperties] in a pattern that is computed
+)
+
+// replaceConstructors changes the expressions of a tree that make promises, and
+// regular expressions of a pattern that is computed.
+func replaceConstructors(tree *ast.Program, source string) {
+	if strings.Contains(source, "Promise") || strings.Contains(source, "RegExp") {
+		new(constructorReplacer).children(reflect.ValueOf(tree.Body))
+	}
+}
+
+type constructorReplacer struct{ depth int }
+
+func (c *constructorReplacer) children(v reflect.Value) {
+	if c.depth++; c.depth <= maxHoistDepth {
+		jsast.Children(v, c.visit)
+	}
+	c.depth--
+}
+
+func (c *constructorReplacer) visit(v reflect.Value) {
+	switch n := v.Interface().(type) {
+	case *ast.NewExpression:
+		replace(&n.Callee, &n.ArgumentList, isNamed(n.Callee, "Promise"), isNamed(n.Callee, "RegExp") && isComputed(n.ArgumentList))
+	case *ast.CallExpression:
+		replace(&n.Callee, &n.ArgumentList, false, isNamed(n.Callee, "RegExp") && isComputed(n.ArgumentList))
+	}
+	c.children(v)
+}
+
+func replace(callee *ast.Expression, args *[]ast.Expression, promise, regexp bool) {
+	name := PromiseName
+	switch {
+	case regexp:
+		name = RegExpName
+	case !promise:
+		return
+	}
+	original := *callee
+	*callee = &ast.Identifier{Name: unistring.NewFromString(name), Idx: original.Idx0()}
+	*args = append([]ast.Expression{original}, *args...)
+}
+
+func isNamed(e ast.Expression, name unistring.String) bool {
+	n, ok := e.(*ast.Identifier)
+	return ok && n.Name == name
+}
+
+// isComputed reports whether arguments of RegExp may be a pattern with properties
+// that is not in the source, where expandProperties finds it.
+func isComputed(args []ast.Expression) bool {
+	for i, arg := range args {
+		_, spread := arg.(*ast.SpreadElement)
+		_, text := arg.(*ast.StringLiteral)
+		switch {
+		case spread:
+			return true
+		case i == 0 && text:
+			return false
+		case i == 1:
+			flags, text := arg.(*ast.StringLiteral)
+			return !text || strings.ContainsAny(flags.Value.String(), "uv")
+		}
+	}
+	return false
+}
