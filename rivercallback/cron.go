@@ -16,38 +16,39 @@ import (
 )
 
 // A CronEntry is a module that runs at set times. Each time is one run, whatever
-// the number of workers. A time at which there is no worker is missed.
+// the number of workers. A time at which no worker is there is missed.
 type CronEntry struct {
 	// Schedule is a line of crontab: minute, hour, day of the month, month and
-	// day of the week, in UTC, or after "CRON_TZ=Europe/Berlin " in that zone;
-	// or "@daily", "@every 90s" and the like.
+	// day of the week. It is in UTC, or in the zone of a prefix such as
+	// "CRON_TZ=Europe/Berlin ". "@daily", "@every 90s" and the like are allowed
+	// as well.
 	Schedule string
 
 	// APIKey and Module name what runs.
 	APIKey string
 	Module string
 
-	// Data is what Spark.getData() returns there. nil is null.
+	// Data is the result of Spark.getData() in the run. nil is null.
 	Data json.RawMessage
 
-	// MaxAttempts is how often a run may be begun. Zero means
+	// MaxAttempts bounds the attempts of a run. Zero means
 	// [deferred.DefaultMaxAttempts].
 	MaxAttempts int
 
-	// CatchUp has the last time that was missed run when the workers start, if
-	// it is not longer ago. It must be shorter than Options.Keep, which is how
-	// long it is known that a time was not missed. Zero means that what was
-	// missed does not run.
+	// CatchUp makes the workers, when they start, run the last missed time if it
+	// is not longer ago than this. It must be shorter than Options.Keep, because
+	// after that nobody knows whether the time was missed. Zero means that missed
+	// times do not run.
 	CatchUp time.Duration
 }
 
-// A cronJob is a CronEntry at work.
+// A cronJob is a CronEntry with its schedule.
 type cronJob struct {
 	entry    CronEntry
 	schedule cron.Schedule
 
 	mu   sync.Mutex
-	next time.Time // when River makes the next run; zero at the start
+	next time.Time // when River makes the next run; zero at first
 }
 
 func newCronJob(entry CronEntry, keep time.Duration) (*cronJob, error) {
@@ -73,7 +74,7 @@ func newCronJob(entry CronEntry, keep time.Duration) (*cronJob, error) {
 	return &cronJob{entry: entry, schedule: schedule}, nil
 }
 
-// periodic returns the entry as River's.
+// periodic converts the entry to River's type.
 func (c *cronJob) periodic(q *Queue) *river.PeriodicJob {
 	c.mu.Lock()
 	c.next = time.Time{}
@@ -106,7 +107,7 @@ func (c *cronJob) Next(current time.Time) time.Time {
 	return next
 }
 
-// due returns the time for which a run is made now: the one that River waited
+// due returns the time for which a run is made now: the one that River has waited
 // for or, at the start, the last one that may have been missed.
 func (c *cronJob) due(now time.Time) time.Time {
 	c.mu.Lock()
@@ -121,8 +122,8 @@ func (c *cronJob) due(now time.Time) time.Time {
 	return missed
 }
 
-// job returns the run of a time. The time is in its key, so that two workers
-// which both make it make one run.
+// job returns the run for a time. Its key contains the time, so that two workers
+// that both make it make one run.
 func (c *cronJob) job(at time.Time, version string) (*deferred.Job, error) {
 	id := deferred.NewKey("cron", c.entry.APIKey, c.entry.Module, c.entry.Schedule, string(c.entry.Data), at.UTC().Format(time.RFC3339))
 	call := &callback.Call{APIKey: c.entry.APIKey, RunID: "cron-" + id[:24], Script: c.entry.Module, Version: version, Input: c.entry.Data}
@@ -135,8 +136,8 @@ func (c *cronJob) job(at time.Time, version string) (*deferred.Job, error) {
 	return job, nil
 }
 
-// cronVersion returns the version with which a run of an API key is tried. If the
-// source fails, the run takes place nevertheless, with what is live then.
+// cronVersion returns the version for a run of an API key. If the source fails,
+// the run takes place nevertheless, with the version that is live then.
 func (q *Queue) cronVersion(apiKey string) string {
 	if q.options.Source == nil {
 		return ""

@@ -14,7 +14,8 @@ import (
 	"example.com/callback/deferred"
 )
 
-// stateOf maps River's states. A job that was begun and waits is being retried.
+// stateOf maps River's states. A job that waits after it has begun is being
+// retried.
 func stateOf(state rivertype.JobState, begun bool) deferred.State {
 	switch state {
 	case rivertype.JobStateRunning:
@@ -30,7 +31,7 @@ func stateOf(state rivertype.JobState, begun bool) deferred.State {
 	return deferred.Queued
 }
 
-// listParams are those that list the jobs in a state, the most recent first.
+// listParams select the jobs in a state, the most recent first.
 func listParams(state deferred.State) *river.JobListParams {
 	params := river.NewJobListParams().Kinds(kind)
 	finalized := func(states ...rivertype.JobState) *river.JobListParams {
@@ -53,7 +54,7 @@ func listParams(state deferred.State) *river.JobListParams {
 
 var waiting = []rivertype.JobState{rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateScheduled}
 
-// status returns what is known of River's job.
+// status converts River's job.
 func status(row *rivertype.JobRow) (*deferred.Status, error) {
 	job, n, err := unpack(row)
 	if err != nil {
@@ -79,7 +80,7 @@ func status(row *rivertype.JobRow) (*deferred.Status, error) {
 	return s, nil
 }
 
-// find returns the newest of River's jobs that has this id.
+// find returns the newest job of River with this id.
 func (q *Queue) find(ctx context.Context, id string) (*rivertype.JobRow, error) {
 	params := river.NewJobListParams().Kinds(kind).First(1).OrderBy(river.JobListOrderByID, river.SortOrderDesc).
 		Where(fmt.Sprintf(q.byArg, "id"), river.NamedArgs{"id": clean(id)})
@@ -123,12 +124,12 @@ func (q *Queue) List(ctx context.Context, state deferred.State, limit int) ([]de
 	return list, nil
 }
 
-// countQuery counts the jobs in a table of River by state.
+// countQuery counts the jobs in River's table by state.
 func countQuery(table string) string {
 	return "select cast(state as text), attempt > 0, count(*) from " + table + " where kind = '" + kind + "' group by 1, 2"
 }
 
-// collectCounts reads what countQuery selects.
+// collectCounts reads the result of countQuery.
 func collectCounts(rows interface {
 	Next() bool
 	Scan(...any) error
@@ -183,8 +184,8 @@ func (q *Queue) Drop(ctx context.Context, id string) error {
 	return operated(q.client.JobDelete(ctx, row.ID))
 }
 
-// operated tells what came of an operation on a job: River returns a running one
-// as it is.
+// operated returns the error of an operation on a job. River returns a running
+// job unchanged.
 func operated(row *rivertype.JobRow, err error) error {
 	switch {
 	case errors.Is(err, rivertype.ErrNotFound):

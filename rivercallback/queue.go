@@ -40,7 +40,7 @@ import (
 	"example.com/callback/deferred"
 )
 
-// What a zero field of [Options] means.
+// Defaults of the fields of [Options].
 const (
 	DefaultSchema = "callback_queue"
 	DefaultPlaces = 16
@@ -48,30 +48,31 @@ const (
 	DefaultKeep   = 24 * time.Hour
 )
 
-// Options are what can be chosen of a [Queue]. The zero value is sound.
+// Options configure a [Queue]. The zero value is ready to use.
 type Options struct {
-	// Schema is where River's tables are in Postgres: a name of letters, digits
-	// and underscores. Empty means DefaultSchema. SQLite has no schemas.
+	// Schema is the schema of River's tables in Postgres: a name of letters,
+	// digits and underscores. Empty means DefaultSchema. SQLite has no schemas.
 	Schema string
 
-	// Places is how many jobs a Work runs at once. Zero means DefaultPlaces.
+	// Places is the number of jobs that one Work runs at once. Zero means
+	// DefaultPlaces.
 	Places int
 
-	// MaxRun is how long a run may last, after which it is cancelled. It must
-	// be longer than the Timeout of the Handler that runs the calls. Zero means
+	// MaxRun bounds a run, which is cancelled after that time. It must be longer
+	// than the Timeout of the Handler that runs the calls. Zero means
 	// DefaultMaxRun.
 	MaxRun time.Duration
 
-	// Keep is how long a finished job is kept: its result can be read, and its
-	// Key refuses duplicates, for so long. Zero means DefaultKeep.
+	// Keep is how long a finished job is kept. For that time its result can be
+	// read and its Key refuses duplicates. Zero means DefaultKeep.
 	Keep time.Duration
 
-	// Cron are modules that run at set times. All workers of a queue should be
-	// given the same.
+	// Cron are modules that run at set times. All workers of a queue should have
+	// the same.
 	Cron []CronEntry
 
-	// Source gives the version with which a run of Cron is tried: the one that
-	// is live at its time. nil means the one that is live at each attempt.
+	// Source gives the version for a run of Cron: the one that is live at its
+	// time. nil means the one that is live at each attempt.
 	Source callback.ScriptSource
 
 	// Logger takes what goes wrong. nil means [slog.Default].
@@ -84,7 +85,7 @@ type Queue struct {
 	options Options
 	logger  *slog.Logger
 	cron    []*cronJob
-	client  client // of the methods but Work
+	client  client // for all methods except Work
 	connect func(*river.Config) (client, error)
 	counts  func(ctx context.Context) (map[deferred.State]int, error)
 	byArg   string // SQL for jobs that have an argument: %[1]s is its name, and that of the parameter
@@ -96,7 +97,8 @@ var (
 	_ deferred.Operator = (*Queue)(nil)
 )
 
-// A client is what is used of a [river.Client], whatever its transactions.
+// A client is the part of a [river.Client] that does not depend on the type of
+// its transactions.
 type client interface {
 	Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
 	JobDelete(ctx context.Context, id int64) (*rivertype.JobRow, error)
@@ -109,7 +111,7 @@ type client interface {
 	Stopped() <-chan struct{}
 }
 
-// open completes q for a driver of River.
+// open completes q with a driver of River.
 func open[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx], schema string) error {
 	q.options.Places = cmp.Or(q.options.Places, DefaultPlaces)
 	q.options.MaxRun = cmp.Or(q.options.MaxRun, DefaultMaxRun)
@@ -135,13 +137,13 @@ func open[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx]
 	return err
 }
 
-// riverLogger is what River logs to: what it reports of single jobs below the
-// level of a warning is said by the Worker.
+// riverLogger is River's logger. It drops records below the level of a warning,
+// because the Worker reports them itself.
 func (q *Queue) riverLogger() *slog.Logger { return slog.New(warnings{q.logger.Handler()}) }
 
-// OpenSQLite opens a queue in a file, which it creates if need be. The fronts and
-// workers of the file must be in this process; they may use one Queue. The
-// caller closes it.
+// OpenSQLite opens a queue in a file, and creates the file if necessary. All
+// fronts and workers of the file must be in this process; they may share one
+// Queue. The caller must close it.
 func OpenSQLite(ctx context.Context, file string, options Options) (*Queue, error) {
 	absolute, err := filepath.Abs(file)
 	if err != nil {
@@ -166,7 +168,7 @@ func OpenSQLite(ctx context.Context, file string, options Options) (*Queue, erro
 		return collectCounts(rows)
 	}
 	if err = open(ctx, q, riversqlite.New(db), ""); err == nil {
-		// Postgres has an index of River's for this.
+		// In Postgres River has an index for this.
 		_, err = db.ExecContext(ctx, "create index if not exists callback_job_id on river_job (args ->> '$.id')")
 	}
 	if err != nil {
@@ -175,9 +177,9 @@ func OpenSQLite(ctx context.Context, file string, options Options) (*Queue, erro
 	return q, nil
 }
 
-// OpenPostgres opens a queue in a database, in a schema of its own, which it
-// creates and migrates if need be; many processes may do so at once. The pool
-// stays the caller's. Each Work takes a connection of it for its notices, so it
+// OpenPostgres opens a queue in a database. It creates and migrates the schema if
+// necessary; many processes may do so at once. The caller keeps the pool and
+// closes it. Each Work takes one connection of the pool for notices, so the pool
 // should have at least four.
 func OpenPostgres(ctx context.Context, pool *pgxpool.Pool, options Options) (*Queue, error) {
 	schema := cmp.Or(options.Schema, DefaultSchema)
@@ -192,7 +194,7 @@ func OpenPostgres(ctx context.Context, pool *pgxpool.Pool, options Options) (*Qu
 		return collectCounts(rows)
 	}
 	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		// Held until River has migrated, over connections of its own.
+		// The lock is held while River migrates over other connections.
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended($1, 0))", "callback queue "+schema); err != nil {
 			return err
 		}
@@ -210,11 +212,11 @@ func OpenPostgres(ctx context.Context, pool *pgxpool.Pool, options Options) (*Qu
 // Close closes the file of a queue in SQLite. No method may be under way.
 func (q *Queue) Close() error { return q.close() }
 
-// kind is River's name for the jobs of this package.
+// kind is the kind of this package's jobs in River.
 const kind = "callback"
 
-// args are a job in River. What is not needed for queries is one string of bytes,
-// since Postgres' jsonb does not take every text.
+// args are the arguments of a job in River. Everything that no query needs is one
+// string of bytes, because jsonb of Postgres does not accept every text.
 type args struct {
 	ID    string `json:"id"`
 	Key   string `json:"key,omitempty" river:"unique"`
@@ -227,7 +229,7 @@ type args struct {
 // Kind implements [river.JobArgs].
 func (args) Kind() string { return kind }
 
-// pack returns a job as River's.
+// pack converts a job to River's type.
 func (q *Queue) pack(job *deferred.Job) (args, *river.InsertOpts, error) {
 	text, err := json.Marshal(job)
 	if err != nil {
@@ -243,14 +245,14 @@ func (q *Queue) pack(job *deferred.Job) (args, *river.InsertOpts, error) {
 	return args{ID: job.ID, Key: job.Key, Label: job.Label, Job: text}, opts, nil
 }
 
-// note is what this package keeps with a job beside its arguments: River's
-// "output".
+// A note is what this package stores with a job in addition to its arguments.
+// River calls it the output.
 type note struct {
 	Live   bool   `json:"live,omitempty"`
 	Result []byte `json:"result,omitempty"` // a callback.Result as JSON
 }
 
-// unpack returns River's job as one of package deferred, with the note.
+// unpack converts River's job to a job of package deferred and its note.
 func unpack(row *rivertype.JobRow) (job deferred.Job, n note, err error) {
 	var a args
 	if err := json.Unmarshal(row.EncodedArgs, &a); err != nil {
@@ -287,7 +289,7 @@ func (q *Queue) Enqueue(ctx context.Context, job *deferred.Job) (string, error) 
 	return first.ID, nil
 }
 
-// clean makes text fit for Postgres' jsonb, and bounds it.
+// clean makes a text acceptable to jsonb of Postgres, and bounds it.
 func clean(text string) string {
 	if len(text) > maxError {
 		text = text[:maxError] + "…"

@@ -13,17 +13,17 @@ import (
 	"example.com/callback/deferred"
 )
 
-// MaxResult is the longest result that is kept with a job, as JSON, in bytes. Of
-// a longer one it is only known that the job is finished.
+// MaxResult is the longest result that is kept with a job, in bytes of JSON. For
+// a longer one only the fact that the job is finished is kept.
 const MaxResult = 1 << 20
 
-// fetchCooldown bounds how often a worker that is busy asks for jobs, each time
-// for as many as it has free places. With River's own 100 ms, ten places do a
-// hundred short runs a second and no more.
+// fetchCooldown is the minimum time between two fetches of a busy worker, which
+// fetches as many jobs as it has free places. With River's default of 100 ms, ten
+// places could not do more than a hundred short runs a second.
 const fetchCooldown = 10 * time.Millisecond
 
-// fetchPoll is how often an idle worker asks for jobs: for those that become due
-// by the clock, of which there is no notice.
+// fetchPoll is the time between two fetches of an idle worker. It finds jobs that
+// become due by the clock, for which there is no notice.
 const fetchPoll = 250 * time.Millisecond
 
 // Work implements [deferred.Queue]. It also inserts the runs of Options.Cron:
@@ -41,7 +41,7 @@ func (q *Queue) Work(ctx context.Context, work func(context.Context, *deferred.J
 	}
 }
 
-// workOnce runs a client of River until ctx is done, or until it stops by
+// workOnce runs a client of River until ctx is done or the client stops by
 // itself.
 func (q *Queue) workOnce(ctx context.Context, work func(context.Context, *deferred.Job) deferred.Verdict) error {
 	workers := river.NewWorkers()
@@ -60,14 +60,14 @@ func (q *Queue) workOnce(ctx context.Context, work func(context.Context, *deferr
 		JobTimeout:                  q.options.MaxRun,
 		RescueStuckJobsAfter:        q.options.MaxRun + 10*time.Second,
 		CompletedJobRetentionPeriod: q.options.Keep,
-		CancelledJobRetentionPeriod: -1, // those that a verdict has dropped, and
-		DiscardedJobRetentionPeriod: -1, // those that failed too often: for the operator
+		CancelledJobRetentionPeriod: -1, // jobs that a verdict has dropped, and
+		DiscardedJobRetentionPeriod: -1, // jobs that have failed too often stay for the operator
 		Logger:                      q.riverLogger(),
 	})
 	if err != nil {
 		return err
 	}
-	// River would cancel the runs under way together with the context.
+	// With this context River would cancel the runs under way.
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
@@ -131,8 +131,7 @@ func (w *worker) NextRetry(row *river.Job[args]) time.Time {
 	return time.Now().Add(max(row.Args.delay, 10*time.Millisecond))
 }
 
-// warnings is a handler for what River logs. It leaves out what is below a
-// warning.
+// warnings is a slog.Handler for River. It drops records below a warning.
 type warnings struct{ slog.Handler }
 
 // Enabled implements [slog.Handler].

@@ -34,12 +34,12 @@ type row struct {
 	doc  document
 }
 
-// pageSize is how many documents are read at a time.
+// pageSize is the number of documents that are read at once.
 const pageSize = 50
 
-// each calls visit for the documents that match the query, in the order of
-// their insertion, until visit returns false. visit may change the document it
-// is given. Between two documents each looks whether the call has ended.
+// each calls visit for the matching documents in the order of their insertion,
+// until visit returns false. visit may change its document. Between two documents
+// each checks whether the call has ended.
 func (c *Collection) each(ctx context.Context, tx *sql.Tx, q *query, visit func(row) (more bool, err error)) error {
 	statement, args := `SELECT seq, body FROM documents WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?`, []any{c.key, 0, pageSize}
 	if key, ok := idKey(q.text["_id"]); ok {
@@ -94,8 +94,8 @@ func readPage(ctx context.Context, tx *sql.Tx, statement string, args []any) ([]
 	return page, rows.Err()
 }
 
-// Find returns matching documents. Too many are an error, not a part of them
-// that looks like all.
+// Find returns the matching documents. If there are too many, it returns an error
+// instead of an incomplete list.
 func (c *Collection) Find(ctx context.Context, text document, choice Choice) ([]document, error) {
 	q, err := compileQuery(text)
 	if err != nil {
@@ -112,7 +112,7 @@ func (c *Collection) Find(ctx context.Context, text document, choice Choice) ([]
 	return found.documents()
 }
 
-// Count returns how many documents match.
+// Count returns the number of matching documents.
 func (c *Collection) Count(ctx context.Context, text document) (n int, err error) {
 	q, err := compileQuery(text)
 	if err != nil {
@@ -124,7 +124,7 @@ func (c *Collection) Count(ctx context.Context, text document) (n int, err error
 	return n, err
 }
 
-// Distinct returns the values that a field has in the documents that match, in
+// Distinct returns the different values of a field in the matching documents, in
 // the order of their first appearance. An array counts as its elements.
 func (c *Collection) Distinct(ctx context.Context, key string, text document) ([]any, error) {
 	path, err := splitPath(key)
@@ -168,7 +168,7 @@ func (c *Collection) Distinct(ctx context.Context, key string, text document) ([
 	return values, err
 }
 
-// Insert adds documents, all or none, and gives those without an _id one.
+// Insert adds all documents or none. It gives an _id to those without one.
 func (c *Collection) Insert(ctx context.Context, docs ...document) error {
 	return c.store.transact(ctx, func(tx *sql.Tx) error {
 		for _, doc := range docs {
@@ -225,9 +225,9 @@ func write(ctx context.Context, tx *sql.Tx, r row) error {
 	return err
 }
 
-// Update changes the first document that matches, or with multi all of them:
-// read, changed and written in one transaction, so that no $inc is lost. With
-// upsert, it inserts one if none matches.
+// Update changes the first matching document, or all of them if multi is set. It
+// reads, changes and writes in one transaction, so that no $inc is lost. If
+// upsert is set and none matches, it inserts one.
 func (c *Collection) Update(ctx context.Context, text, change document, upsert, multi bool) error {
 	q, u, err := compileBoth(text, change)
 	if err != nil {
@@ -265,8 +265,8 @@ func compileBoth(text, change document) (*query, *update, error) {
 	return q, u, err
 }
 
-// upsert inserts what an update makes of the fields that the query wants to be
-// equal to something.
+// upsert inserts the document that the update makes from the fields that the
+// query compares for equality.
 func (c *Collection) upsert(ctx context.Context, tx *sql.Tx, q *query, u *update) (document, error) {
 	doc, err := equalities(q.text)
 	if err != nil {
@@ -278,18 +278,18 @@ func (c *Collection) upsert(ctx context.Context, tx *sql.Tx, q *query, u *update
 	return doc, c.insert(ctx, tx, doc, "")
 }
 
-// A Modification is what [Collection.FindAndModify] does to a document.
+// A Modification is the argument of [Collection.FindAndModify].
 type Modification struct {
 	Fields document  `json:"fields"` // of the document that is returned
-	Sort   []SortKey `json:"sort"`   // of several that match, the first is changed
+	Sort   []SortKey `json:"sort"`   // order of the matching documents, of which the first is changed
 	Remove bool      `json:"remove"`
-	Update document  `json:"update"` // unless Remove
-	New    bool      `json:"new"`    // returns the document as it is afterwards
+	Update document  `json:"update"` // required unless Remove is set
+	New    bool      `json:"new"`    // return the document after the change
 	Upsert bool      `json:"upsert"`
 }
 
-// FindAndModify changes or removes one document, in one transaction, and
-// returns it as it was before, or nil.
+// FindAndModify changes or removes one document in one transaction. It returns
+// the document from before, or nil.
 func (c *Collection) FindAndModify(ctx context.Context, text document, m Modification) (document, error) {
 	if m.Remove {
 		if m.Update != nil {
@@ -342,9 +342,9 @@ func (c *Collection) FindAndModify(ctx context.Context, text document, m Modific
 	return found.fields.of(result), nil
 }
 
-// Apply makes old, as a script has read it, what changed is, by an update of
-// the fields that differ: other fields keep what others have written since. A
-// nil old is inserted.
+// Apply updates the fields in which changed differs from old, the document as the
+// script has read it. Other fields keep what others have written since. If old is
+// nil, it inserts changed.
 func (c *Collection) Apply(ctx context.Context, old, changed document) error {
 	if changed == nil {
 		return faultf("the new document must be an object")
@@ -369,7 +369,7 @@ func (c *Collection) Apply(ctx context.Context, old, changed document) error {
 	return c.Update(ctx, document{"_id": old["_id"]}, document{"$set": sets, "$unset": unsets}, false, false)
 }
 
-// Remove removes the documents that match.
+// Remove removes the matching documents.
 func (c *Collection) Remove(ctx context.Context, text document) error {
 	if text == nil {
 		return faultf("query must be an object")
@@ -392,7 +392,7 @@ func (c *Collection) Drop(ctx context.Context) error {
 	return err
 }
 
-// newID returns 24 hex digits, as MongoDB's ids have.
+// newID returns 24 hex digits, like an id of MongoDB.
 func newID() string {
 	var b [12]byte
 	rand.Read(b[:])

@@ -13,9 +13,9 @@ const (
 	maxSkip        = 10000
 )
 
-// A Choice is what [Collection.Find] returns of the documents that match.
+// A Choice selects what [Collection.Find] returns of the matching documents.
 type Choice struct {
-	Fields document  `json:"fields"` // those to show, {name: 1}, or to hide, {secret: 0}
+	Fields document  `json:"fields"` // fields to show, {name: 1}, or to hide, {secret: 0}
 	Sort   []SortKey `json:"sort"`
 	Skip   int       `json:"skip"`
 	Limit  int       `json:"limit"` // zero means all
@@ -36,7 +36,7 @@ type finding struct {
 	bytes  int // of rows
 }
 
-// A sortedRow is a row with the values that it is sorted by.
+// A sortedRow is a row with the values by which it is sorted.
 type sortedRow struct {
 	row
 	keys []any
@@ -61,8 +61,8 @@ func (c Choice) compile() (*finding, error) {
 	return f, nil
 }
 
-// wanted is how many rows of those in order are kept; one more than may be
-// returned shows that there are too many.
+// wanted is the number of sorted rows to keep. It is one more than may be
+// returned, to detect that there are too many.
 func (f *finding) wanted() int {
 	if f.Limit == 0 {
 		return f.Skip + maxResults + 1
@@ -89,7 +89,7 @@ func (f *finding) add(r row) (more bool, err error) {
 	if len(f.Sort) == 0 && len(f.rows) >= f.wanted() {
 		return false, nil
 	}
-	if len(f.rows) >= 2*f.wanted()+pageSize || f.bytes > maxSortBytes { // so few are kept of many
+	if len(f.rows) >= 2*f.wanted()+pageSize || f.bytes > maxSortBytes { // so that few rows are kept even of many
 		f.trim()
 	}
 	if f.bytes > maxSortBytes {
@@ -98,8 +98,8 @@ func (f *finding) add(r row) (more bool, err error) {
 	return true, nil
 }
 
-// sortValue is the value that a document is sorted by: of an array, the least,
-// or in descending order the greatest.
+// sortValue is the value by which a document is sorted. For an array it is the
+// least element, or in descending order the greatest.
 func sortValue(fields []any, descending bool) any {
 	if len(fields) == 0 {
 		return nil

@@ -37,8 +37,8 @@ func serve(addr, file string) (err error) {
 	}
 	defer store.Close()
 
-	// A sample: a real host has players already, and secrets nobody can read
-	// in its source.
+	// This is a sample. A real host has players already, and keeps secrets out of
+	// its source.
 	secrets := callback.SecretMap{"DEMO/visit": "v1s1t", "DEMO/score": "sc0re", "DEMO/top": "t0p"}
 	for _, p := range []Player{
 		{ID: "ada", DisplayName: "Ada Lovelace", UserName: "ada1815"},

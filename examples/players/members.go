@@ -31,7 +31,7 @@ func withValues(script string) string {
 func (s *Store) Members() callback.Members {
 	return callback.Members{
 		"loadPlayer": {Script: withValues(loadPlayerScript), Funcs: s.functions("SparkPlayer", s.playerFunctions())},
-		// Spark.player is what this returns, too.
+		// Spark.player is the result of this function, too.
 		"getPlayer": {Script: getPlayerScript, Funcs: functions{
 			"id": func(_ context.Context, call *callback.Call, _ callback.Args) (any, error) {
 				return call.PlayerID, nil
@@ -39,7 +39,7 @@ func (s *Store) Members() callback.Members {
 		}},
 
 		"runtimeCollection": s.collectionMember("runtime"),
-		// Scripts only read these: a host fills them.
+		// Scripts can only read these. The host fills them.
 		"metaCollection":   s.collectionMember("meta"),
 		"systemCollection": s.collectionMember("system"),
 	}
@@ -48,7 +48,8 @@ func (s *Store) Members() callback.Members {
 type functions = map[string]callback.HostFunc
 
 func (s *Store) playerFunctions() functions {
-	// A script cannot name fields: these are all that loadPlayer.js does.
+	// Scripts cannot name the field, so these are all fields that loadPlayer.js
+	// uses.
 	maps := []string{"scriptData", "privateData", "segments", "achievements"}
 	amounts := []string{"currencies", "virtualGoods"}
 	// on reads the id of a player, a field and further arguments.
@@ -128,8 +129,8 @@ func (s *Store) playerFunctions() functions {
 	}
 }
 
-// collectionMember is the same for each kind of collection, but that scripts
-// only read those which are not of kind "runtime".
+// collectionMember is the same for all kinds of collections, except that scripts
+// can only read those that are not of kind "runtime".
 func (s *Store) collectionMember(kind string) callback.Member {
 	open := func(args callback.Args, dst ...any) (*Collection, error) {
 		var name string
@@ -264,8 +265,7 @@ func (s *Store) collectionMember(kind string) callback.Member {
 	return callback.Member{Script: withValues(collectionScript), Funcs: s.functions(kind+"Collection", all)}
 }
 
-// scan is [callback.Args.Scan]. What is wrong with the arguments is the
-// script's fault.
+// scan is [callback.Args.Scan]. Wrong arguments are a fault of the script.
 func scan(args callback.Args, dst ...any) error {
 	if err := args.Scan(dst...); err != nil {
 		return fault(err.Error())
@@ -273,9 +273,9 @@ func scan(args callback.Args, dst ...any) error {
 	return nil
 }
 
-// functions makes all errors fit for scripts, which may pass them on to their
-// callers: a script's own faults under the name of the function, anything else
-// in the log only.
+// functions wraps functions so that their errors are fit for scripts, which may
+// pass them on to callers. A script's own fault gets the name of the function;
+// any other error goes to the log only.
 func (s *Store) functions(class string, all functions) functions {
 	safe := make(functions, len(all))
 	for name, f := range all {

@@ -24,21 +24,22 @@ func index(s string, length int) (int, bool) {
 	return i, err == nil && i >= 0 && i < length
 }
 
-// maxSteps bounds the work on one document: some milliseconds. Between two
-// documents the store looks whether the call has ended.
+// maxSteps bounds the work on one document to some milliseconds. Between two
+// documents the store checks whether the call has ended.
 const maxSteps = 1_000_000
 
-// A search counts the steps of the work on one document. A path through arrays
-// can lead to more values than the document has.
+// A search counts the steps of the work on one document, because a path through
+// arrays can lead to more values than the document has.
 type search struct{ steps int }
 
-// spend takes n steps, and reports whether there were so many left.
+// spend takes n steps, and reports whether so many were left.
 func (s *search) spend(n int) bool {
 	s.steps += n
 	return s.steps <= maxSteps
 }
 
-// err tells that the search ended early, so that its result is none.
+// err returns an error if the search has ended early, so that its result is
+// incomplete.
 func (s *search) err() error {
 	if s.steps > maxSteps {
 		return faultf("a document takes more than %d steps to look through", maxSteps)
@@ -47,8 +48,8 @@ func (s *search) err() error {
 }
 
 // lookup returns the values at path: none if the document has no such field,
-// several through an array. A name in a path is an array's index or a field of
-// the objects in it.
+// several if the path leads through an array. A name in a path is the index of an
+// array or a field of its objects.
 func (s *search) lookup(v any, path []string) []any {
 	if !s.spend(1) {
 		return nil
@@ -75,8 +76,8 @@ func (s *search) lookup(v any, path []string) []any {
 	return found
 }
 
-// modify puts what f makes of the value at path in its place. Objects that are
-// missing on the way are made if create is true; else nothing is done.
+// modify replaces the value at path by what f makes of it. If create is true,
+// missing objects on the way are made; else nothing is done.
 func modify(doc document, path []string, create bool, f func(old any) (any, error)) (err error) {
 	var at any = doc
 	for i, name := range path {
@@ -118,8 +119,8 @@ func modify(doc document, path []string, create bool, f func(old any) (any, erro
 	return nil
 }
 
-// unset removes the value at path and returns it. An array keeps its length:
-// null takes the place.
+// unset removes the value at path and returns it. An array keeps its length: null
+// takes the place of the value.
 func unset(doc document, path []string) (old any, found bool) {
 	var at any = doc
 	for i, name := range path {
@@ -152,8 +153,8 @@ func unset(doc document, path []string) (old any, found bool) {
 	return nil, false
 }
 
-// disjoint refuses paths of which one is below another: what becomes of the
-// field would depend on which came first.
+// disjoint refuses two paths of which one is below the other, because the result
+// would depend on their order.
 func disjoint(paths map[string]bool) error {
 	for path := range paths {
 		for i, c := range path {

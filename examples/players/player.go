@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Player is what the host tells the store of a player.
+// A Player describes a player to the store.
 type Player struct {
 	ID, DisplayName, UserName string
 }
@@ -25,7 +25,7 @@ func (s *Store) SavePlayer(ctx context.Context, p Player) error {
 	}, true, false)
 }
 
-// player returns fields of a player, or nil if there is none of the id.
+// player returns fields of a player, or nil if there is no player with the id.
 func (s *Store) player(ctx context.Context, id string, fields ...string) (document, error) {
 	choice := Choice{Fields: document{"_id": 1.0}}
 	for _, name := range fields {
@@ -38,8 +38,8 @@ func (s *Store) player(ctx context.Context, id string, fields ...string) (docume
 	return found[0], nil
 }
 
-// changePlayer does f to a player in one transaction. What f returns is
-// returned; with an error nothing is written.
+// changePlayer calls f with a player in one transaction and returns the result of
+// f. If f fails, nothing is written.
 func (s *Store) changePlayer(ctx context.Context, id string, f func(document) (any, error)) (result any, err error) {
 	q, err := compileQuery(document{"_id": id})
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Store) changePlayer(ctx context.Context, id string, f func(document) (a
 	return result, err
 }
 
-// A playerMap is a field of a player with named values, such as scriptData.
+// A playerMap is a field of a player that holds named values, such as scriptData.
 type playerMap struct {
 	store *Store
 	field string
@@ -85,7 +85,8 @@ func (m playerMap) all(ctx context.Context, id string) (any, error) {
 	return p[m.field], nil
 }
 
-// set sets a value, or removes it if it is nil, and tells whether that was new.
+// set sets a value, or removes it if it is nil. It reports whether the value
+// changed.
 func (m playerMap) set(ctx context.Context, id, name string, value any) (any, error) {
 	return m.store.changePlayer(ctx, id, func(p document) (any, error) {
 		values, _ := p[m.field].(document)
@@ -103,7 +104,8 @@ func (m playerMap) set(ctx context.Context, id, name string, value any) (any, er
 	})
 }
 
-// maxBalance is the largest number that JavaScript counts to without a gap.
+// maxBalance is the largest integer up to which JavaScript represents all
+// integers exactly.
 const maxBalance = 1<<53 - 1
 
 var (
@@ -111,8 +113,8 @@ var (
 	shortCode        = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
-// balanceMap is where an amount is kept: currency1 to currency6 are fields of
-// the player, all others fields of its currencies or virtualGoods.
+// balanceMap returns the map that holds an amount. currency1 to currency6 are
+// fields of the player; all others are in its fields currencies or virtualGoods.
 func balanceMap(p document, field, code string, create bool) document {
 	if field == "currencies" && numberedCurrency.MatchString(code) {
 		return p
@@ -125,7 +127,7 @@ func balanceMap(p document, field, code string, create bool) document {
 	return amounts
 }
 
-// balance returns what a player has of a currency or a virtual good.
+// balance returns a player's amount of a currency or a virtual good.
 func (s *Store) balance(ctx context.Context, id, field, code string) (any, error) {
 	if !shortCode.MatchString(code) {
 		return nil, faultf("%q is not a short code", code)
@@ -138,8 +140,8 @@ func (s *Store) balance(ctx context.Context, id, field, code string) (any, error
 	return amount, nil
 }
 
-// addBalance adds to what a player has, or takes away from it, and reports
-// whether there was enough: if not, nothing is changed.
+// addBalance adds to a player's amount, or subtracts from it. If the amount is
+// too small, it returns false and changes nothing.
 func (s *Store) addBalance(ctx context.Context, id, field, code string, by float64) (any, error) {
 	switch {
 	case !shortCode.MatchString(code):
@@ -161,7 +163,7 @@ func (s *Store) addBalance(ctx context.Context, id, field, code string, by float
 	})
 }
 
-// balances returns all that a player has of currencies or virtual goods.
+// balances returns all of a player's currencies or virtual goods.
 func (s *Store) balances(ctx context.Context, id, field string) (any, error) {
 	numbered := []string{"currency1", "currency2", "currency3", "currency4", "currency5", "currency6"}
 	p, err := s.player(ctx, id, append(numbered, field)...)
@@ -179,7 +181,7 @@ func (s *Store) balances(ctx context.Context, id, field string) (any, error) {
 	return all, nil
 }
 
-// matchesPlayer reports whether a query finds the player.
+// matchesPlayer reports whether a query matches the player.
 func (s *Store) matchesPlayer(ctx context.Context, id string, text document) (any, error) {
 	q, err := compileQuery(text)
 	if err != nil {

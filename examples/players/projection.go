@@ -1,6 +1,6 @@
 package main
 
-// A projection is a choice of fields: those to show, or with hide those not to.
+// A projection selects fields: those to show, or, if hide is set, those to hide.
 // nil shows all.
 type projection struct {
 	fields *fieldTree
@@ -8,10 +8,11 @@ type projection struct {
 	id     bool // whether _id is shown
 }
 
-// A fieldTree has the fields of a choice; one without children is chosen whole.
+// A fieldTree holds selected fields. One without children is selected as a whole.
 type fieldTree struct{ children map[string]*fieldTree }
 
-// compileProjection takes {a: 1, "b.c": 1} or {a: 0}, each with or without _id.
+// compileProjection compiles {a: 1, "b.c": 1} or {a: 0}, each with or without
+// _id.
 func compileProjection(text document) (*projection, error) {
 	if len(text) == 0 {
 		return nil, nil
@@ -57,7 +58,7 @@ func (t *fieldTree) add(path []string) {
 	}
 }
 
-// of returns the fields of a document that are chosen.
+// of returns the selected fields of a document.
 func (p *projection) of(doc document) document {
 	if p == nil {
 		return doc
@@ -81,7 +82,8 @@ func (p *projection) object(doc document, fields *fieldTree) document {
 	return chosen
 }
 
-// value returns what is shown of a value. fields is nil if no path leads there.
+// value returns the visible part of a value. fields is nil if no path leads
+// there.
 func (p *projection) value(v any, fields *fieldTree) (any, bool) {
 	if fields == nil || fields.children == nil {
 		return v, (fields == nil) == p.hide
@@ -98,5 +100,5 @@ func (p *projection) value(v any, fields *fieldTree) (any, bool) {
 		}
 		return items, true
 	}
-	return v, p.hide // a path goes on where the document does not
+	return v, p.hide // the path is longer than the document is deep
 }

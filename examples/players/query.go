@@ -15,15 +15,15 @@ const (
 	maxPattern    = 1000 // bytes of a $regex, and instructions of its program
 )
 
-// A query is compiled before it is tried on documents, so that a wrong one fails
-// also when there is none.
+// A query is compiled before it is applied to documents, so that a wrong one
+// fails even if there are none.
 type query struct {
 	text       document
 	conditions []condition // all must hold
-	size       int         // conditions here and below
+	size       int         // number of conditions, including nested ones
 }
 
-// A condition is one on a field, or a list of queries.
+// A condition is a condition on a field, or a list of queries.
 type condition struct {
 	path  []string // nil for a list
 	tests []test
@@ -35,8 +35,8 @@ type list struct {
 	queries  []*query
 }
 
-// A test is a condition on the values that a path leads to. An array counts as
-// itself and as each of its elements.
+// A test is a condition on the values at a path. An array counts as itself and as
+// each of its elements.
 type test func(s *search, fields []any) bool
 
 func compileQuery(text document) (*query, error) {
@@ -91,7 +91,7 @@ func compileList(operator string, operand any) (*list, int, error) {
 	return l, size, nil
 }
 
-// matches reports whether the query asks for the document.
+// matches reports whether the document fulfils the query.
 func (q *query) matches(s *search, doc document) bool {
 	for _, c := range q.conditions {
 		if c.list != nil {
@@ -116,8 +116,8 @@ func (l *list) holds(s *search, doc document) bool {
 	return !slices.ContainsFunc(l.queries, func(q *query) bool { return !isMatch(q) })
 }
 
-// element returns the index of the first element of the array at path that a
-// condition of the query holds for: what "$" stands for in an update's path.
+// element returns the index of the first element in the array at path that
+// fulfils a condition of the query. In an update's path "$" stands for it.
 func (q *query) element(s *search, doc document, path []string) (int, bool) {
 	for _, c := range q.conditions {
 		if c.list != nil {
@@ -155,8 +155,8 @@ func holdAll(tests []test, s *search, fields []any) bool {
 	return true
 }
 
-// compileTests compiles what a query says of one field: a value to be equal to,
-// or operators.
+// compileTests compiles the part of a query about one field: a value to be equal
+// to, or operators.
 func compileTests(operand any) (tests []test, size int, err error) {
 	operators, ok := operand.(document)
 	if !ok || !hasOperators(operators) {
@@ -191,7 +191,7 @@ func compileTests(operand any) (tests []test, size int, err error) {
 	return tests, size, nil
 }
 
-// hasOperators tells {$gt: 1} from a document. {$oid: …} is an id.
+// hasOperators distinguishes {$gt: 1} from a document. {$oid: …} is an id.
 func hasOperators(doc document) bool {
 	if isID(doc) {
 		return false
@@ -245,7 +245,7 @@ func compileOperator(name string, operand any) (test, error) {
 	return nil, faultf("query operator %q is not supported", name)
 }
 
-// truth is a boolean, or a number that counts as one.
+// truth converts a boolean, or a number that counts as one.
 func truth(v any) (bool, error) {
 	switch v := v.(type) {
 	case bool:
@@ -260,7 +260,8 @@ func not(t test) test {
 	return func(s *search, fields []any) bool { return !t(s, fields) }
 }
 
-// some reports whether a value holds: a field's, or one in a field's array.
+// some reports whether a test holds for a value of a field, or for an element of
+// an array there.
 func some(s *search, fields []any, holds func(any) bool) bool {
 	for _, v := range fields {
 		if !s.spend(1) {
@@ -282,7 +283,7 @@ func some(s *search, fields []any, holds func(any) bool) bool {
 	return false
 }
 
-// equals is true for a missing field if want is null.
+// equals holds for a missing field if want is null.
 func equals(want any) test {
 	cost := weight(want)
 	return func(s *search, fields []any) bool {
@@ -293,7 +294,7 @@ func equals(want any) test {
 	}
 }
 
-// compares is true for values of want's own type only.
+// compares holds only for values of want's type.
 func compares(want any, holds func(order int) bool) test {
 	want = plain(want)
 	return func(s *search, fields []any) bool {
@@ -312,7 +313,7 @@ func compileIn(name string, operand any) (test, error) {
 	if len(items) > maxList {
 		return nil, faultf("%s has at most %d values", name, maxList)
 	}
-	simple := map[any]bool{} // found at once, however many there are
+	simple := map[any]bool{} // in a map, to be fast however many there are
 	var others []test
 	for _, item := range items {
 		switch v := plain(item).(type) {
@@ -353,7 +354,7 @@ func compileIn(name string, operand any) (test, error) {
 	}, nil
 }
 
-// compileAll wants each of the values to be there, {$elemMatch: …} among them.
+// compileAll requires each of the values, some of which may be {$elemMatch: …}.
 func compileAll(operand any) (test, int, error) {
 	items, ok := operand.([]any)
 	if !ok {
@@ -384,7 +385,7 @@ func compileNot(operand any) (test, int, error) {
 	return func(s *search, fields []any) bool { return !holdAll(tests, s, fields) }, size, err
 }
 
-// compileElemMatch wants one element for which everything holds.
+// compileElemMatch requires one element that fulfils everything.
 func compileElemMatch(operand any) (test, int, error) {
 	text, ok := operand.(document)
 	if !ok {
@@ -434,8 +435,8 @@ func compileMod(operand any) (test, error) {
 	}, nil
 }
 
-// compileType takes the numbers and names that MongoDB gives the types. All
-// numbers are of one type here.
+// compileType accepts the numbers and names that MongoDB has for types. All
+// numbers have the same type here.
 func compileType(operand any) (test, error) {
 	var is func(v any) bool
 	switch operand {
@@ -461,8 +462,8 @@ func compileType(operand any) (test, error) {
 	return func(s *search, fields []any) bool { return some(s, fields, is) }, nil
 }
 
-// compileRegexp takes the syntax of package regexp, whose time grows with the
-// text and not faster: JavaScript's lookaheads and backreferences are errors.
+// compileRegexp accepts the syntax of package regexp, whose time is linear in the
+// text. JavaScript's lookaheads and backreferences are errors.
 func compileRegexp(pattern, options any) (test, error) {
 	text, ok := pattern.(string)
 	if !ok {
@@ -497,8 +498,8 @@ func compileRegexp(pattern, options any) (test, error) {
 	}, nil
 }
 
-// programSize is the number of instructions that a pattern makes: x{1000} is
-// short and makes many.
+// programSize is the number of instructions of a compiled pattern: x{1000} is
+// short and has many.
 func programSize(text string) (int, error) {
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {

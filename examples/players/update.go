@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// An update is compiled before it is tried on documents.
+// An update is compiled before it is applied to documents.
 type update struct {
 	replacement document // instead of steps
 	steps       []step
 }
 
-// A step is what an update says of one field.
+// A step is the part of an update about one field.
 type step struct {
 	path []string
 	do   func(e *edit, path []string) error
@@ -24,12 +24,12 @@ type step struct {
 type edit struct {
 	search
 	doc       document
-	query     *query // that found it
+	query     *query // the query that found the document
 	inserting bool
 }
 
-// compileUpdate checks an update: operators, or a document to replace the old
-// one.
+// compileUpdate compiles an update: operators, or a document that replaces the
+// old one.
 func compileUpdate(text document) (*update, error) {
 	if !hasOperators(text) {
 		return &update{replacement: text}, nil
@@ -65,8 +65,8 @@ func compileUpdate(text document) (*update, error) {
 	return u, disjoint(paths)
 }
 
-// splitUpdatePath splits a path that may have a "$" in it: the element that the
-// query has found.
+// splitUpdatePath splits a path that may contain "$", the element that the query
+// has found.
 func splitUpdatePath(key string) ([]string, error) {
 	before, after, ok := strings.Cut(key, ".$")
 	if !ok || after != "" && after[0] != '.' {
@@ -78,8 +78,7 @@ func splitUpdatePath(key string) ([]string, error) {
 	return strings.Split(key, "."), nil
 }
 
-// apply changes a document that q has found, in place, or one that is to be
-// inserted.
+// apply changes a document in place: one that q has found, or a new one.
 func (u *update) apply(doc document, q *query, inserting bool) (document, error) {
 	if u.replacement != nil {
 		return replace(doc, u.replacement)
@@ -89,10 +88,10 @@ func (u *update) apply(doc document, q *query, inserting bool) (document, error)
 }
 
 func (u *update) edit(e *edit) error {
-	// An update of _id to what it is changes nothing.
+	// Setting _id to its present value changes nothing.
 	id, hasID := e.doc["_id"]
 	id = clone(id)
-	paths := make([][]string, len(u.steps)) // before a step changes what the query has found
+	paths := make([][]string, len(u.steps)) // found before any step changes the document
 	for i, step := range u.steps {
 		var err error
 		if paths[i], err = e.resolve(step.path); err != nil {
@@ -108,12 +107,12 @@ func (u *update) edit(e *edit) error {
 		return faultf("_id cannot be changed")
 	}
 	if hasID {
-		e.doc["_id"] = id // in the form that it had
+		e.doc["_id"] = id // in its original form
 	}
 	return e.err()
 }
 
-// resolve puts the element that the query has found in the place of "$".
+// resolve replaces "$" by the index of the element that the query has found.
 func (e *edit) resolve(path []string) ([]string, error) {
 	at := slices.Index(path, "$")
 	if at < 0 {
@@ -192,7 +191,7 @@ func set(value any) func(*edit, []string) error {
 	}
 }
 
-// keep puts value in the place of one that it is less than, or more.
+// keep replaces the value at a path by value if better holds for their order.
 func keep(value any, better func(order int) bool) func(*edit, []string) error {
 	return func(e *edit, path []string) error {
 		if len(e.lookup(e.doc, path)) == 0 {
@@ -226,8 +225,8 @@ func arithmetic(operator, key string, value any, f func(a, b float64) float64) (
 	}, nil
 }
 
-// equalities makes the document that an upsert starts from: the fields that the
-// query wants to be equal to something.
+// equalities makes the initial document of an upsert from the fields that the
+// query compares for equality.
 func equalities(q document) (document, error) {
 	doc, paths := document{}, map[string]bool{}
 	if err := addEqualities(doc, paths, q); err != nil {
@@ -239,7 +238,7 @@ func equalities(q document) (document, error) {
 func addEqualities(doc document, paths map[string]bool, q document) error {
 	for key, operand := range q {
 		if key == "$and" {
-			for _, item := range operand.([]any) { // as compileQuery has seen
+			for _, item := range operand.([]any) { // compileQuery has checked the type
 				if err := addEqualities(doc, paths, item.(document)); err != nil {
 					return err
 				}

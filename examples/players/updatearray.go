@@ -45,7 +45,7 @@ func compileArrayStep(operator, key string, value any) (func(*edit, []string) er
 	}, nil
 }
 
-// each returns the values to add: those of {$each: […]}, or the one.
+// each returns the values to add: the list in {$each: […]}, or the single value.
 func each(value any) (values []any, modifiers document, err error) {
 	doc, ok := value.(document)
 	if !ok || !hasOperators(doc) {

@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// A fault is a script's own mistake, in words for the script. All other errors
-// are the host's business: see [Store.functions].
+// A fault is a mistake of the script, with a message for its author. All other
+// errors are the host's; see [Store.functions].
 type fault string
 
 func (f fault) Error() string { return string(f) }
 
 func faultf(format string, args ...any) error { return fault(fmt.Sprintf(format, args...)) }
 
-// A document is a JSON object. The values in it are nil, bool, float64 (numbers
-// are those of JavaScript), string, date, []any and document.
+// A document is a JSON object. Its values are nil, bool, float64 (numbers are
+// JavaScript's), string, date, []any and document.
 type document map[string]any
 
-// UnmarshalJSON decodes an object with everything in it.
+// UnmarshalJSON decodes an object and its contents.
 func (d *document) UnmarshalJSON(text []byte) error {
 	var object map[string]any
 	if err := json.Unmarshal(text, &object); err != nil {
@@ -42,7 +42,7 @@ func documentOf(object map[string]any) document {
 	return object
 }
 
-// valueOf turns what package json decodes into values of a document.
+// valueOf converts a value from package json to a value of a document.
 func valueOf(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -63,14 +63,14 @@ func valueOf(v any) any {
 	return v
 }
 
-// A date is a point in time, in milliseconds since 1970. In JSON it is
-// {"$date": milliseconds}; a script may write text, too: {"$date": "2022-09-30"}.
+// A date is a point in time, in milliseconds since 1970. In JSON it is {"$date":
+// milliseconds}. A script may also write {"$date": "2022-09-30"}.
 type date int64
 
 // MarshalJSON encodes the date.
 func (d date) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, `{"$date":%d}`, int64(d)), nil }
 
-// maxDate is the last point in time that JavaScript knows, minDate the first.
+// minDate and maxDate are the first and the last point in time of JavaScript.
 const (
 	maxDate = 8.64e15
 	minDate = -maxDate
@@ -94,7 +94,7 @@ func dateOf(object map[string]any) (date, bool) {
 }
 
 // plain returns the text of an id {$oid: text}, so that both forms of an id are
-// equal. Any other value is returned as it is.
+// equal. It returns any other value unchanged.
 func plain(v any) any {
 	if doc, ok := v.(document); ok && len(doc) == 1 {
 		if id, ok := doc["$oid"].(string); ok {
@@ -111,8 +111,8 @@ func isID(doc document) bool {
 
 func equal(a, b any) bool { return reflect.DeepEqual(plain(a), plain(b)) }
 
-// weight is the number of values in a value, itself included: what it costs to
-// compare it.
+// weight is the number of values in a value, including itself. Comparing it costs
+// as many steps.
 func weight(v any) int {
 	n := 1
 	switch v := v.(type) {
@@ -128,7 +128,7 @@ func weight(v any) int {
 	return n
 }
 
-// clone copies a value with everything in it.
+// clone makes a deep copy of a value.
 func clone(v any) any {
 	switch v := v.(type) {
 	case document:
@@ -166,8 +166,8 @@ func rank(v any) int {
 	return 6 // date
 }
 
-// order compares two values: negative if a is before b. Objects and arrays have
-// no order among themselves.
+// order compares two values: negative means that a is less than b. It does not
+// order objects and arrays.
 func order(a, b any) int {
 	a, b = plain(a), plain(b)
 	if d := rank(a) - rank(b); d != 0 {
@@ -197,7 +197,8 @@ const (
 	maxDepth    = 50
 )
 
-// encode returns a document as it is stored, if it may be.
+// encode returns the stored form of a document, or an error if it must not be
+// stored.
 func encode(doc document) (string, error) {
 	if err := checkFields(doc, 0); err != nil {
 		return "", err
@@ -212,7 +213,7 @@ func encode(doc document) (string, error) {
 	return string(text), nil
 }
 
-// checkFields refuses names that queries could not reach.
+// checkFields refuses field names that queries could not reach.
 func checkFields(v any, depth int) error {
 	if depth > maxDepth {
 		return faultf("the document is more than %d levels deep", maxDepth)
@@ -237,8 +238,8 @@ func checkFields(v any, depth int) error {
 	return nil
 }
 
-// idKey returns the text by which the store finds a document: the text of an id
-// in either form, or the JSON of any other value behind a NUL.
+// idKey returns the key of a document in the store: the text of an id in either
+// form, or for any other value a NUL and its JSON.
 func idKey(id any) (string, bool) {
 	var key string
 	switch v := plain(id).(type) {

@@ -42,8 +42,8 @@ func newHandler(l *limits) *callback.Handler {
 }
 
 // limits bounds the calls of each credential. It has a limiter for every
-// credential that was called. A caller cannot make up names, because Admit sees
-// authorised calls only.
+// credential that was called. Callers cannot invent credentials, because Admit
+// gets authorised calls only.
 type limits struct {
 	perSecond rate.Limit
 	burst     int

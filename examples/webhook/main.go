@@ -82,19 +82,19 @@ func constant(text string) callback.Member {
 	}
 }
 
-// A ledger credits players. It stands for a table whose unique key is the
-// payment: a real one outlives the process.
+// A ledger credits players. It stands for a database table with the payment as
+// its unique key. A real one outlives the process.
 type ledger struct {
 	mu       sync.Mutex
 	payments map[string]bool
 	balances map[string]int64 // cents by player
 }
 
-// creditOnce is Spark.creditOnce(paymentId, playerId, cents): it reports whether
-// the payment was new, and credits the player only then. The key is the payment
-// and not the event: a provider may tell of one payment in several events, each
-// with an id of its own. To look and to write are one step, so that two
-// deliveries at the same moment credit once, too.
+// creditOnce is Spark.creditOnce(paymentId, playerId, cents). If the payment is
+// new, it credits the player and returns true. The key is the payment and not the
+// event, because a provider may report one payment in several events with
+// different ids. The check and the credit are one step, so that two deliveries at
+// the same moment credit once.
 func (l *ledger) creditOnce(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
 	var payment, player string
 	var cents int64
@@ -117,7 +117,7 @@ func (l *ledger) creditOnce(_ context.Context, _ *callback.Call, args callback.A
 	return true, nil
 }
 
-// balance is what the player has, in cents.
+// balance is the balance of the player, in cents.
 func (l *ledger) balance(player string) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
