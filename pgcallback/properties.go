@@ -156,7 +156,7 @@ func (c *propertyCache) of(ctx context.Context, call *callback.Call) ([]Property
 		known = &keyProperties{busy: make(chan struct{}, 1)}
 		c.known[call.APIKey] = known
 	}
-	list, ok, timeout := known.usable()
+	list, ok := known.usable()
 	c.mu.Unlock()
 	if ok {
 		return list, nil
@@ -168,7 +168,11 @@ func (c *propertyCache) of(ctx context.Context, call *callback.Call) ([]Property
 		return nil, ctx.Err()
 	}
 	c.mu.Lock()
-	list, ok, timeout = known.usable() // another call may have read them meanwhile
+	list, ok = known.usable() // another call may have read them meanwhile
+	timeout := propertyTimeout
+	if !known.asked.IsZero() {
+		timeout = propertyPatience
+	}
 	c.mu.Unlock()
 	if ok {
 		return list, nil
@@ -197,14 +201,11 @@ func (c *propertyCache) of(ctx context.Context, call *callback.Call) ([]Property
 	return known.list, nil
 }
 
-// usable returns the list if it is fresh enough, else the time-out for a query.
-// The lock of the cache is held.
-func (k *keyProperties) usable() (list []Property, ok bool, timeout time.Duration) {
-	if k.asked.IsZero() {
-		return nil, false, propertyTimeout
-	}
+// usable returns the list, and whether it is fresh enough to need no query. The
+// lock of the cache is held.
+func (k *keyProperties) usable() (list []Property, ok bool) {
 	now := time.Now()
-	return k.list, now.Sub(k.asked) < propertyTTL || now.Sub(k.failed) < propertyPatience, propertyPatience
+	return k.list, now.Sub(k.asked) < propertyTTL || now.Sub(k.failed) < propertyPatience
 }
 
 // store caches the result of a query. The lock is held.
