@@ -300,7 +300,7 @@ func (s *Source) Run(ctx context.Context) {
 				failing = now
 			}
 			told = now
-			s.logger().ErrorContext(ctx, "callback: promotions cannot be read, the last versions known stay live", "age", s.Age().Round(time.Second), "error", err)
+			s.tell(ctx, err)
 		case err == nil && !failing.IsZero():
 			s.logger().InfoContext(ctx, "callback: promotions can be read again", "after", now.Sub(failing).Round(time.Second))
 			failing, told = time.Time{}, time.Time{}
@@ -312,6 +312,16 @@ func (s *Source) Run(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// tell logs that the database fails.
+func (s *Source) tell(ctx context.Context, err error) {
+	age := s.Age()
+	if age < 0 {
+		s.logger().ErrorContext(ctx, "callback: promotions cannot be read, and no version is known yet", "error", err)
+		return
+	}
+	s.logger().ErrorContext(ctx, "callback: promotions cannot be read, the last versions known stay live", "age", age.Round(time.Second), "error", err)
 }
 
 func (s *Source) logger() *slog.Logger { return cmp.Or(s.Logger, slog.Default()) }

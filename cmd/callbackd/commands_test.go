@@ -110,3 +110,30 @@ func TestNewCheckTestReplay(t *testing.T) {
 		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 	}
 }
+
+// Scripts that need a queue or a database are checked and tested without one.
+func TestMembersOfQueueAndDatabase(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{
+		"callbacks/pay.js": "// callback: deferred\n" + `
+			if (Spark.claim("order", 60)) Spark.getScheduler().inSeconds("REMIND", 5, {a: 1}, "k");
+			Spark.setScriptData("locked", Spark.lockKey("k") && Spark.unlockKey("k") && Spark.unlockKeyFully("k"));`,
+		"modules/REMIND.js": "1",
+		"tests/pay.txtar":   "-- request --\nGET /callback/KEY/pay/s3cret\n-- response --\n200\n-- log --\n",
+	})
+	for flag, want := range map[string]int{"-v": exitFailed, "-queue": exitFailed, "-database": exitOK} {
+		code, stdout, stderr := output(t, "check", flag, dir)
+		require.Equal(t, want, code, "%s: %s%s", flag, stdout, stderr)
+		require.Equal(t, flag == "-v", strings.Contains(stdout, "getScheduler"), stdout)
+		require.Equal(t, flag != "-database", strings.Contains(stdout, "lockKey"), stdout)
+	}
+	code, stdout, stderr := output(t, "test", "-update", dir)
+	require.Zero(t, code, stdout+stderr)
+	text, err := os.ReadFile(filepath.Join(dir, "tests/pay.txtar"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), `{"locked":true}`)
+	require.Contains(t, string(text), "REMIND")
+	for _, member := range databaseMembers {
+		require.Contains(t, memberTypings, "\t"+member+"(", "declared for editors")
+	}
+}

@@ -20,7 +20,8 @@ const testSynopsis = `callbackd test [flags] DIR [PATTERN …]
 Runs the case files (*.txtar, in any folder below DIR) against the scripts of
 DIR. "callbackd new" writes a first one; the format is that of package
 callbacktest. In a case every secret is "s3cret", also the server secret, and
-outbound requests are answered by the case: nothing reaches the network. A
+outbound requests are answered by the case: nothing reaches the network. What a
+script schedules is logged and does not run; a deferred script runs at once. A
 PATTERN keeps the cases whose path contains it.`
 
 // testCommand is "callbackd test".
@@ -104,10 +105,38 @@ func (o caseOptions) handler(dir string) (*callback.Handler, error) {
 	return &callback.Handler{
 		Runner:         &callback.GojaRunner{Source: scripts},
 		Secrets:        oneSecret{},
-		Members:        callback.Members{"getProperties": v.member()},
+		Members:        caseMembers(v),
 		RequestHeaders: *o.headers,
 		Methods:        *o.methods,
 	}, nil
+}
+
+// caseMembers are databaseMembers without a database. What is scheduled is logged,
+// so that a case can say what it expects; every key is free.
+func caseMembers(v *vars) callback.Members {
+	yes := callback.Member{Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return true, nil }}
+	return callback.Members{
+		"getProperties": v.member(),
+		"claim":         yes, "lockKey": yes, "unlockKey": yes, "unlockKeyFully": yes,
+		"getScheduler": {
+			Script: `function (host) {
+	var scheduler = {
+		inSeconds: function inSeconds(module, seconds, data, key) { return host.inSeconds(String(module), Number(seconds), key == null ? "" : String(key)); },
+		cancel: function cancel(key) { return false; }
+	};
+	return function getScheduler() { return scheduler; };
+}`,
+			Funcs: map[string]callback.HostFunc{"inSeconds": func(ctx context.Context, call *callback.Call, args callback.Args) (any, error) {
+				var module, key string
+				var seconds float64
+				if err := args.Scan(&module, &seconds, &key); err != nil {
+					return nil, err
+				}
+				call.Logger.InfoContext(ctx, "scheduled", "module", module, "seconds", seconds, "key", key)
+				return true, nil
+			}},
+		},
+	}
 }
 
 // oneSecret is a store in which every secret is caseSecret.
