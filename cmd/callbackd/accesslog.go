@@ -13,12 +13,11 @@ import (
 	"example.com/callback/deferred"
 )
 
-// publicHandler serves callbacks. Each request is one line of the log and one
-// count of the metrics: that of an authorised call comes from observe, that of
-// any other from here.
+// publicHandler serves callbacks. Each request is logged as one line and counted
+// once in the metrics: by observe if it is authorised, else here.
 //
-// Nothing that an unauthenticated client sent is logged: a URL that is refused
-// may hold a secret with a letter missing.
+// Nothing that an unauthenticated client has sent is logged. A URL that is
+// refused may hold a secret with a letter missing.
 func (s *server) publicHandler() http.Handler {
 	var callbacks http.Handler = s.handler
 	if s.o.dev {
@@ -70,8 +69,8 @@ func (a *access) Write(p []byte) (int, error) {
 // Unwrap lets [http.ResponseController] reach the connection.
 func (a *access) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// runID leaves the choice of an id to the Handler. The Handler asks for one when
-// a call is authorised, which is what this notes.
+// runID leaves the choice of an id to the Handler. The Handler calls it when a
+// call is authorised, so it notes that.
 func runID(r *http.Request) string {
 	if a, ok := r.Context().Value(accessKey{}).(*access); ok {
 		a.authorised = true
@@ -79,8 +78,7 @@ func runID(r *http.Request) string {
 	return ""
 }
 
-// observe takes the account of an authorised call, or of an attempt of a
-// deferred run.
+// observe logs and counts an authorised call, or an attempt of a deferred run.
 func (s *server) observe(ctx context.Context, run *callback.Run) {
 	attempt := deferred.RunName(ctx) != ""
 	s.metrics.observe(run, attempt)
@@ -119,8 +117,8 @@ func knownMethod(method string) string {
 	return "other"
 }
 
-// errorLog takes what net/http reports. The value of a panic may hold anything,
-// a URL too, and is left out.
+// errorLog logs the messages of net/http. It leaves out the value of a panic,
+// which may hold anything, even a URL.
 type errorLog struct{ logger *slog.Logger }
 
 func (l errorLog) Write(p []byte) (int, error) {

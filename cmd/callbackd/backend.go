@@ -15,28 +15,28 @@ import (
 	"example.com/callback/console"
 )
 
-// A backend is where a server has its scripts, secrets and variables from.
+// A backend is the source of a server's scripts, secrets and variables.
 type backend interface {
 	source() callback.ScriptSource
 	secrets() callback.SecretStore
 	members() callback.Members
 
-	// trees lists the scripts for the console, and check what is wrong with
+	// trees lists the scripts for the console. check finds what is wrong with
 	// them.
 	trees(ctx context.Context) ([]console.Tree, error)
 	check(ctx context.Context, tree console.Tree) ([]callback.Problem, error)
 
-	// ready returns why the server should get no traffic, if so.
+	// ready returns the reason why the server should get no traffic, or nil.
 	ready() error
 	collectors() []prometheus.Collector
 
-	// run does what has to go on while the server runs, until ctx is done. The
-	// error ends the server.
+	// run does the background work of the server until ctx is done. An error ends
+	// the server.
 	run(ctx context.Context) error
 	close()
 }
 
-// files are the backend of a server without a database.
+// files is the backend of a server without a database.
 type files struct {
 	scripts *scriptFolder
 	store   secretStore
@@ -82,7 +82,7 @@ func (f *files) check(ctx context.Context, tree console.Tree) ([]callback.Proble
 	return f.checker.check(ctx, tree)
 }
 
-// ready reports whether the folder of scripts is still there.
+// ready reports an error if the folder of scripts no longer exists.
 func (f *files) ready() error {
 	info, err := fs.Stat(os.DirFS(f.scripts.dir), ".")
 	if err != nil {

@@ -88,8 +88,8 @@ func checkCommand(_ context.Context, args []string, std stdio, _ []string) error
 	return nil
 }
 
-// treesToCheck are the trees of a folder; a folder that is no tree of callbacks
-// is checked all the same, for an export may have modules and events only.
+// treesToCheck lists the trees of a folder. A folder without callbacks is checked
+// as well, because an export may have only modules and events.
 func treesToCheck(dir string) ([]keyTree, error) {
 	scripts, err := openScripts(dir)
 	if err == nil {
@@ -101,8 +101,8 @@ func treesToCheck(dir string) ([]keyTree, error) {
 	return nil, err
 }
 
-// A checker checks trees in another process, since compiling a hostile script
-// can end a process, and retains the reports while the files are as they were.
+// A checker checks trees in another process, because compiling a hostile script
+// can end the process. It caches the reports until the files change.
 type checker struct {
 	scripts  *scriptFolder
 	supplied []string // members
@@ -117,7 +117,8 @@ type checked struct {
 	err         error
 }
 
-// checkTimeout bounds a check, checkOutput its report in bytes.
+// checkTimeout bounds the time of a check. checkOutput bounds its report, in
+// bytes.
 const (
 	checkTimeout = 20 * time.Second
 	checkOutput  = 8 << 20

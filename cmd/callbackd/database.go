@@ -21,14 +21,14 @@ import (
 // databaseUsage is the text of the -database flag.
 const databaseUsage = "`URL` of a Postgres database, postgres://user@host/name, that has the scripts,\nsecrets, variables and queue of any number of servers. A password is better in\nCALLBACKD_DATABASE or PGPASSWORD, where no list of processes shows it"
 
-// Connections to the database, at most. Those of locks are a pool of their own;
-// see [pgcallback.DB.Members].
+// Limits of connections to the database. Locks have a pool of their own; see
+// [pgcallback.DB.Members].
 const (
 	maxConns     = 10
 	maxLockConns = 8
 )
 
-// A database is the backend of a server that shares all it has with others.
+// A database is the backend of a server that shares all of its state with others.
 type database struct {
 	pool, locks *pgxpool.Pool
 	db          *pgcallback.DB
@@ -58,8 +58,8 @@ func connect(ctx context.Context, address string, conns int32) (*pgxpool.Pool, e
 	return pool, nil
 }
 
-// openDatabase opens the database. One that cannot be reached for now is no
-// error: run goes on trying.
+// openDatabase opens the database. If it cannot be reached for now, that is no
+// error: run keeps trying.
 func openDatabase(ctx context.Context, o *serveOptions, log *slog.Logger) (*database, error) {
 	pool, err := connect(ctx, o.database, maxConns)
 	if err != nil {
@@ -99,8 +99,8 @@ func (d *database) open(ctx context.Context) error {
 	return nil
 }
 
-// isPermanent reports whether trying again is no use: wrong user or password, no
-// such database, no right to what is needed, a newer schema.
+// isPermanent reports whether trying again is useless: wrong user or password, no
+// such database, missing rights, a newer schema.
 func isPermanent(err error) bool {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && len(refused.Code) == 5 {
@@ -112,7 +112,7 @@ func isPermanent(err error) bool {
 	return errors.Is(err, pgcallback.ErrNewerSchema)
 }
 
-// databaseError is what an operator is told of an error of the database.
+// databaseError is the text of a database error for operators.
 func databaseError(err error) error {
 	if isPermanent(err) {
 		return usagef("-database: %w", err)
@@ -171,7 +171,7 @@ func (d *database) trees(ctx context.Context) ([]console.Tree, error) {
 	return trees, nil
 }
 
-// check returns what was found when the version was published.
+// check returns the report that was stored when the version was published.
 func (d *database) check(ctx context.Context, tree console.Tree) ([]callback.Problem, error) {
 	version, err := d.db.Version(ctx, tree.APIKey, tree.Version)
 	if err != nil {

@@ -14,11 +14,12 @@ import (
 	"example.com/callback/internal/excerpt"
 )
 
-// devLog is how many bytes of a run's log authors' mode shows.
+// devLog is the number of bytes of a run's log that authors' mode shows.
 const devLog = 64 << 10
 
-// explainFailures answers a failing call with what an author needs to know: the
-// error, the source, the log and the run's id. It is for loopback addresses.
+// explainFailures adds to the answer of a failed call what its author needs to
+// know: the error, the source, the log and the run's id. It is for loopback
+// addresses only.
 func (s *server) explainFailures(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		runs := make(chan *callback.Run, 1)
@@ -39,7 +40,7 @@ func (s *server) explainFailures(next http.Handler) http.Handler {
 
 type devKey struct{}
 
-// noteForDev hands a run to explainFailures.
+// noteForDev passes a run to explainFailures.
 func noteForDev(ctx context.Context, run *callback.Run) {
 	if runs, ok := ctx.Value(devKey{}).(chan *callback.Run); ok {
 		runs <- run // has room: there is one run a request

@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// freshConns are the connections whose first request has not reached its
-// handler. http.Server.Shutdown closes them, also if the request has arrived: at
-// a restart a sender would get no answer. So they are waited for before it.
+// freshConns are the connections whose first request has not reached its handler.
+// http.Server.Shutdown closes them even if the request has arrived, so that at a
+// restart its sender would get no answer. So callbackd waits for them before it
+// calls Shutdown.
 type freshConns struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -55,10 +56,10 @@ func (f *freshConns) none() bool {
 	return len(f.conns) == 0
 }
 
-// freshPatience is how long a connection that has sent nothing is waited for.
+// freshPatience bounds the wait for a connection that has sent nothing.
 const freshPatience = 2 * time.Second
 
-// wait waits until there is none, or for freshPatience.
+// wait waits until there is no such connection, at most for freshPatience.
 func (f *freshConns) wait() {
 	for end := time.Now().Add(freshPatience); !f.none() && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)

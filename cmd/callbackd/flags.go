@@ -12,8 +12,8 @@ import (
 // envPrefix begins the name of each environment variable that stands for a flag.
 const envPrefix = "CALLBACKD_"
 
-// A flagSet is a flag.FlagSet whose flags stand in groups, and whose flags can
-// be given as environment variables.
+// A flagSet is a flag.FlagSet with groups of flags, which can also be set by
+// environment variables.
 type flagSet struct {
 	*flag.FlagSet
 	synopsis string
@@ -32,7 +32,7 @@ func newFlagSet(synopsis string) *flagSet {
 	return &flagSet{FlagSet: set, synopsis: synopsis, group: map[string]string{}}
 }
 
-// in makes the flags that define defines those of a group.
+// in puts the flags that define defines into a group.
 func (f *flagSet) in(group string, define func()) {
 	f.groups = append(f.groups, group)
 	before := map[string]bool{}
@@ -45,8 +45,8 @@ func (f *flagSet) in(group string, define func()) {
 	})
 }
 
-// parse reads the environment, then the arguments, which win. It returns the
-// positional arguments. For -h it prints the flags to w and returns
+// parse reads the environment and then the arguments, which take precedence. It
+// returns the positional arguments. For -h it prints the flags to w and returns
 // flag.ErrHelp.
 func (f *flagSet) parse(args, environ []string, w io.Writer) ([]string, error) {
 	if f.useEnv {

@@ -1,9 +1,8 @@
 package main
 
-// providerHeaders are the request headers that scripts see by default: those
-// that carry the signature, the time, the identity or the kind of a webhook of
-// the providers named beside them. None carries a credential that is good for
-// more than the request itself.
+// providerHeaders are the request headers that scripts see by default. They carry
+// the signature, time, identity or kind of the webhooks of the providers named
+// beside them. None carries a credential that is valid beyond its own request.
 var providerHeaders = list{
 	"Content-Type", "User-Agent",
 	"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", // Standard Webhooks

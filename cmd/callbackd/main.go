@@ -76,7 +76,7 @@ var commands = []command{
 	{"new", "write a script, its case file and an editor configuration", newCommand},
 }
 
-// A usageError is the operator's mistake.
+// A usageError is a mistake of the operator.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -85,8 +85,7 @@ func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// errFound means that a command did its work and found something wrong, which
-// it has printed.
+// errFound means that a command has worked and has found, and printed, a problem.
 var errFound = errors.New("problems found")
 
 // run runs the command that args name and returns the exit code.

@@ -34,7 +34,7 @@ type metrics struct {
 }
 
 func newMetrics(files []*watchedFile) *metrics {
-	// From a millisecond, a small script, to the default time-out.
+	// From a millisecond, for a small script, to the default time-out.
 	seconds := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	m := &metrics{
 		registry: prometheus.NewRegistry(),

@@ -194,8 +194,7 @@ func (o *serveOptions) operationFlags(f *flagSet) {
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "lowest `level` that is logged: DEBUG, INFO, WARN or ERROR")
 }
 
-// check finds what is wrong with the options that can be told without opening
-// anything.
+// check finds problems with the options that show without opening anything.
 func (o *serveOptions) check() (err error) {
 	if o.worker {
 		o.prefix, o.timeout, o.maxBody, o.maxInFlight = callback.DefaultPrefix, o.deferredTimeout, 1, 1<<20 // the queue's places bound the runs

@@ -33,9 +33,10 @@ func (p trustedProxies) contain(addr netip.Addr) bool {
 	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(addr) })
 }
 
-// clientIP is the caller's address: the rightmost one that is not a trusted
-// proxy. Headers count only if the connection comes from a trusted proxy, and
-// an entry that is no address ends the search, for nothing left of it is sure.
+// clientIP is the caller's address: the rightmost one in the headers that is not
+// a trusted proxy. Headers count only if the connection comes from a trusted
+// proxy. An entry that is not an address ends the search, because everything to
+// its left could be forged.
 func (p trustedProxies) clientIP(r *http.Request) string {
 	remote, ok := parseHost(r.RemoteAddr)
 	if !ok {
@@ -59,8 +60,8 @@ func (p trustedProxies) clientIP(r *http.Request) string {
 	return client.String()
 }
 
-// forwardedFor lists the hops that the headers name, the nearest last.
-// Forwarded (RFC 7239) wins over X-Forwarded-For.
+// forwardedFor lists the hops in the headers, the nearest last. Forwarded (RFC
+// 7239) takes precedence over X-Forwarded-For.
 func forwardedFor(header http.Header) []string {
 	if values := header.Values("Forwarded"); len(values) > 0 {
 		var hops []string

@@ -15,16 +15,16 @@ import (
 	"example.com/callback/rivercallback"
 )
 
-// eventHeaders are the headers in which senders name an event, the same when
-// they send it again.
+// eventHeaders are headers in which senders name an event. A repeated event has
+// the same value.
 var eventHeaders = list{
 	"Webhook-Id", "Svix-Id", "Ce-Id", "Idempotency-Key", "X-GitHub-Delivery", "X-Gitlab-Event-UUID", "X-Gitea-Delivery",
 	"X-Request-UUID", "I-Twilio-Idempotency-Token", "X-Shopify-Event-Id", "X-Wc-Webhook-Delivery-Id", "X-Razorpay-Event-Id",
 	"Paypal-Transmission-Id", "Linear-Delivery", "X-Amz-Sns-Message-Id", "Twitch-Eventsub-Message-Id",
 }
 
-// eventKey is a [deferred.Runner.Key]: the first of the headers that the call
-// has, with its name.
+// eventKey is for [deferred.Runner].Key. It returns the first of the headers that
+// the call has, with its name.
 func eventKey(headers list) func(*callback.Call) string {
 	return func(call *callback.Call) string {
 		for _, name := range headers {
@@ -42,8 +42,8 @@ func (o *serveOptions) queueOptions(log *slog.Logger) rivercallback.Options {
 }
 
 // A lateQueue is a queue that may be opened after the server has started, if its
-// database is down. Until then every method fails with
-// [callback.ErrUnavailable], and Work waits.
+// database is down. Until then Work waits, and every other method fails with
+// [callback.ErrUnavailable].
 type lateQueue struct {
 	once   sync.Once
 	opened chan struct{}
@@ -148,7 +148,7 @@ func (l *lateQueue) Cancel(ctx context.Context, label string) (int, error) {
 	return queue.Cancel(ctx, label)
 }
 
-// A consoleQueue is a queue as the console shows it.
+// A consoleQueue adapts a queue to the console.
 type consoleQueue struct{ deferred.Operator }
 
 // Jobs implements [console.Queue].
@@ -179,8 +179,8 @@ func (q consoleQueue) Jobs(ctx context.Context, limit int) ([]console.Job, map[s
 	return jobs, shown, nil
 }
 
-// A queueDepth is a collector of the number of jobs by state. It asks the queue
-// at most every five seconds, however often it is scraped.
+// A queueDepth collects the number of jobs by state. It queries the queue at most
+// every five seconds, however often it is scraped.
 type queueDepth struct {
 	queue deferred.Operator
 	jobs  *prometheus.Desc

@@ -29,7 +29,7 @@ type scriptFolder struct {
 // or required.
 var treeFolders = []string{"callbacks", "modules", "system"}
 
-// openScripts looks at the folder once, to tell its kind.
+// openScripts inspects the folder once, to find out its kind.
 func openScripts(dir string) (*scriptFolder, error) {
 	info, err := os.Stat(dir)
 	switch {

@@ -31,16 +31,16 @@ keeps digests only. A server that reads the file takes the change at once.
 With -database URL in the place of -secrets FILE they work on a database; then
 "list" wants an API key. A server takes the change within its -secret-ttl.`
 
-// A secretKeeper is where the secrets of credentials are.
+// A secretKeeper stores the secrets of credentials.
 type secretKeeper interface {
-	// edit changes the secrets of a credential: change is given how many are
-	// valid, and returns what to do. A secret to add is not empty.
+	// edit changes the secrets of a credential. change gets the number of valid
+	// secrets and returns the edit. A secret to add is not empty.
 	edit(ctx context.Context, apiKey, credential string, change func(valid int) (secretEdit, error)) error
 	// list returns the number of valid secrets by "APIKEY/CREDENTIAL".
 	list(ctx context.Context) (map[string]int, error)
 }
 
-// A secretEdit is what becomes of the secrets of a credential.
+// A secretEdit is a change of the secrets of a credential.
 type secretEdit struct {
 	add  string // a secret, if not empty
 	keep int    // how many of the newest stay
@@ -268,13 +268,13 @@ func loadSecrets(ctx context.Context, db *pgcallback.DB, path string) error {
 	return nil
 }
 
-// hashedEntry is the entry of a file for a secret.
+// hashedEntry is a secret's entry in a file.
 func hashedEntry(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return digestPrefix + hex.EncodeToString(sum[:])
 }
 
-// editSecrets changes the file in place: plain secrets become digests, and a
+// editSecrets changes the file in place. It turns plain secrets into digests. A
 // reader sees either the old file or the new one.
 func editSecrets(path string, mayCreate bool, edit func(secretFile) error) error {
 	unlock, err := lockFile(path + ".lock")
@@ -313,8 +313,8 @@ func editSecrets(path string, mayCreate bool, edit func(secretFile) error) error
 	return replaceFile(path, file.format(), mode)
 }
 
-// replaceFile writes a file so that a reader, and a crash, meet either the old
-// content or the new one.
+// replaceFile replaces a file atomically: a reader, or a crash, finds either the
+// old content or the new one.
 func replaceFile(path string, content []byte, mode fs.FileMode) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target

@@ -15,13 +15,13 @@ import (
 	"example.com/callback"
 )
 
-// secretsShape is the form of a file of secrets.
+// secretsShape is an example of a file of secrets.
 const secretsShape = `{"apiKey": {"credential": ["secret or sha256:digest", …], "": ["serverSecret"]}}`
 
 // digestPrefix marks an entry of the file that is the digest of a secret.
 const digestPrefix = "sha256:"
 
-// credentialName matches what a URL can name as a credential.
+// credentialName matches the names that a credential may have in a URL.
 var credentialName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // A secretFile is the content of a file of secrets: entries by credential by
@@ -85,7 +85,7 @@ type secretStore struct {
 	digests atomic.Pointer[map[string]map[string][]callback.Secret]
 }
 
-// load replaces the secrets by those of the text, or leaves them on an error.
+// load replaces the secrets by those in text. On an error it changes nothing.
 func (s *secretStore) load(text []byte) error {
 	file, err := parseSecretFile(text)
 	if err != nil {

@@ -75,14 +75,14 @@ type server struct {
 	console     *console.Console  // nil if there is none
 }
 
-// A queue is what a server needs of one.
+// A queue has the methods of a queue that a server needs.
 type queue interface {
 	deferred.Queue
 	deferred.Operator
 }
 
-// open loads every file and opens every socket, so that what is wrong with
-// them is an error before the first call.
+// open loads every file and opens every socket, so that a problem with them is an
+// error before the first call.
 func (s *server) open(ctx context.Context) (err error) {
 	o := s.o
 	if o.tlsCert != "" {
@@ -299,8 +299,7 @@ func (s *server) run(ctx context.Context, std stdio) error {
 		s.log.Warn("cannot tell systemd that the server stops", "error", err)
 	}
 	s.metrics.stopping.Store(true)
-	// Nothing is accepted any more before Shutdown begins: it would lose what
-	// Serve has just accepted.
+	// Nothing may be accepted once Shutdown has begun, because it would be lost.
 	for _, listener := range []net.Listener{s.main, s.admin} {
 		if listener != nil {
 			listener.Close()
@@ -336,8 +335,8 @@ func (s *server) publicServer() *http.Server {
 	return public
 }
 
-// deferring puts the queue before a runner, if there is one. A worker runs what
-// it gets.
+// deferring wraps a runner so that it uses the queue, if there is one. A worker
+// runs the calls that it gets.
 func (s *server) deferring(runner callback.ScriptRunner) callback.ScriptRunner {
 	if s.queue == nil || s.o.worker {
 		return runner

@@ -11,8 +11,8 @@ type certificate struct {
 	current           atomic.Pointer[tls.Certificate]
 }
 
-// load reads both files. Its parameter, the text of the one that changed, is
-// not needed: a certificate is of use only with its key.
+// load reads both files. It ignores its argument, the content of the file that
+// has changed, because a certificate is useless without its key.
 func (c *certificate) load([]byte) error {
 	cert, err := readFile(c.certPath)
 	if err != nil {

@@ -8,16 +8,16 @@ import (
 	"example.com/callback"
 )
 
-// varsShape is the form of a file of variables.
+// varsShape is an example of a file of variables.
 const varsShape = `{"apiKey": {"credential": {"name": any JSON}, "": {…for all of the key}}}`
 
-// vars are the variables that scripts read by
-// Spark.getProperties().getProperty(name), as the last good state of a file.
+// vars are the variables that scripts read with
+// Spark.getProperties().getProperty(name), from the last good state of a file.
 type vars struct {
 	values atomic.Pointer[map[string]map[string]map[string]json.RawMessage]
 }
 
-// load replaces the variables by those of the text, or leaves them on an error.
+// load replaces the variables by those in text. On an error it changes nothing.
 func (v *vars) load(text []byte) error {
 	var values map[string]map[string]map[string]json.RawMessage
 	if err := decodeJSON(text, &values, varsShape); err != nil {
@@ -27,7 +27,7 @@ func (v *vars) load(text []byte) error {
 	return nil
 }
 
-// get returns a variable of the credential, else of its API key, else null.
+// get returns a variable of the credential, or else of its API key, or else null.
 func (v *vars) get(call *callback.Call, name string) json.RawMessage {
 	values := v.values.Load()
 	if values == nil {

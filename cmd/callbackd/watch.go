@@ -13,8 +13,8 @@ import (
 // watchEvery is how often files are looked at for a change.
 const watchEvery = time.Second
 
-// A watchedFile is a file whose content is loaded at the start, on a change and
-// on request.
+// A watchedFile is a file that is loaded at the start, when it changes, and on
+// request.
 type watchedFile struct {
 	flag string // that names the file
 	path string
@@ -38,8 +38,8 @@ func (f *watchedFile) first() error {
 	return nil
 }
 
-// reload loads the file if its content is new. A file that cannot be read or
-// is broken leaves the state as it was, which is logged once.
+// reload loads the file if its content has changed. If it cannot be read or is
+// broken, the old state remains, and the error is logged once.
 func (f *watchedFile) reload(ctx context.Context, logger *slog.Logger) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
