@@ -29,6 +29,7 @@ func TestWorkerJudges(t *testing.T) {
 		{"no result", nil, nil, "finished after 1"},
 		{"status 404", result("RESPONSE_STATUS", 404), nil, "finished after 1"},
 		{"status 429", result("RESPONSE_STATUS", 429), nil, "dead after 3"},
+		{"status 499", result("RESPONSE_STATUS", 499), nil, "finished after 1"},
 		{"status 500", result("RESPONSE_STATUS", 500), nil, "dead after 3"},
 		{"status that is none", result("RESPONSE_STATUS", "no"), nil, "finished after 1"},
 		{"script error", nil, &callback.ScriptError{Script: "callbacks/hello.js", Message: "no"}, "dead after 3"},
@@ -68,6 +69,38 @@ func TestWorkerJudges(t *testing.T) {
 				require.Len(t, s.Errors, attempts)
 			}
 		})
+	}
+}
+
+// A oneJob is a queue of a single job. It keeps the verdict.
+type oneJob struct {
+	deferred.Queue
+	job     *deferred.Job
+	verdict deferred.Verdict
+}
+
+func (q *oneJob) Work(ctx context.Context, work func(context.Context, *deferred.Job) deferred.Verdict) error {
+	q.verdict = work(ctx, q.job)
+	return nil
+}
+
+// TestWorkerBackoff: the time between attempts triples up to an hour, give or take
+// a tenth.
+func TestWorkerBackoff(t *testing.T) {
+	t.Parallel()
+	for attempt, want := range map[int]time.Duration{
+		1: 5 * time.Second, 2: 15 * time.Second, 3: 45 * time.Second, 6: 1215 * time.Second,
+		7: time.Hour, 8: time.Hour, 1000: time.Hour,
+	} {
+		j, err := deferred.NewJob(&callback.Call{APIKey: "E3", RunID: "R"}, 2000)
+		require.NoError(t, err)
+		j.Attempt = attempt
+		queue := &oneJob{job: j}
+		w := &deferred.Worker{Queue: queue, Logger: new(testkit.Log).Logger(), Runner: callback.ScriptRunnerFunc(
+			func(context.Context, *callback.Call) (*callback.Result, error) { return nil, errIll })}
+		require.NoError(t, w.Run(t.Context()))
+		require.Equal(t, deferred.Retry, queue.verdict.Action)
+		require.InDelta(t, want, queue.verdict.Delay, float64(want)/10, attempt)
 	}
 }
 
