@@ -311,3 +311,20 @@ func TestWorkerLimitsACredential(t *testing.T) {
 	}, 60*time.Second, 10*time.Millisecond, "what was put off runs, on its first attempt")
 	require.Equal(t, limit, most)
 }
+
+// TestWorkerForgetsCredentials: a credential without calls takes no memory.
+func TestWorkerForgetsCredentials(t *testing.T) {
+	t.Parallel()
+	w := &deferred.Worker{MaxPerCredential: 1}
+	w.Runner = callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) {
+		require.Equal(t, 1, w.Owners())
+		return nil, nil
+	})
+	for i := range 100 {
+		j, err := deferred.NewJob(&callback.Call{APIKey: "E3", Credential: fmt.Sprint(i), RunID: "R"}, 1)
+		require.NoError(t, err)
+		w.Queue = &oneJob{job: j}
+		require.NoError(t, w.Run(t.Context()))
+	}
+	require.Zero(t, w.Owners())
+}
