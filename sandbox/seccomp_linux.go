@@ -48,6 +48,7 @@ func rules(pid int) []rule {
 	return []rule{
 		{"read", 0, 63, nil},
 		{"write", 1, 64, nil},
+		{"pselect6", 270, 72, nil},
 		{"futex", 202, 98, nil},
 		{"epoll_pwait", 281, 22, nil},
 		{"epoll_ctl", 233, 21, nil},

@@ -40,9 +40,8 @@ func (s *setup) decode(d *decoder) {
 }
 
 const (
-	// A child needs one processor. With a second, idle one the runtime leaves
-	// the first alone while the child waits for its parent. With one only, the
-	// runtime takes it away within 20 µs and returns it for each call.
+	// A script needs one processor, and keeps it while it waits for the parent. The
+	// second is for outbound requests, timers and the collector.
 	childProcs     = 2
 	childGCPercent = 400
 )
