@@ -58,8 +58,11 @@ type GojaRunner struct {
 
 	// Reserve is how many scripts may compute beyond MaxRunning, each of a
 	// credential of which no other script computes. So a busy credential does
-	// not keep others waiting, and alone it may have all of MaxRunning. A place
-	// that becomes free goes to the waiting credential that has the fewest.
+	// not keep others waiting, and alone it may have all of MaxRunning. Half of
+	// these places are kept for credentials whose scripts have lately computed
+	// for at most 500 ms, so that many busy ones do not keep them waiting. A
+	// place that becomes free goes to the waiting credential that has the
+	// fewest, and among those to one whose scripts take less time.
 	// Zero means a quarter of MaxRunning and at least 2, below zero means none.
 	Reserve int
 

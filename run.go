@@ -102,7 +102,8 @@ type life struct {
 	call   *Call
 	vm     *goja.Runtime
 
-	hasPlace atomic.Bool  // among those of the runner
+	place    fair.Place // among those of the runner, if hasPlace
+	hasPlace atomic.Bool
 	since    time.Time    // it has the place; set only for a Usage
 	queued   atomic.Int64 // nanoseconds of waiting for a place, likewise
 	computed atomic.Int64 // nanoseconds with a place, likewise
@@ -203,8 +204,8 @@ func (l *life) abandon(yield func(struct{}) bool) {
 // enter takes a place among the scripts that compute. A call waits for it at most
 // half of the time that is left: one that begins with less would fail late.
 func (l *life) enter() error {
-	if l.runner.places.TryEnter(l.holder()) {
-		l.holdPlace()
+	if place, ok := l.runner.places.TryEnter(l.holder()); ok {
+		l.holdPlace(place)
 		return nil
 	}
 	patience, cancel := l.ctx, func() {}
@@ -230,17 +231,19 @@ func (l *life) waitForPlace(ctx context.Context, maxQueue int) error {
 	if l.call.Usage != nil {
 		start = time.Now()
 	}
-	if err := l.runner.places.Enter(ctx, l.holder(), maxQueue); err != nil {
+	place, err := l.runner.places.Enter(ctx, l.holder(), maxQueue)
+	if err != nil {
 		return err
 	}
 	if l.call.Usage != nil {
 		l.queued.Add(int64(time.Since(start)))
 	}
-	l.holdPlace()
+	l.holdPlace(place)
 	return nil
 }
 
-func (l *life) holdPlace() {
+func (l *life) holdPlace(place fair.Place) {
+	l.place = place
 	if l.call.Usage != nil {
 		l.since = time.Now()
 	}
@@ -253,7 +256,7 @@ func (l *life) leave() {
 		if l.call.Usage != nil {
 			l.computed.Add(int64(time.Since(l.since)))
 		}
-		l.runner.places.Leave(l.holder())
+		l.runner.places.Leave(l.place)
 	}
 }
 

@@ -228,17 +228,20 @@ func (r *Runner) offer(c *child) {
 }
 
 // acquire takes a place and a child, and waits for them until ctx is done.
-func (r *Runner) acquire(ctx context.Context, place fair.Key) (*child, error) {
-	if !r.places.TryEnter(place) {
-		if err := r.places.Enter(ctx, place, cmp.Or(r.MaxQueue, DefaultMaxQueue)); err != nil {
-			return nil, fmt.Errorf("%w: %w", callback.ErrOverloaded, err)
+func (r *Runner) acquire(ctx context.Context, key fair.Key) (*child, fair.Place, error) {
+	place, ok := r.places.TryEnter(key)
+	if !ok {
+		var err error
+		if place, err = r.places.Enter(ctx, key, cmp.Or(r.MaxQueue, DefaultMaxQueue)); err != nil {
+			return nil, place, fmt.Errorf("%w: %w", callback.ErrOverloaded, err)
 		}
 	}
 	c, err := r.takeChild(ctx)
 	if err != nil {
 		r.places.Leave(place)
 	}
-	return c, err
+	r.places.Restart(&place) // to wait for a child is not the credential's fault
+	return c, place, err
 }
 
 // takeChild takes an idle child, or waits for one that starts up.
@@ -284,7 +287,7 @@ func (r *Runner) takeChild(ctx context.Context) (*child, error) {
 }
 
 // release returns the place and a child that can take another call.
-func (r *Runner) release(c *child, place fair.Key) {
+func (r *Runner) release(c *child, place fair.Place) {
 	r.mu.Lock()
 	r.offer(c)
 	r.callEnded()
@@ -294,7 +297,7 @@ func (r *Runner) release(c *child, place fair.Key) {
 
 // retire returns the place and a child that must not take another call.
 // script names what it ran if it may have died by itself.
-func (r *Runner) retire(c *child, place fair.Key, script string) {
+func (r *Runner) retire(c *child, place fair.Place, script string) {
 	r.mu.Lock()
 	r.discard(c, script)
 	r.callEnded()

@@ -101,9 +101,12 @@ type Runner struct {
 
 	// Reserve is how many children there may be beyond Processes, each for a
 	// credential that has no other call under way. So a busy credential does not
-	// keep others waiting, and alone it may have all of Processes. A child that
-	// becomes free goes to the waiting credential that has the fewest. Zero means
-	// a quarter of Processes and at least 2, below zero means none.
+	// keep others waiting, and alone it may have all of Processes. Half of these
+	// are kept for credentials whose calls have lately taken at most 500 ms, so
+	// that many busy ones do not keep them waiting. A child that becomes free goes
+	// to the waiting credential that has the fewest, and among those to one whose
+	// calls take less time. Zero means a quarter of Processes and at least 2,
+	// below zero means none.
 	Reserve int
 
 	// MaxMemory is how much memory a child may use, in bytes, beyond what the
@@ -202,9 +205,8 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 	if err != nil {
 		return nil, err
 	}
-	place := fair.Key{APIKey: call.APIKey, Credential: call.Credential}
 	for {
-		c, err := r.acquire(ctx, place)
+		c, place, err := r.acquire(ctx, fair.Key{APIKey: call.APIKey, Credential: call.Credential})
 		if err != nil {
 			return nil, err
 		}
@@ -241,8 +243,7 @@ func (r *Runner) Start(ctx context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	var place fair.Key // any
-	c, err := r.acquire(ctx, place)
+	c, place, err := r.acquire(ctx, fair.Key{}) // for any credential
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
+	"time"
 )
 
 // A Key is a credential: who holds a place or waits for one.
@@ -14,13 +16,20 @@ type Key struct{ APIKey, Credential string }
 
 // Places are places for runs, some of them in reserve.
 //   - A shared place that is free goes to anybody: one credential may hold all.
-//   - A place in reserve goes only to a credential that holds none.
+//   - A place in reserve goes only to a credential that holds none. Half of them go
+//     only to one that is quick, too.
 //   - A place that becomes free goes to the waiting credential that holds the
-//     fewest, and among those to the one that has waited longest.
+//     fewest, among those to one that holds them for less time, and among those to
+//     the one that has waited longest.
+//
+// A credential is quick that has given a place back within slowAfter, and has held
+// none for longer in the last minutes. So those that take long, however many they
+// are, leave the others a place.
 //
 // Open must be called first.
 type Places struct {
 	once    sync.Once
+	opened  time.Time
 	shared  int
 	reserve int
 
@@ -28,20 +37,45 @@ type Places struct {
 	used    int            // places, of both kinds
 	owners  map[Key]*owner // those that hold or want places, and some idle ones
 	waiting int            // waiters of all owners
-	first   *owner         // of a list of the owners that have waiters
-	last    *owner
+	lists   [classes]list  // of the owners that have waiters, by their class
+}
+
+const (
+	slowAfter   = 500 * time.Millisecond
+	remainsSlow = 5 * time.Minute
+	never       = math.MaxInt64
+
+	// Quick owners are in classes by the time for which they typically hold a
+	// place: up to firstClass, up to four times as long, and so on.
+	classes    = 4
+	firstClass = 10 * time.Millisecond
+)
+
+// A Place is one that a credential holds.
+type Place struct {
+	owner *owner
+	since time.Duration // since Open
 }
 
 // An owner is a credential.
 type owner struct {
-	held    int
-	waiters []*waiter // the first has waited longest
+	held      int
+	typical   time.Duration // for which it holds a place
+	quickFrom time.Duration // since Open
+	waiters   []*waiter     // the first has waited longest
 
-	previous, next *owner // in the list, if it has waiters
+	in             *list // if it has waiters
+	previous, next *owner
 }
 
+// A list is one of owners that have waiters. The first has waited longest.
+type list struct{ first, last *owner }
+
 // A waiter is a call that waits for a place.
-type waiter struct{ granted chan struct{} } // closed when it has the place
+type waiter struct {
+	granted chan struct{} // closed when it has the place
+	since   time.Duration // it has the place
+}
 
 // maxIdle is how many credentials that hold and want nothing are remembered, so
 // that their next call allocates nothing.
@@ -50,6 +84,7 @@ const maxIdle = 1024
 // Open sets the numbers of places. Only the first call counts.
 func (p *Places) Open(shared, reserve int) {
 	p.once.Do(func() {
+		p.opened = time.Now()
 		p.shared, p.reserve = shared, max(reserve, 0)
 		p.owners = map[Key]*owner{}
 	})
@@ -59,52 +94,60 @@ func (p *Places) Open(shared, reserve int) {
 func DefaultReserve(shared int) int { return max(2, shared/4) }
 
 // TryEnter takes a place if there is one for the credential now.
-func (p *Places) TryEnter(key Key) bool {
+func (p *Places) TryEnter(key Key) (place Place, ok bool) {
+	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.take(p.owner(key))
+	o := p.owner(key, now)
+	return Place{o, now}, p.take(o, now)
 }
 
 // Enter takes a place. If there is none it waits until ctx is done. If queue others
 // wait already it is an error, except for the first waiters, up to the number of
 // places in reserve, of credentials that hold no place.
-func (p *Places) Enter(ctx context.Context, key Key, queue int) error {
+func (p *Places) Enter(ctx context.Context, key Key, queue int) (Place, error) {
+	now := p.now()
 	p.mu.Lock()
-	o := p.owner(key)
-	if p.take(o) {
+	o := p.owner(key, now)
+	if p.take(o, now) {
 		p.mu.Unlock()
-		return nil
+		return Place{o, now}, nil
 	}
 	newcomer := o.held == 0 && len(o.waiters) == 0
 	if p.waiting >= queue && !(newcomer && p.waiting-queue < p.reserve) {
 		p.mu.Unlock()
-		return fmt.Errorf("%d calls wait to run", queue)
+		return Place{}, fmt.Errorf("%d calls wait to run", queue)
 	}
-	w := &waiter{make(chan struct{})}
-	p.wait(o, w)
+	w := &waiter{granted: make(chan struct{})}
+	p.wait(o, w, now)
 	p.mu.Unlock()
 
 	select {
 	case <-w.granted:
-		return nil
+		return Place{o, w.since}, nil
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case <-w.granted: // in the meantime
-		p.leave(o)
+		p.leave(o, p.now())
 	default:
 		p.giveUp(o, w)
 	}
-	return errors.New("no place to run in time")
+	return Place{}, errors.New("no place to run in time")
 }
 
+// Restart has the time for which the place is held begin now.
+func (p *Places) Restart(place *Place) { place.since = p.now() }
+
 // Leave gives a place back.
-func (p *Places) Leave(key Key) {
+func (p *Places) Leave(place Place) {
+	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.leave(p.owners[key])
+	place.owner.note(now-place.since, now)
+	p.leave(place.owner, now)
 }
 
 // Waiting returns how many calls wait for a place, and how many hold one.
@@ -114,37 +157,77 @@ func (p *Places) Waiting() (waiting, used int) {
 	return p.waiting, p.used
 }
 
+// now is the time since Open.
+func (p *Places) now() time.Duration { return time.Since(p.opened) }
+
 // The methods below are called with p.mu held.
 
 // owner returns the owner of a credential.
-func (p *Places) owner(key Key) *owner {
+func (p *Places) owner(key Key, now time.Duration) *owner {
 	o, ok := p.owners[key]
 	if !ok {
-		if len(p.owners) >= maxIdle+p.shared+p.reserve+p.waiting {
-			p.forgetIdle()
+		if most := maxIdle + p.shared + p.reserve + p.waiting; len(p.owners) >= most {
+			p.forgetIdle(func(o *owner) bool { return o.isQuick(now) || o.quickFrom == never })
+			if len(p.owners) >= most {
+				p.forgetIdle(func(*owner) bool { return true })
+			}
 		}
-		o = new(owner)
+		o = &owner{quickFrom: never}
 		p.owners[key] = o
 	}
 	return o
 }
 
-func (p *Places) forgetIdle() {
+func (p *Places) forgetIdle(which func(*owner) bool) {
 	for key, o := range p.owners {
-		if o.held == 0 && len(o.waiters) == 0 {
+		if o.held == 0 && len(o.waiters) == 0 && which(o) {
 			delete(p.owners, key)
 		}
 	}
 }
 
+// note notes for how long the owner has held a place.
+func (o *owner) note(d, now time.Duration) {
+	switch {
+	case d > slowAfter:
+		o.quickFrom = now + remainsSlow
+	case o.quickFrom == never:
+		o.quickFrom = now
+		o.typical = d
+	}
+	o.typical += (d - o.typical) / 4
+}
+
+// class is that of the owner's list. Those that are not quick have the last one.
+func (o *owner) class(now time.Duration) int {
+	if !o.isQuick(now) {
+		return classes - 1
+	}
+	class := 0
+	for bound := firstClass; class < classes-2 && o.typical > bound; class++ {
+		bound *= 4
+	}
+	return class
+}
+
+func (o *owner) isQuick(now time.Duration) bool { return now >= o.quickFrom }
+
 // free reports whether there is a place for the owner.
-func (p *Places) free(o *owner) bool {
-	return p.used < p.shared || o.held == 0 && p.used < p.shared+p.reserve
+func (p *Places) free(o *owner, now time.Duration) bool {
+	switch {
+	case p.used < p.shared:
+		return true
+	case o.held > 0:
+		return false
+	case !o.isQuick(now):
+		return p.used < p.shared+p.reserve-p.reserve/2
+	}
+	return p.used < p.shared+p.reserve
 }
 
 // take gives the owner a place if there is one.
-func (p *Places) take(o *owner) bool {
-	if !p.free(o) {
+func (p *Places) take(o *owner, now time.Duration) bool {
+	if !p.free(o, now) {
 		return false
 	}
 	o.held++
@@ -152,45 +235,55 @@ func (p *Places) take(o *owner) bool {
 	return true
 }
 
-func (p *Places) leave(o *owner) {
+func (p *Places) leave(o *owner, now time.Duration) {
 	o.held--
 	p.used--
-	p.grant()
+	p.grant(now)
 }
 
 // grant gives free places to those who wait.
-func (p *Places) grant() {
+func (p *Places) grant(now time.Duration) {
 	for {
-		// Owners that hold something are no more than the places, so that the
-		// search is short.
 		var best *owner
-		for o := p.first; o != nil; o = o.next {
-			if best == nil || o.held < best.held {
+		for i := range p.lists {
+			if o := p.lists[i].best(); best == nil || o != nil && o.held < best.held {
 				best = o
 			}
-			if best.held == 0 {
-				break
-			}
 		}
-		if best == nil || !p.take(best) {
+		if best == nil || !p.take(best, now) {
 			return
 		}
 		w := best.waiters[0]
 		best.waiters[0] = nil
 		best.waiters = best.waiters[1:]
 		p.waiting--
-		p.unlink(best)
+		best.in.remove(best)
 		if len(best.waiters) > 0 {
-			p.append(best) // after those that hold as few
+			p.append(best, now) // after those that hold as few
 		}
+		w.since = now
 		close(w.granted)
 	}
 }
 
+// best returns the owner of the list that holds the fewest. Owners that hold
+// something are no more than the places, so that the search is short.
+func (l *list) best() (best *owner) {
+	for o := l.first; o != nil; o = o.next {
+		if best == nil || o.held < best.held {
+			best = o
+		}
+		if best.held == 0 {
+			break
+		}
+	}
+	return best
+}
+
 // wait adds a waiter to the owner's.
-func (p *Places) wait(o *owner, w *waiter) {
+func (p *Places) wait(o *owner, w *waiter, now time.Duration) {
 	if len(o.waiters) == 0 {
-		p.append(o)
+		p.append(o, now)
 	}
 	o.waiters = append(o.waiters, w)
 	p.waiting++
@@ -206,32 +299,33 @@ func (p *Places) giveUp(o *owner, w *waiter) {
 	}
 	p.waiting--
 	if len(o.waiters) == 0 {
-		p.unlink(o)
+		o.in.remove(o)
 	}
 }
 
-// append makes the owner the last of the list.
-func (p *Places) append(o *owner) {
-	o.previous, o.next = p.last, nil
-	if p.last != nil {
-		p.last.next = o
+// append makes the owner the last of its list.
+func (p *Places) append(o *owner, now time.Duration) {
+	l := &p.lists[o.class(now)]
+	o.in, o.previous, o.next = l, l.last, nil
+	if l.last != nil {
+		l.last.next = o
 	} else {
-		p.first = o
+		l.first = o
 	}
-	p.last = o
+	l.last = o
 }
 
-// unlink takes the owner out of the list.
-func (p *Places) unlink(o *owner) {
+// remove takes the owner out of the list.
+func (l *list) remove(o *owner) {
 	if o.previous != nil {
 		o.previous.next = o.next
 	} else {
-		p.first = o.next
+		l.first = o.next
 	}
 	if o.next != nil {
 		o.next.previous = o.previous
 	} else {
-		p.last = o.previous
+		l.last = o.previous
 	}
-	o.previous, o.next = nil, nil
+	o.in, o.previous, o.next = nil, nil, nil
 }

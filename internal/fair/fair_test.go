@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,10 +25,48 @@ func canceled() context.Context {
 
 func key(name string) fair.Key { return fair.Key{APIKey: "k", Credential: name} }
 
-func open(shared, reserve int) *fair.Places {
-	p := new(fair.Places)
+// places are Places that remember which are held.
+type places struct {
+	fair.Places
+	mu   sync.Mutex
+	held map[fair.Key][]fair.Place
+}
+
+func open(shared, reserve int) *places {
+	p := &places{held: map[fair.Key][]fair.Place{}}
 	p.Open(shared, reserve)
 	return p
+}
+
+func (p *places) hold(key fair.Key, place fair.Place) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held[key] = append(p.held[key], place)
+}
+
+func (p *places) TryEnter(key fair.Key) bool {
+	place, ok := p.Places.TryEnter(key)
+	if ok {
+		p.hold(key, place)
+	}
+	return ok
+}
+
+func (p *places) Enter(ctx context.Context, key fair.Key, queue int) error {
+	place, err := p.Places.Enter(ctx, key, queue)
+	if err == nil {
+		p.hold(key, place)
+	}
+	return err
+}
+
+// Leave gives back the place that the credential has held the longest.
+func (p *places) Leave(key fair.Key) {
+	p.mu.Lock()
+	first := p.held[key][0]
+	p.held[key] = p.held[key][1:]
+	p.mu.Unlock()
+	p.Places.Leave(first)
 }
 
 // One credential alone may hold every shared place, and none in reserve beyond its
@@ -45,10 +84,10 @@ func TestAlone(t *testing.T) {
 }
 
 // A credential that holds nothing gets a place at once while there is one in
-// reserve.
+// reserve, half of which are for those that are known to be quick.
 func TestReserve(t *testing.T) {
 	t.Parallel()
-	p := open(2, 2)
+	p := open(2, 4)
 	require.True(t, p.TryEnter(key("a")))
 	require.True(t, p.TryEnter(key("a")))
 	require.True(t, p.TryEnter(key("b")))
@@ -108,6 +147,87 @@ func TestOrder(t *testing.T) {
 	})
 }
 
+// Slow credentials, and new ones, however many, leave to the quick ones half of the
+// places in reserve, and the next place that becomes free.
+func TestQuick(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const quick, slow = 500 * time.Millisecond, 500*time.Millisecond + 1
+		p := open(1, 2)
+		run := func(name string, d time.Duration) {
+			require.True(t, p.TryEnter(key(name)))
+			time.Sleep(d)
+			p.Leave(key(name))
+		}
+		for _, name := range []string{"a", "b", "c"} {
+			run(name, quick)
+			run(name, slow)
+			run(name, quick)
+		}
+		run("quick", quick)
+		require.True(t, p.TryEnter(key("a")))
+		require.False(t, p.TryEnter(key("a")))
+		require.True(t, p.TryEnter(key("b")), "half of the reserve")
+		require.False(t, p.TryEnter(key("c")), "the other half")
+		require.False(t, p.TryEnter(key("new")), "the other half")
+		require.True(t, p.TryEnter(key("quick")))
+		require.False(t, p.TryEnter(key("quick")), "it holds one")
+
+		var order []string
+		for _, name := range []string{"c", "new", "quick"} {
+			go func() {
+				assert.NoError(t, p.Enter(t.Context(), key(name), 3))
+				order = append(order, name)
+			}()
+			synctest.Wait()
+		}
+		leave := func(name string) []string {
+			p.Leave(key(name))
+			synctest.Wait()
+			return order
+		}
+		require.Equal(t, []string{"quick"}, leave("quick"))
+		require.Equal(t, []string{"quick"}, leave("a"), "half of the reserve is free, and not for them")
+		require.Equal(t, []string{"quick", "c"}, leave("b"))
+		require.Equal(t, []string{"quick", "c", "new"}, leave("quick"))
+
+		require.True(t, p.TryEnter(key("quick")))
+		require.False(t, p.TryEnter(key("a")), "still slow")
+		p.Leave(key("quick"))
+		time.Sleep(5 * time.Minute)
+		require.True(t, p.TryEnter(key("a")))
+	})
+}
+
+// Among those that hold as few, a place goes to the one that holds it for less time.
+func TestOrderByTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := open(1, 0)
+		for _, run := range []struct {
+			name string
+			d    time.Duration
+		}{{"400 ms", 400 * time.Millisecond}, {"41 ms", 41 * time.Millisecond}, {"40 ms", 40 * time.Millisecond}, {"10 ms", 10 * time.Millisecond}, {"0", 0}} {
+			require.True(t, p.TryEnter(key(run.name)))
+			time.Sleep(run.d)
+			p.Leave(key(run.name))
+		}
+		require.True(t, p.TryEnter(key("x")))
+		var order []string
+		for _, name := range []string{"new", "400 ms", "41 ms", "40 ms", "10 ms", "0"} {
+			go func() {
+				assert.NoError(t, p.Enter(t.Context(), key(name), math.MaxInt))
+				order = append(order, name)
+				p.Leave(key(name))
+			}()
+			synctest.Wait()
+		}
+		p.Leave(key("x"))
+		synctest.Wait()
+		require.Equal(t, []string{"10 ms", "0", "40 ms", "400 ms", "41 ms", "new"}, order)
+	})
+}
+
 // The first that is over the length of the queue is refused, unless its credential
 // has nothing.
 func TestQueue(t *testing.T) {
@@ -142,9 +262,13 @@ func TestQueueOfNewcomers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := open(1, 2)
-		for _, name := range []string{"a", "b", "c"} {
+		for _, name := range []string{"c", "b", "a"} {
 			require.True(t, p.TryEnter(key(name)))
+			if name == "c" {
+				p.Leave(key(name)) // and so it is known to be quick
+			}
 		}
+		require.True(t, p.TryEnter(key("c")))
 		ctx, cancel := context.WithCancel(t.Context())
 		for _, name := range []string{"d", "e"} {
 			go func() { assert.Error(t, p.Enter(ctx, key(name), 0)) }()
@@ -271,11 +395,10 @@ func TestManyCredentialsBesideOneThatWaits(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	p := open(2, 2)
-	k := key("a")
+	p, k := open(2, 2), key("a")
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		p.TryEnter(k)
-		p.Leave(k)
+		place, _ := p.Places.TryEnter(k)
+		p.Places.Leave(place)
 	}))
 }
 
@@ -283,7 +406,7 @@ func BenchmarkEnterLeave(b *testing.B) {
 	p := open(2, 2)
 	k := fair.Key{APIKey: "E300018ZDdAx", Credential: "hello"}
 	for b.Loop() {
-		p.TryEnter(k)
-		p.Leave(k)
+		place, _ := p.Places.TryEnter(k)
+		p.Places.Leave(place)
 	}
 }
