@@ -461,13 +461,13 @@ func (r *run) hostFunction(name string, f HostFunc) goja.Value {
 			ecma.Throw(r.vm, "%s: more than %d arguments", name, limit.Args)
 		}
 		args := make(Args, len(call.Arguments))
-		room := cmp.Or(r.call.MaxArgs, limit.ArgBytes)
+		budget := cmp.Or(r.call.MaxArgs, limit.ArgBytes)
 		for i, arg := range call.Arguments {
 			text, ok := r.toJSON(arg)
 			if !ok {
 				text = []byte("null")
 			}
-			if room -= int64(len(text)); room < 0 {
+			if budget -= int64(len(text)); budget < 0 {
 				ecma.Throw(r.vm, "%s: arguments are over the limit of %d bytes", name, cmp.Or(r.call.MaxArgs, limit.ArgBytes))
 			}
 			args[i] = text

@@ -226,7 +226,7 @@ func (h *sparkHTTP) xml(v goja.Value, call lazy.Call) string {
 func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 	var answer host.Response
 	var err error
-	h.wait(func() { answer, err = h.exchange(verb, body, contentType) })
+	h.wait(func() { answer, err = h.roundTrip(verb, body, contentType) })
 	if err != nil {
 		to := ""
 		if u, err := url.Parse(weburl.ForRequest(h.url)); err == nil {
@@ -238,9 +238,9 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 	return lazy.New(h.vm, &responseClass, &httpResponse{run: h.run, Response: answer})
 }
 
-// exchange sends the request and reads the answer. It touches nothing of the
+// roundTrip sends the request and reads the answer. It touches nothing of the
 // runtime.
-func (h *sparkHTTP) exchange(verb, body, contentType string) (host.Response, error) {
+func (h *sparkHTTP) roundTrip(verb, body, contentType string) (host.Response, error) {
 	if h.call.HTTP == nil {
 		return host.Response{}, host.ErrNoDoer
 	}

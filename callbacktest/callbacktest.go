@@ -250,8 +250,8 @@ func (c *testCase) run(host *callback.Handler, o options) (got outcome, err erro
 	h.Logger = slog.New(log)
 
 	var faults []error
-	for _, exchange := range c.exchanges {
-		request, err := exchange.request.toRequest()
+	for _, step := range c.steps {
+		request, err := step.request.toRequest()
 		if err != nil {
 			return got, err
 		}

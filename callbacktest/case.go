@@ -18,7 +18,7 @@ import (
 // A testCase is a parsed case file.
 type testCase struct {
 	archive   *txtar.Archive
-	exchanges []exchange
+	steps     []step
 	scripts   fstest.MapFS
 	upstreams []expectation
 	handler   handlerFields
@@ -26,8 +26,8 @@ type testCase struct {
 	hasLog    bool
 }
 
-// An exchange is a request and the response it must get.
-type exchange struct {
+// A step is a request and the response that it must get.
+type step struct {
 	request     message
 	response    message
 	hasResponse bool
@@ -41,7 +41,7 @@ func parseCase(text []byte) (*testCase, error) {
 			return nil, fmt.Errorf("section %q: %w", file.Name, err)
 		}
 	}
-	if len(c.exchanges) == 0 {
+	if len(c.steps) == 0 {
 		return nil, errors.New("the case has no request")
 	}
 	return c, nil
@@ -56,21 +56,21 @@ func (c *testCase) add(file txtar.File, seen map[string]bool) error {
 		if err != nil {
 			return err
 		}
-		if n := len(c.exchanges); n > 0 && !c.exchanges[n-1].hasResponse {
+		if n := len(c.steps); n > 0 && !c.steps[n-1].hasResponse {
 			return errors.New("follows a request without a response")
 		}
-		c.exchanges = append(c.exchanges, exchange{request: m})
+		c.steps = append(c.steps, step{request: m})
 		return nil
 	case "response":
 		m, err := parseMessage(string(file.Data), quoted)
 		if err != nil {
 			return err
 		}
-		n := len(c.exchanges)
-		if n == 0 || c.exchanges[n-1].hasResponse {
+		n := len(c.steps)
+		if n == 0 || c.steps[n-1].hasResponse {
 			return errors.New("follows no request")
 		}
-		c.exchanges[n-1].response, c.exchanges[n-1].hasResponse = m, true
+		c.steps[n-1].response, c.steps[n-1].hasResponse = m, true
 		return nil
 	case "upstream":
 		e, err := parseExpectation(string(file.Data), quoted)
@@ -105,7 +105,7 @@ func (c *testCase) add(file txtar.File, seen map[string]bool) error {
 func (c *testCase) compare(got outcome) error {
 	var errs []error
 	for i, response := range got.responses {
-		want := c.exchanges[i]
+		want := c.steps[i]
 		if !want.hasResponse {
 			errs = append(errs, fmt.Errorf("request %d has no response section; this is the response:\n%s", i+1, response.format(false)))
 			continue

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/limit"
 )
 
 // state is what the page needs to know about its host.
@@ -156,8 +156,8 @@ func (c *Console) getSource(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer opened.Close()
-	text, err := io.ReadAll(io.LimitReader(opened, maxSource+1))
-	if err != nil || len(text) > maxSource || !utf8.Valid(text) {
+	text, ok, err := limit.ReadAll(opened, maxSource)
+	if err != nil || !ok || !utf8.Valid(text) {
 		writeError(w, http.StatusUnprocessableEntity, "the script cannot be shown: it is too long, no text, or cannot be read")
 		return
 	}

@@ -121,13 +121,13 @@ func (s *session) answerHTTP(m *httpQuestion) error {
 	}
 	go func() {
 		defer cancel()
-		s.endHTTP(s.exchange(ctx, m))
+		s.endHTTP(s.roundTrip(ctx, m))
 	}()
 	return nil
 }
 
-// exchange makes the outbound request of a child by the call's HTTPDoer.
-func (s *session) exchange(ctx context.Context, m *httpQuestion) *httpReply {
+// roundTrip makes the outbound request of a child by the call's HTTPDoer.
+func (s *session) roundTrip(ctx context.Context, m *httpQuestion) *httpReply {
 	if err := ctx.Err(); err != nil {
 		return &httpReply{Number: m.Number, Err: err}
 	}

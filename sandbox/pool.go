@@ -103,7 +103,7 @@ func (r *Runner) greet(c *child) error {
 	r.mu.Unlock()
 	ready, err := c.greet(r.setup(), timeout)
 	if err == nil {
-		if err = r.judge(&ready); err != nil {
+		if err = r.checkConfinement(&ready); err != nil {
 			c.end()
 		}
 		return err
@@ -125,8 +125,9 @@ func (r *Runner) greet(c *child) error {
 	return fmt.Errorf("callback/sandbox: child process died as it started: %w (%s)", err, lastWords)
 }
 
-// judge decides whether a child that is as confined as it says may serve calls.
-func (r *Runner) judge(ready *readyMessage) error {
+// checkConfinement returns an error if a child is not confined enough to serve
+// calls.
+func (r *Runner) checkConfinement(ready *readyMessage) error {
 	switch {
 	case ready.Fault != "":
 		return fmt.Errorf("callback/sandbox: child process cannot be confined: %s", ready.Fault)

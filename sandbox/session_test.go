@@ -61,14 +61,14 @@ func TestRequestsOfAttackers(t *testing.T) {
 			t.Error("made:", name)
 			return nil, errors.New("made")
 		})
-		require.Error(t, s.exchange(t.Context(), q).Err, name)
+		require.Error(t, s.roundTrip(t.Context(), q).Err, name)
 	}
 	s, _ := hostileSession(t, nil)
 	s.call.HTTP = callback.HTTPDoerFunc(func(req *http.Request) (*http.Response, error) {
 		require.Equal(t, http.Header{"A": {"1"}}, req.Header)
 		return &http.Response{StatusCode: 204, Body: http.NoBody}, nil
 	})
-	reply := s.exchange(t.Context(), &httpQuestion{Method: "GET", URL: to, Header: http.Header{"A": {"1"}}})
+	reply := s.roundTrip(t.Context(), &httpQuestion{Method: "GET", URL: to, Header: http.Header{"A": {"1"}}})
 	require.NoError(t, reply.Err)
 	require.Equal(t, 204, reply.Status)
 }
@@ -90,7 +90,7 @@ func TestErrorsWithoutURL(t *testing.T) {
 			}
 			return nil, failure
 		})
-		reply := s.exchange(t.Context(), &httpQuestion{Method: "GET", URL: "http://x.example/"})
+		reply := s.roundTrip(t.Context(), &httpQuestion{Method: "GET", URL: "http://x.example/"})
 		require.Error(t, reply.Err)
 		require.NotContains(t, string(encoded(reply)), "s3cret")
 	}

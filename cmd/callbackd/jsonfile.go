@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"example.com/callback/internal/limit"
 )
 
 // maxFile is the longest file of secrets, variables or PEM, in bytes.
@@ -19,8 +21,8 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err == nil && len(text) > maxFile {
+	text, ok, err := limit.ReadAll(file, maxFile)
+	if err == nil && !ok {
 		err = fmt.Errorf("%s is longer than %d bytes", path, maxFile)
 	}
 	return text, err

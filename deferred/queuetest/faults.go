@@ -345,7 +345,7 @@ func (f Faults) Run(t *testing.T) {
 	require.Eventually(t, func() bool { return s.ledger.isDrained(fronts) }, drainTimeout+max(outage, f.Chaos), 100*time.Millisecond,
 		"all that was acknowledged comes to an end")
 	s.log("all are done or dead")
-	s.ledger.judge(t, s.kills*places*s.workers)
+	s.ledger.account(t, s.kills*places*s.workers)
 }
 
 func (s *scene) log(format string, args ...any) {
@@ -631,9 +631,9 @@ func stateOf(front *http.Client, id string) deferred.State {
 	return deferred.State(state)
 }
 
-// judge accounts for the events. twiceAllowed is how many effects may have
+// account accounts for the events. twiceAllowed is how many effects may have
 // happened twice.
-func (l *ledger) judge(t *testing.T, twiceAllowed int) {
+func (l *ledger) account(t *testing.T, twiceAllowed int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var acknowledged, again, lost, twice, dead, late int

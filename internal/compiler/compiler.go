@@ -13,6 +13,8 @@ import (
 	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/parser"
 	"github.com/dop251/goja/token"
+
+	"example.com/callback/internal/limit"
 )
 
 // A Fault says why a script does not compile. Line and Column count from 1; zero
@@ -176,9 +178,7 @@ func explain(source string, err error) *Fault {
 	if !strings.HasPrefix(f.Message, "SyntaxError") {
 		f.Message = "SyntaxError: " + f.Message
 	}
-	if len(f.Message) > maxMessage {
-		f.Message = strings.ToValidUTF8(f.Message[:maxMessage], "") + "…"
-	}
+	f.Message = limit.Text(f.Message, maxMessage)
 	f.Line, f.Column = at.Line, at.Column
 	source = strings.TrimPrefix(source, "\ufeff")
 	explainQuote(source, f)

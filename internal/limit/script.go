@@ -20,6 +20,6 @@ const (
 // a limit of the response body. Text grows when it is encoded as JSON: random
 // bytes double.
 func ResultBytes(maxResponse int64) int64 {
-	const room = 64 << 10 // for status and headers
-	return min(maxResponse, 1<<40)*3 + room
+	const extra = 64 << 10 // for status and headers
+	return min(maxResponse, 1<<40)*3 + extra
 }

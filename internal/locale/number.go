@@ -202,7 +202,7 @@ func (f *format) text(d decimal, want digits) string {
 	b.WriteString(prefix)
 	grouped := want.grouped && f.primary > 0 && len(integer) >= f.primary+f.minGrouped
 	for i, c := range integer {
-		if left := len(integer) - i; grouped && i > 0 && left >= f.primary && (left-f.primary)%f.secondary == 0 {
+		if rest := len(integer) - i; grouped && i > 0 && rest >= f.primary && (rest-f.primary)%f.secondary == 0 {
 			b.WriteString(f.group)
 		}
 		b.WriteRune(f.zero + rune(c-'0'))
