@@ -137,6 +137,7 @@ func (c *Console) makeMux() {
 	c.mux.HandleFunc("POST /api/try", c.postTry)
 	c.mux.HandleFunc("GET /api/events", c.getEvents)
 	c.mux.HandleFunc("GET /api/queue", c.getQueue)
+	c.mux.HandleFunc("GET /api/queue/{id}", c.getJob)
 	c.mux.HandleFunc("POST /api/queue/{id}", c.postQueue)
 }
 

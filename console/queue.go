@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -13,6 +14,10 @@ type Queue interface {
 	// need an operator, and counts all jobs by state.
 	Jobs(ctx context.Context, limit int) (jobs []Job, counts map[string]int, err error)
 
+	// Job returns what is known of a job, also of one that is done and still
+	// remembered, or nil.
+	Job(ctx context.Context, id string) (*JobDetails, error)
+
 	// Retry makes a job run again as soon as possible: with the live version of
 	// the scripts if live is true, else with its own. Drop gives the job up.
 	Retry(ctx context.Context, id string, live bool) error
@@ -23,7 +28,7 @@ type Queue interface {
 type Job struct {
 	ID          string    `json:"id"`
 	Run         string    `json:"run"`   // id of the run
-	State       string    `json:"state"` // "queued", "running", "retrying" or "dead"
+	State       string    `json:"state"` // "queued", "running", "retrying", "dead" or, of Queue.Job, "finished"
 	APIKey      string    `json:"apiKey"`
 	Credential  string    `json:"credential"`
 	Accepted    time.Time `json:"accepted"`
@@ -31,6 +36,20 @@ type Job struct {
 	Attempts    int       `json:"attempts"`
 	MaxAttempts int       `json:"maxAttempts"`
 	Error       string    `json:"error,omitempty"` // of the last attempt
+}
+
+// JobDetails are a job with its history. What it was called with is not shown.
+type JobDetails struct {
+	Job
+	Errors []JobError      `json:"errors"`
+	Result json.RawMessage `json:"result,omitempty"` // of a job that is done, by name
+}
+
+// A JobError is why an attempt failed.
+type JobError struct {
+	Attempt int       `json:"attempt"`
+	At      time.Time `json:"at"`
+	Error   string    `json:"error"`
 }
 
 // maxJobs is how many jobs the page lists.
@@ -50,6 +69,22 @@ func (c *Console) getQueue(w http.ResponseWriter, r *http.Request) {
 		jobs = []Job{}
 	}
 	writeJSON(w, map[string]any{"jobs": jobs, "counts": counts})
+}
+
+func (c *Console) getJob(w http.ResponseWriter, r *http.Request) {
+	if c.Queue == nil {
+		writeError(w, http.StatusNotFound, "this host has no queue")
+		return
+	}
+	job, err := c.Queue.Job(r.Context(), r.PathValue("id"))
+	switch {
+	case err != nil:
+		writeError(w, http.StatusServiceUnavailable, "the queue does not answer: "+err.Error())
+	case job == nil:
+		writeError(w, http.StatusNotFound, "no such run, or it is no longer remembered")
+	default:
+		writeJSON(w, job)
+	}
 }
 
 func (c *Console) postQueue(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -520,7 +521,7 @@ func (c *cluster) faults(length time.Duration) {
 	for time.Since(c.ledger.began) < length-2*time.Second {
 		time.Sleep(time.Second + c.upTo(4*time.Second))
 		i := c.random.IntN(len(c.members))
-		switch c.random.IntN(5) {
+		switch c.random.IntN(10) {
 		case 0, 1:
 			killMember(i, c.upTo(3*time.Second))
 		case 2:
@@ -529,8 +530,81 @@ func (c *cluster) faults(length time.Duration) {
 			killServer(c.upTo(8 * time.Second))
 		case 4:
 			stopServer(c.upTo(8 * time.Second))
+		case 5:
+			c.ledger.log("restart of %s", c.members[i].name)
+			c.members[i].restart(func(p *process) { p.stop(c.t) }, 0)
+		case 6:
+			c.killChildren(c.members[i])
+		case 7:
+			c.ledger.log("all connections are cut")
+			c.kills++
+			c.sql(cutConnections)
+		case 8:
+			c.readOnly(c.upTo(8 * time.Second))
+		case 9:
+			c.lockQueue(c.upTo(8 * time.Second))
 		}
 	}
+}
+
+const cutConnections = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()"
+
+// sql runs statements on the database, each in a transaction of its own, over one
+// connection.
+func (c *cluster) sql(statements ...string) {
+	conn, err := pgx.Connect(c.t.Context(), c.address)
+	require.NoError(c.t, err)
+	defer conn.Close(context.Background())
+	for _, statement := range statements {
+		_, err := conn.Exec(c.t.Context(), statement)
+		require.NoError(c.t, err)
+	}
+}
+
+// readOnly makes the database read-only for a time, as a standby is that the
+// connections lead to after a failover.
+func (c *cluster) readOnly(pause time.Duration) {
+	c.ledger.log("the database is read-only for %v", pause)
+	c.kills++
+	var name string
+	conn, err := pgx.Connect(c.t.Context(), c.address)
+	require.NoError(c.t, err)
+	require.NoError(c.t, conn.QueryRow(c.t.Context(), "select quote_ident(current_database())").Scan(&name))
+	require.NoError(c.t, conn.Close(c.t.Context()))
+	c.sql("alter database "+name+" set default_transaction_read_only = on", cutConnections)
+	time.Sleep(pause)
+	c.sql("set default_transaction_read_only = off", "alter database "+name+" reset default_transaction_read_only", cutConnections)
+	c.lastKill = time.Now()
+}
+
+// lockQueue locks the table of the queue for a time, as a careless operator does.
+func (c *cluster) lockQueue(pause time.Duration) {
+	c.ledger.log("the table of the queue is locked for %v", pause)
+	c.kills++
+	c.sql("begin", "lock table callback_queue.river_job", fmt.Sprintf("select pg_sleep(%f)", pause.Seconds()), "commit")
+	c.lastKill = time.Now()
+}
+
+// killChildren kills the processes in which a member runs scripts.
+func (c *cluster) killChildren(m *member) {
+	parent := m.now().cmd.Process.Pid
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	require.NoError(c.t, err)
+	killed := 0
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			pid, err := strconv.Atoi(field)
+			require.NoError(c.t, err)
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			killed++
+		}
+	}
+	c.ledger.log("kill -9 of %d children of %s", killed, m.name)
+	c.kills++
 }
 
 // command runs a command until it succeeds, or is refused: the database may have

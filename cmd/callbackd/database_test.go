@@ -180,10 +180,30 @@ func testDatabaseServers(t *testing.T, server *pgtest.Server) {
 		require.Contains(t, metrics(), want)
 	}
 	require.NotContains(t, front.log.String(), "ran one")
+	for body := range ids { // its result is readable by run id
+		id := regexp.MustCompile(`"run":"(\w+)"`).FindStringSubmatch(body)[1]
+		status, body = get(t, admin+"/api/queue/"+id)
+		require.Equal(t, 200, status, body)
+		require.Contains(t, body, `"state":"finished"`)
+		require.Contains(t, body, `"result":{"part":"one"}`)
+	}
+	status, body := get(t, admin+"/api/queue/NOSUCH")
+	require.Equal(t, 404, status, body)
+
+	// A front of another stage serves what is promoted there, and nobody else.
+	previewed := strings.Fields(run("publish", "-key", "KEY", "-promote", "preview", version(t, "three")))[1]
+	preview := startDatabase(t, address, "serve", "-stage", "preview")
+	eventually(t, func() bool {
+		_, body := get(t, preview.url+"/callback/KEY/hello/"+secret)
+		return body == `{"main":"three","part":"three"}`
+	}, "preview")
+	require.True(t, says(`{"main":"one","part":"one"}`)(), "live stays")
+	require.Contains(t, run("versions", "KEY"), previewed[:12])
+	require.Equal(t, exitOK, preview.stop(t))
 	require.Equal(t, exitOK, worker.stop(t), worker.log)
 
 	// Nobody works: the console of a front shows what waits.
-	status, body := get(t, front.url+"/callback/KEY/event/"+eventSecret)
+	status, body = get(t, front.url+"/callback/KEY/event/"+eventSecret)
 	require.Equal(t, 202, status, body)
 	_, queue := get(t, admin+"/api/queue")
 	require.Contains(t, queue, `"queued":1`)
@@ -212,7 +232,7 @@ func startDatabase(t *testing.T, address, command string, args ...string) *proce
 		args = append(args, "-addr", "127.0.0.1:0", "-secret-ttl", "1s")
 	}
 	cmd := callbackd(t, append(args, "-processes", "2")...)
-	cmd.Env = append(cmd.Env, "CALLBACKD_DATABASE="+address, "CALLBACKD_STAGE=live", "CALLBACKD_METHODS=PUT") // the last is for fronts only
+	cmd.Env = append(cmd.Env, "CALLBACKD_DATABASE="+address, "CALLBACKD_METHODS=PUT") // the last is for fronts only
 	return startCommand(t, cmd)
 }
 
@@ -343,6 +363,9 @@ func TestQueueFile(t *testing.T) {
 	queue := func() string { _, text := get(t, p.admin+"/api/queue"); return text }
 	eventually(t, func() bool { return strings.Contains(queue(), `"dead":1`) }, "dead letter")
 	require.Contains(t, queue(), "callbacks/later.js:4:")
+	id = regexp.MustCompile(`"id":"(\w+)"`).FindStringSubmatch(queue())
+	_, body = get(t, p.admin+"/api/queue/"+id[1])
+	require.Contains(t, body, `"errors":[{"attempt":1,`)
 	write(t, filepath.Join(scripts, "callbacks/later.js"), "// callback: deferred\n")
 	dead := regexp.MustCompile(`"id":"(\w+)"`).FindStringSubmatch(queue())[1]
 	status, body = send(t, http.DefaultClient, "POST", p.admin+"/api/queue/"+dead, `{"action":"retry"}`, http.Header{"Content-Type": {"application/json"}})

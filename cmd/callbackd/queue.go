@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -166,17 +168,46 @@ func (q consoleQueue) Jobs(ctx context.Context, limit int) ([]console.Job, map[s
 			return nil, nil, err
 		}
 		for _, s := range found {
-			job := console.Job{
-				ID: s.ID, Run: s.ID, State: string(s.State), APIKey: s.APIKey, Credential: s.Credential,
-				Accepted: s.Created, Next: s.Due, Attempts: s.Attempt, MaxAttempts: s.MaxAttempts,
-			}
-			if n := len(s.Errors); n > 0 {
-				job.Error = s.Errors[n-1].Err
-			}
-			jobs = append(jobs, job)
+			jobs = append(jobs, consoleJob(&s))
 		}
 	}
 	return jobs, shown, nil
+}
+
+// Job implements [console.Queue].
+func (q consoleQueue) Job(ctx context.Context, id string) (*console.JobDetails, error) {
+	s, err := q.Status(ctx, id)
+	if errors.Is(err, deferred.ErrNoJob) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	details := &console.JobDetails{Job: consoleJob(s), Errors: []console.JobError{}}
+	for _, e := range s.Errors {
+		details.Errors = append(details.Errors, console.JobError{Attempt: e.Attempt, At: e.At, Error: e.Err})
+	}
+	if s.Result != nil {
+		values := map[string]json.RawMessage{}
+		for _, field := range s.Result.Data {
+			values[field.Name] = field.Value
+		}
+		if details.Result, err = json.Marshal(values); err != nil {
+			return nil, err
+		}
+	}
+	return details, nil
+}
+
+func consoleJob(s *deferred.Status) console.Job {
+	job := console.Job{
+		ID: s.ID, Run: s.ID, State: string(s.State), APIKey: s.APIKey, Credential: s.Credential,
+		Accepted: s.Created, Next: s.Due, Attempts: s.Attempt, MaxAttempts: s.MaxAttempts,
+	}
+	if n := len(s.Errors); n > 0 {
+		job.Error = s.Errors[n-1].Err
+	}
+	return job
 }
 
 // A queueDepth collects the number of jobs by state. It queries the queue at most

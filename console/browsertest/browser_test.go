@@ -94,6 +94,10 @@ func (q *queue) Jobs(context.Context, int) ([]console.Job, map[string]int, error
 	return jobs, map[string]int{"dead": len(jobs)}, nil
 }
 
+func (q *queue) Job(context.Context, string) (*console.JobDetails, error) {
+	return &console.JobDetails{Errors: []console.JobError{{Attempt: 1, Error: "the first error"}}}, nil
+}
+
 func (q *queue) Retry(_ context.Context, id string, live bool) error {
 	return q.end(fmt.Sprint("retry ", id, " live ", live))
 }

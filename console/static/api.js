@@ -30,6 +30,7 @@ export const getCase = async (id) => (await call("api/runs/" + encodeURIComponen
 export const replay = (id) => post("api/runs/" + encodeURIComponent(id) + "/replay", {});
 export const tryCall = (request) => post("api/try", request);
 export const getQueue = () => json("api/queue");
+export const getJob = (id) => json("api/queue/" + encodeURIComponent(id));
 export const queueAction = (id, action) => post("api/queue/" + encodeURIComponent(id), { action });
 
 // follow calls onRun for each new run until the page is left, and onState with

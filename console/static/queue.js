@@ -1,6 +1,6 @@
 // Queue: runs that wait, are retried or are dead.
 import * as api from "./api.js";
-import { h, fill, moment, credentialName, notice } from "./dom.js";
+import { h, fill, moment, credentialName, notice, showText } from "./dom.js";
 
 export async function showQueue(view, { changed }) {
   const draw = async () => {
@@ -27,7 +27,20 @@ function table(jobs, draw) {
       h("td.num", job.attempts + " of " + job.maxAttempts),
       h("td.small", job.next ? moment(job.next) : ""),
       h("td.small", job.error || ""),
-      h("td", Object.keys(actions).map((action) => act(job, action, draw)))))));
+      h("td", details(job), Object.keys(actions).map((action) => act(job, action, draw)))))));
+}
+
+// details shows the errors of all attempts.
+function details(job) {
+  return h("button", {
+    onclick: async () => {
+      try {
+        showText("Run " + job.run, JSON.stringify(await api.getJob(job.id), null, 2));
+      } catch (error) {
+        notice(error.message);
+      }
+    },
+  }, "Details");
 }
 
 const actions = {
