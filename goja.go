@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"iter"
 	"runtime"
 	"sync/atomic"
 
@@ -83,13 +82,15 @@ type GojaRunner struct {
 	// caller's goroutine.
 	RunInline bool
 
-	cache  scriptCache
-	places fair.Places
-	stuck  atomic.Int64
+	cache      scriptCache
+	places     fair.Places
+	coroutines coroutines
+	stuck      atomic.Int64
 }
 
 // RunScript runs the script of call's credential, on a goroutine of its own
-// unless RunInline is set. With one of its own, the goroutine that calls it must
+// unless RunInline is set. For requests of an HTTP server such a goroutine is kept
+// for 50 ms at most, for the next call. With one of its own, the goroutine that calls it must
 // not be locked to its thread, as those of an HTTP server are not, and no host
 // function may leave the script's locked ([runtime.LockOSThread]): the Go
 // runtime could end the process for it.
@@ -116,24 +117,13 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if g.RunInline {
 		return r.runInline()
 	}
+	c := g.coroutines.take(ctx)
+	r.watch, c.run = &c.watch, r
 	r.released.Add(1)
-	resume, _ := iter.Pull(func(yield func(struct{}) bool) {
-		growStack()
-		r.runCoroutine(yield)
-	})
-	resume()
+	c.resume()
+	if c.kept && r.outcome.returned {
+		g.coroutines.park(c)
+	}
 	r.released.Done()
 	return r.tell(r.outcome)
 }
-
-// growStack makes the goroutine's stack as large as most runs need while there
-// is next to nothing on it to copy: each frame costs a hundredth of a run.
-//
-//go:noinline
-func growStack() {
-	var frame [6 << 10]byte
-	use(frame[:])
-}
-
-//go:noinline
-func use([]byte) {}

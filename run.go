@@ -111,7 +111,7 @@ type life struct {
 	ended    atomic.Bool
 	outcome  outcome
 	released sync.WaitGroup // the caller
-	watch    deadline.Watch
+	watch    *deadline.Watch
 }
 
 // An outcome is what RunScript returns, and what it tells of the run.
@@ -119,21 +119,21 @@ type outcome struct {
 	result          *Result
 	err             error
 	script, version string
+	returned        bool // the run has, in time: its coroutine is fit for another
 }
 
 // errGoexit is how a run ends in which a host function calls runtime.Goexit.
 var errGoexit = errors.New("callback: the run's goroutine was ended")
 
-// runCoroutine runs the script on a goroutine of its own, which the caller
-// resumes. The caller goes on when runCoroutine returns or when another goroutine
-// yields in its place. Control passes without the scheduler, which on an idle
-// machine wakes a processor for each hand-over: a third of the time of a small
-// run.
-func (r *run) runCoroutine(yield func(struct{}) bool) {
+// runCoroutine runs the script on a coroutine, which the caller resumes. The caller
+// goes on when runCoroutine has returned or when another goroutine yields in its
+// place. runCoroutine reports whether the coroutine is fit for another run.
+func (r *run) runCoroutine(yield func(struct{}) bool) (fit bool) {
 	r.watch.Start(r.ctx, func() { r.stop(yield) })
 	o := outcome{err: errGoexit}
 	defer func() {
 		first := r.settle(o)
+		fit = first && o.returned
 		r.ended.Store(true)
 		r.watch.Stop()
 		switch {
@@ -146,10 +146,13 @@ func (r *run) runCoroutine(yield func(struct{}) bool) {
 		}
 	}()
 	o = r.run()
+	o.returned = true
+	return
 }
 
 // runInline runs the script on the goroutine of its caller.
 func (r *run) runInline() (*Result, error) {
+	r.watch = new(deadline.Watch)
 	r.watch.Start(r.ctx, func() { r.stop(nil) })
 	defer func() {
 		r.ended.Store(true)
