@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -39,15 +40,17 @@ func TestRecorder(t *testing.T) {
 	recorder := &callback.Recorder{MaxRuns: 3, Requests: true, Redact: func(run *callback.Run) {
 		for i := range run.Call.Data {
 			if run.Call.Data[i].Name == "card" {
-				run.Call.Data[i].Values = []string{"redacted"}
+				run.Call.Data[i].Values[0] = "redacted" // in place: the Run is a copy
 			}
 		}
+		run.Log[0].Attrs[0].Value = slog.StringValue("redacted")
 	}}
 	h := recordedHandler(script(`Spark.getLog().info("called"); Spark.setScriptData("n", Spark.getData().n)`), recorder)
 	observed := 0
 	h.Observe = func(ctx context.Context, run *callback.Run) {
 		recorder.Observe(ctx, run)
 		require.Equal(t, "4111", run.Call.Data[1].Values[0]) // the original is as it was
+		require.Equal(t, "callbacks/hello.js", run.Log[0].Attrs[0].Value.String())
 		observed++
 	}
 	for n := range 5 {
@@ -60,6 +63,7 @@ func TestRecorder(t *testing.T) {
 		require.Equal(t, fmt.Sprint(4-i), run.Call.Data[0].Values[0])
 		require.Equal(t, "redacted", run.Call.Data[1].Values[0])
 		require.Equal(t, "called", run.Log[0].Message)
+		require.Equal(t, "redacted", run.Log[0].Attrs[0].Value.String())
 		require.Equal(t, fmt.Sprintf(`{"n":"%d"}`, 4-i), string(run.Exchange.Answer))
 		require.Same(t, run, recorder.Find(run.Call.RunID))
 	}
@@ -79,6 +83,19 @@ func TestRecorderDropsRequestsByDefault(t *testing.T) {
 	require.Nil(t, run.Exchange)
 	require.EqualValues(t, 8, run.BytesIn)
 	require.ErrorContains(t, callbacktest.WriteCase(new(bytes.Buffer), run, "s3cret"), "no whole record")
+
+	personal := &callback.Exchange{Body: []byte("personal")}
+	recorder.Observe(context.Background(), &callback.Run{
+		Call: &callback.Call{
+			Input: []byte(`"personal"`), Body: personal.Body, Data: []callback.Param{{Name: "personal"}},
+			RequestHeaders: []callback.Param{{Name: "personal"}},
+		},
+		Exchange: personal, Outbound: []callback.Outbound{{Host: "x.example", Exchange: personal}},
+	})
+	kept := recorder.Runs()[0]
+	require.Equal(t, callback.Call{}, *kept.Call)
+	require.Nil(t, kept.Exchange)
+	require.Equal(t, []callback.Outbound{{Host: "x.example"}}, kept.Outbound)
 }
 
 func TestRecorderMaxBytes(t *testing.T) {

@@ -3,6 +3,7 @@ package deferred_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -240,3 +241,41 @@ func TestRunnerOfABrokenTree(t *testing.T) {
 type brokenFS struct{ fstest.MapFS }
 
 func (brokenFS) Open(string) (fs.File, error) { return nil, fs.ErrPermission }
+
+// A countingFS counts the files that are opened.
+type countingFS struct {
+	fs.FS
+	opened *int
+}
+
+func (f countingFS) Open(name string) (fs.File, error) {
+	*f.opened++
+	return f.FS.Open(name)
+}
+
+// TestRunnerReadsAVersionOnce: the first lines of a version are read once, and those
+// of old versions take a bounded memory.
+func TestRunnerReadsAVersionOnce(t *testing.T) {
+	t.Parallel()
+	opened := 0
+	runner := &deferred.Runner{Next: direct, Queue: new(queuetest.Memory)}
+	run := func(version string) {
+		scripts := tree(version, map[string]string{"callbacks/hello.js": ""})
+		scripts.FS = countingFS{scripts.FS, &opened}
+		runner.Source = scripts
+		_, err := runner.RunScript(t.Context(), &callback.Call{Credential: "hello", RunID: "run-1"})
+		require.NoError(t, err)
+	}
+	for range 10 {
+		run("v1")
+	}
+	require.Equal(t, 1, opened)
+	for range 2 {
+		run("")
+	}
+	require.Equal(t, 3, opened, "without a version it is read each time")
+	for i := range 5000 {
+		run(fmt.Sprint(i))
+	}
+	require.LessOrEqual(t, runner.Marked(), 4096)
+}

@@ -328,3 +328,43 @@ func TestWorkerForgetsCredentials(t *testing.T) {
 	}
 	require.Zero(t, w.Owners())
 }
+
+// TestWorkerPutsOffForTenMinutes: however many calls of a credential wait, none is
+// put off for longer than ten minutes, give or take a tenth.
+func TestWorkerPutsOffForTenMinutes(t *testing.T) {
+	t.Parallel()
+	began, end := make(chan bool), make(chan bool)
+	w := &deferred.Worker{MaxPerCredential: 1, Logger: new(testkit.Log).Logger()}
+	w.Runner = callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) {
+		began <- true
+		<-end
+		return nil, nil
+	})
+	j, err := deferred.NewJob(&callback.Call{APIKey: "E3", Credential: "hello", RunID: "R"}, 1)
+	require.NoError(t, err)
+	queue := &manyJobs{job: j, began: began}
+	w.Queue = queue
+	require.NoError(t, w.Run(t.Context()))
+	close(end)
+	queue.first.Wait()
+	require.Greater(t, queue.longest, 9*time.Minute)
+	require.LessOrEqual(t, queue.longest, 11*time.Minute)
+}
+
+// A manyJobs is a queue of one job that runs and many that find no place.
+type manyJobs struct {
+	deferred.Queue
+	job     *deferred.Job
+	began   chan bool
+	first   sync.WaitGroup
+	longest time.Duration // for which one was put off
+}
+
+func (q *manyJobs) Work(ctx context.Context, work func(context.Context, *deferred.Job) deferred.Verdict) error {
+	q.first.Go(func() { work(ctx, q.job) })
+	<-q.began
+	for range 70_000 {
+		q.longest = max(q.longest, work(ctx, q.job).Delay)
+	}
+	return nil
+}
