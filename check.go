@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"example.com/callback/internal/check"
+	"example.com/callback/internal/cloudcode"
 )
 
 // CheckOptions are what [Check] checks scripts against.
@@ -256,7 +257,12 @@ func (r *CheckReport) writeScripts(b *strings.Builder) {
 		fmt.Fprintf(b, "  %s: cannot run\n", name)
 	}
 	for _, f := range r.Skipped {
-		fmt.Fprintf(b, "%s/: %s not checked, for no callback runs them\n", f.Folder, count(f.Scripts, "script"))
+		fmt.Fprintf(b, "%s/: %s not checked, for no callback runs them", f.Folder, count(f.Scripts, "script"))
+		read := []string{cloudcode.Callbacks, cloudcode.Modules, cloudcode.System}
+		if near := cloudcode.Nearest(f.Folder, read); near != "" && near != f.Folder {
+			fmt.Fprintf(b, ": is the folder meant to be %s/?", near)
+		}
+		b.WriteString("\n")
 	}
 }
 

@@ -382,7 +382,7 @@ func (s *script) call(n *ast.CallExpression, certain bool) {
 		if code, ok := requiredBy(n, s.scope); ok {
 			name := callee.Name.String()
 			s.requires = append(s.requires, requiredModule{code, name, n.Idx0(), certain})
-			if !s.unused[n] && !s.required {
+			if !s.unused[n] && !s.required && s.modules[code] != nil {
 				s.report(n.Idx0(), Problem{Kind: Foreign, Name: name,
 					Message: fmt.Sprintf("%s returns nothing: the names that module %q declares are global", name, code)})
 			}
