@@ -8,12 +8,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
@@ -102,43 +104,39 @@ func TestVersionNeverChanges(t *testing.T) {
 	require.EqualValues(t, 3, opened.Load())
 }
 
-// TestOneVersionPerRun: while releases are swapped under load no run mixes two.
+// TestOneVersionPerRun: while releases are swapped under load no answer mixes two,
+// nor names another.
 func TestOneVersionPerRun(t *testing.T) {
 	t.Parallel()
-	var current atomic.Pointer[callback.Tree]
-	swap := func(i int) {
-		tree := release(fmt.Sprint("v", i%5))
-		current.Store(&tree)
+	var trees [20]callback.Tree
+	for i := range trees {
+		trees[i] = release(fmt.Sprintf("v%02d", i))
 	}
-	swap(0)
-	r := &callback.GojaRunner{Source: sourceFunc(func(context.Context, *callback.Call) (callback.Tree, error) { return *current.Load(), nil })}
-	done := make(chan error)
-	for range 4 {
-		go func() {
-			for range 250 {
-				result, err := r.RunScript(context.Background(), &callback.Call{Credential: "hello"})
-				if err != nil {
-					done <- err
-					return
-				}
-				v := string(result.Data[0].Value)
-				if len(v) != len(`"v1 v1"`) || v[1:3] != v[4:6] {
-					done <- errors.New("mixed: " + v)
+	var asked atomic.Int64
+	h := &callback.Handler{
+		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+		Runner: &callback.GojaRunner{Source: sourceFunc(func(context.Context, *callback.Call) (callback.Tree, error) {
+			return trees[asked.Add(1)/3%int64(len(trees))], nil
+		})},
+		VersionHeader: "X-Version",
+	}
+	const callers, calls = 4, 2500
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			seen := map[string]bool{}
+			for range calls {
+				w := get(t, h, helloURL)
+				version := w.Header().Get("X-Version")
+				seen[version] = true
+				if !assert.Equal(t, fmt.Sprintf(`{"v":"%s %s"}`, version, version), w.Body.String()) {
 					return
 				}
 			}
-			done <- nil
-		}()
+			assert.Len(t, seen, len(trees))
+		})
 	}
-	for i, left := 0, 4; left > 0; i++ {
-		swap(i)
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-			left--
-		default:
-		}
-	}
+	group.Wait()
 }
 
 // TestVersionInScriptError: an error of a script names the version that it ran in.
