@@ -53,8 +53,10 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 //     Look it up; build no path and no query from it.
 //
 // An error means that the store is broken. It is logged and the caller gets a
-// 503, so its text must not hold a secret. Secrets must be safe for concurrent
-// use and must return when ctx is done.
+// 503, so its text must not hold a secret. Secrets that are returned with an error,
+// such as those that a cache remembers, count: a caller with one of them is served.
+// A list that is empty and not nil means that there were none. Secrets must be safe
+// for concurrent use and must return when ctx is done.
 type SecretStore interface {
 	Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error)
 }
@@ -151,7 +153,7 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 	}
 	// The server secret is looked up first, so that the store never gets a
 	// valid one as the name of a credential.
-	ok, err := h.checkSecret(ctx, store, apiKey, "", rest[0])
+	ok, doubt, err := h.checkSecret(ctx, store, apiKey, "", rest[0])
 	switch {
 	case err != nil:
 		return false, err
@@ -162,7 +164,7 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 		}
 		return true, nil
 	case len(rest) == 1:
-		return false, nil
+		return false, doubt
 	}
 	credential, secret := rest[0], rest[1]
 	if ok || !cloudcode.IsName(credential) {
@@ -170,9 +172,9 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 		// timing does not tell the two apart.
 		credential, secret = "-", ""
 	}
-	ok, err = h.checkSecret(ctx, store, apiKey, credential, secret)
+	ok, more, err := h.checkSecret(ctx, store, apiKey, credential, secret)
 	if err != nil || !ok {
-		return false, err
+		return false, cmp.Or(err, more, doubt)
 	}
 	call.APIKey, call.Credential = apiKey, credential
 	if len(rest) == 3 {
@@ -181,14 +183,14 @@ func (h *Handler) authorize(ctx context.Context, t target, call *Call) (bool, er
 	return true, nil
 }
 
-// checkSecret reports whether given is one of the credential's secrets. Its time
-// does not depend on them, nor on whether the credential exists.
-func (h *Handler) checkSecret(ctx context.Context, store SecretStore, apiKey, credential, given string) (bool, error) {
+// checkSecret reports whether given is one of the credential's secrets. doubt is
+// the error of a store that has returned secrets all the same: there may be others.
+// Its time does not depend on them, nor on whether the credential exists.
+func (h *Handler) checkSecret(ctx context.Context, store SecretStore, apiKey, credential, given string) (ok bool, doubt, err error) {
 	var secrets []Secret
 	if store != nil {
-		var err error
-		if secrets, err = store.Secrets(ctx, apiKey, credential); err != nil {
-			return false, err
+		if secrets, doubt = store.Secrets(ctx, apiKey, credential); doubt != nil && secrets == nil {
+			return false, nil, doubt
 		}
 	}
 	if len(secrets) == 0 {
@@ -203,7 +205,7 @@ func (h *Handler) checkSecret(ctx context.Context, store SecretStore, apiKey, cr
 	for i := range secrets {
 		match |= equal(sum, secrets[i])
 	}
-	return match == 1 && given != "", nil
+	return match == 1 && given != "", doubt, nil
 }
 
 // apiKeySecrets are the secrets of one API key, by credential.

@@ -47,20 +47,22 @@ type SecretCache struct {
 	Logger *slog.Logger
 
 	mu      sync.Mutex
-	known   map[cacheKey]*knownSecrets
-	unknown map[cacheKey]time.Time // when the store was asked
-	lookups map[cacheKey]*lookup   // under way
-	failed  time.Time              // when the store last failed
+	known   map[cacheKey]*cachedAnswer
+	unknown map[cacheKey]*cachedAnswer // names that have no secrets
+	lookups map[cacheKey]*lookup       // under way
+	failed  time.Time                  // when the store last failed
 }
 
 // A cacheKey is the digest of an API key and a credential, whose length an
 // unauthenticated caller chooses.
 type cacheKey [sha256.Size]byte
 
-type knownSecrets struct {
-	secrets []Secret
+// A cachedAnswer is the store's last answer for a name.
+type cachedAnswer struct {
+	secrets []Secret // not nil
 	asked   time.Time
 	failed  time.Time // when the store last failed to answer again
+	err     error     // of that
 }
 
 // A lookup is a question to the store.
@@ -78,26 +80,33 @@ const (
 )
 
 // Secrets returns the answer of the store or of the cache. The slice must not be
-// changed. The error is the store's or ctx's.
+// changed. The error is the store's or ctx's. While the store fails it comes with
+// the answer that is remembered, unless there is none.
 func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	key := cacheKey(sha256.Sum256([]byte(credential + "\x00" + apiKey)))
 	now := time.Now()
-	ttl := cmp.Or(c.TTL, 30*time.Second)
 
 	c.mu.Lock()
-	known := c.known[key]
-	usable := known != nil && now.Sub(known.asked) < ttl+c.MaxStale
-	if usable && (now.Sub(known.asked) < ttl || now.Sub(known.failed) < lookupPatience) {
-		defer c.mu.Unlock()
-		return known.secrets, nil
+	last, ttl, fresh := c.known[key], cmp.Or(c.TTL, 30*time.Second), true
+	if last == nil {
+		// That there are none is believed only while the store works: a 403 would
+		// turn away for good a caller whose secret is new.
+		last, ttl = c.unknown[key], cmp.Or(c.NegativeTTL, 5*time.Second)
+		fresh = last != nil && last.asked.After(c.failed)
 	}
-	asked, unknown := c.unknown[key]
-	if unknown && now.Sub(asked) < cmp.Or(c.NegativeTTL, 5*time.Second) && asked.After(c.failed) {
-		c.mu.Unlock()
-		return nil, nil
+	usable := last != nil && now.Sub(last.asked) < ttl+c.MaxStale
+	if usable {
+		fresh = fresh && now.Sub(last.asked) < ttl
+		if fresh || now.Sub(last.failed) < lookupPatience {
+			defer c.mu.Unlock()
+			if fresh {
+				return last.secrets, nil
+			}
+			return last.secrets, last.err
+		}
 	}
 	l, err := c.lookup(ctx, key, now, apiKey, credential)
 	c.mu.Unlock()
@@ -124,21 +133,21 @@ func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([
 	if !usable {
 		return nil, err
 	}
-	c.keep(ctx, key, err)
-	return known.secrets, nil
+	c.keep(ctx, last, err)
+	return last.secrets, err
 }
 
-// keep notes that known secrets remain in use because of err, and logs it once for
-// each look-up.
-func (c *SecretCache) keep(ctx context.Context, key cacheKey, err error) {
+// keep notes that an answer remains in use because of err, and logs it once for
+// each look-up of known secrets.
+func (c *SecretCache) keep(ctx context.Context, last *cachedAnswer, err error) {
 	c.mu.Lock()
-	known, now := c.known[key], time.Now()
-	again := known == nil || now.Sub(known.failed) < lookupPatience
+	now := time.Now()
+	again := now.Sub(last.failed) < lookupPatience
 	if !again {
-		known.failed = now
+		last.failed, last.err = now, err
 	}
 	c.mu.Unlock()
-	if !again {
+	if !again && len(last.secrets) > 0 {
 		logger := c.Logger
 		if logger == nil {
 			logger = slog.Default()
@@ -160,7 +169,7 @@ func (c *SecretCache) lookup(ctx context.Context, key cacheKey, now time.Time, a
 		return nil, fmt.Errorf("%w: %d look-ups wait for the secret store", ErrUnavailable, len(c.lookups))
 	}
 	if c.lookups == nil {
-		c.known, c.unknown, c.lookups = map[cacheKey]*knownSecrets{}, map[cacheKey]time.Time{}, map[cacheKey]*lookup{}
+		c.known, c.unknown, c.lookups = map[cacheKey]*cachedAnswer{}, map[cacheKey]*cachedAnswer{}, map[cacheKey]*lookup{}
 	}
 	l := &lookup{asked: now, done: make(chan struct{}), err: errors.New("callback: panic in the secret store")}
 	c.lookups[key] = l
@@ -195,13 +204,14 @@ func (c *SecretCache) settle(key cacheKey, l *lookup) {
 		if c.known[key] == nil {
 			evict(c.known, limit)
 		}
-		c.known[key] = &knownSecrets{secrets: l.secrets, asked: l.asked}
+		c.known[key] = &cachedAnswer{secrets: l.secrets, asked: l.asked}
+		delete(c.unknown, key)
 	default:
 		delete(c.known, key)
-		if _, ok := c.unknown[key]; !ok {
+		if c.unknown[key] == nil {
 			evict(c.unknown, limit)
 		}
-		c.unknown[key] = l.asked
+		c.unknown[key] = &cachedAnswer{secrets: []Secret{}, asked: l.asked}
 	}
 }
 

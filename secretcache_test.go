@@ -171,7 +171,7 @@ func TestSecretCacheLogsOnce(t *testing.T) {
 			for range 10 {
 				calls.Go(func() {
 					secrets, err := c.Secrets(t.Context(), "E3", "hello")
-					require.NoError(t, err)
+					require.EqualError(t, err, "callback: secret store does not answer")
 					require.Len(t, secrets, 1)
 				})
 			}
@@ -385,5 +385,56 @@ func TestSecretCacheRotation(t *testing.T) {
 		callers.Wait()
 		require.Zero(t, refused.Load())
 		require.Greater(t, served.Load(), int64(10000))
+	})
+}
+
+// TestSecretCacheStoreKilled: the store dies under load, and comes back. Callers with
+// a known secret notice nothing, of a game without a server secret too. Others get a
+// 503, which senders try again, and never a 403.
+func TestSecretCacheStoreKilled(t *testing.T) {
+	cached(t, &callback.SecretCache{TTL: time.Second, NegativeTTL: time.Second, MaxStale: time.Hour}, func(t *testing.T, db *database, status func(string) int) {
+		var mu sync.Mutex
+		answers := map[string]map[int]int{}
+		phase := func(callers ...string) map[string]map[int]int {
+			var group sync.WaitGroup
+			for _, path := range callers {
+				for range 4 {
+					group.Go(func() {
+						for range 100 {
+							code := status(path)
+							mu.Lock()
+							if answers[path] == nil {
+								answers[path] = map[int]int{}
+							}
+							answers[path][code]++
+							mu.Unlock()
+							time.Sleep(37 * time.Millisecond)
+						}
+					})
+				}
+			}
+			group.Wait()
+			defer func() { answers = map[string]map[int]int{} }()
+			return answers
+		}
+		const known, renewed, unknown, server = "E3/hello/old", "E3/hello/new", "E3/none/x", "E3/srv"
+		require.Equal(t, map[string]map[int]int{known: {200: 400}, unknown: {403: 400}}, phase(known, unknown))
+		for _, kill := range []func(*database){
+			func(d *database) { d.err = errors.New("connection refused") },
+			func(d *database) { d.err, d.hang = nil, true },
+		} {
+			db.set(kill)
+			time.Sleep(2 * time.Second)
+			status(known) // sees that the store fails
+			require.Equal(t, map[string]map[int]int{known: {200: 400}, renewed: {503: 400}, unknown: {503: 400}, server: {503: 400}},
+				phase(known, renewed, unknown, server))
+		}
+		db.set(func(d *database) { d.hang, d.secrets["E3/hello"] = false, []string{"new"} })
+		time.Sleep(12 * time.Second) // the look-ups that hang end
+		require.Equal(t, map[string]map[int]int{known: {403: 400}, renewed: {200: 400}, unknown: {403: 400}}, phase(known, renewed, unknown))
+
+		db.set(func(d *database) { d.err = errors.New("connection refused") })
+		time.Sleep(time.Hour + time.Second)
+		require.Equal(t, 503, status(renewed))
 	})
 }
