@@ -194,6 +194,7 @@ mount --make-rprivate /
 mount -t tmpfs tmpfs /run && mkdir -p /run/systemd /run/lock
 mount -t tmpfs tmpfs /usr/local/bin && cp "$PROGRAM" /usr/local/bin/callbackd
 mount -t tmpfs tmpfs /etc && cp -r "$DIR/etc/." /etc/ && chown -R 0:991 /etc/callbackd && chmod 0750 /etc/callbackd && chmod 0640 /etc/callbackd/*
+mount -t tmpfs tmpfs /var/lib
 mount -t tmpfs tmpfs /srv && cp -r "$DIR/srv/." /srv/ && chmod -R a+rX /srv
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd
