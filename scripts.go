@@ -250,7 +250,8 @@ func (r *run) load(name string) (*program, error) {
 	}
 	v := &version{stamp: stamp}
 	v.program, v.err = r.compile(name, source)
-	if v.err != nil && old != nil && old.program != nil {
+	// Who tells the states of a tree keeps this rule, and knows what was removed.
+	if _, told := r.tree.FS.(tree.Told); v.err != nil && !told && old != nil && old.program != nil {
 		var broken *ScriptError
 		errors.As(v.err, &broken)
 		cloudcode.LogBrokenEdit(r.ctx, r.log, broken.Script, broken.Line, broken.Column, broken.Message)

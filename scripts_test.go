@@ -108,6 +108,23 @@ func TestBrokenEditDoesNotReplaceTheScript(t *testing.T) {
 	})
 }
 
+// A script that was removed is not what stays when a broken one takes its name.
+func TestRemovedScriptDoesNotComeBack(t *testing.T) {
+	eachRunner(t, func(f *scriptFolder) {
+		f.edit("callbacks/hello.js", `Spark.setScriptData("v", "removed")`)
+		f.want(`{"v":"removed"}`)
+		delete(f.files, "callbacks/hello.js")
+		testkit.AwaitEdit()
+		f.want(`{"error":"no script"}`)
+		f.edit("callbacks/hello.js", "var broken = ;")
+		for range 2 {
+			body, log := f.call()
+			require.Equal(f.T, `{"error":"script failed"}`, body)
+			require.Contains(f.T, log, "line=1 column=14")
+		}
+	})
+}
+
 // TestEditThatKillsTheCompiler costs one call; in process it would cost all.
 func TestEditThatKillsTheCompiler(t *testing.T) {
 	f := &scriptFolder{T: t, files: fstest.MapFS{}}

@@ -72,6 +72,7 @@ func (l *library) look(name string) (tree.Stamp, error) {
 	}
 	s, err := tree.Look(l.scripts, name, l.maxSize)
 	if err != nil {
+		l.failed(name, err)
 		return tree.Stamp{}, err
 	}
 	if f, ok := l.files.Load(name); ok {
@@ -83,6 +84,14 @@ func (l *library) look(name string) (tree.Stamp, error) {
 		}
 	}
 	return s, nil
+}
+
+// failed forgets a file that is not there any more: it must not come back as what
+// stays when an edit is broken.
+func (l *library) failed(name string, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		l.files.Delete(name)
+	}
 }
 
 func (l *library) read(name string) (*readReply, *trial) {
@@ -101,6 +110,7 @@ func (l *library) read(name string) (*readReply, *trial) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := l.refresh(f, name); err != nil {
+		l.failed(name, err)
 		return &readReply{Err: err}, nil
 	}
 	switch {
