@@ -75,9 +75,10 @@ func limitsOf(call *callback.Call) limits {
 }
 
 const (
-	maxNotice      = 128 << 10 // frames with a text or an error
-	maxFrameName   = 1 << 10   // frames with a file name
-	maxFieldPrefix = 10        // bytes before the name and the value of a field
+	maxNotice      = 128 << 10             // frames with a text or an error
+	maxFrameName   = 1 << 10               // frames with a file name
+	maxURL         = 4 * limit.RequestHead // the child's library keeps to RequestHead, before some characters are escaped
+	maxFieldPrefix = 10                    // bytes before the name and the value of a field
 )
 
 func (l limits) of(k kind) int64 {
@@ -220,6 +221,16 @@ func (d *decoder) optional() []byte {
 }
 
 func (d *decoder) string() string { return string(d.bytes()) }
+
+// text is a string of at most n bytes. A longer one is malformed.
+func (d *decoder) text(n int) string {
+	b := d.bytes()
+	if len(b) > n {
+		d.fail()
+		return ""
+	}
+	return string(b)
+}
 
 func (d *decoder) strings() []string {
 	list := make([]string, d.count())

@@ -425,7 +425,7 @@ func (m *httpQuestion) encode(e *encoder) {
 func (m *httpQuestion) decode(d *decoder) {
 	m.Number = d.uint()
 	m.Method = d.string()
-	m.URL = d.string()
+	m.URL = d.text(maxURL)
 	m.Timeout = time.Duration(d.int())
 	m.Header = decodeHeader(d)
 	m.HasBody = d.bool()
