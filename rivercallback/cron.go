@@ -51,16 +51,27 @@ type cronJob struct {
 	next time.Time // when River makes the next run; zero at first
 }
 
+// Validate returns what is wrong with the entry by itself.
+func (e CronEntry) Validate() error {
+	if _, err := cron.ParseStandard(e.Schedule); err != nil {
+		return fmt.Errorf("cron entry of module %s: %w", e.Module, err)
+	}
+	if !cloudcode.IsName(e.Module) {
+		return fmt.Errorf("cron entry %q: %q is not the short code of a module", e.Schedule, e.Module)
+	}
+	if e.Data != nil && !json.Valid(e.Data) {
+		return fmt.Errorf("cron entry of module %s: data are not JSON", e.Module)
+	}
+	return nil
+}
+
 func newCronJob(entry CronEntry, keep time.Duration) (*cronJob, error) {
+	if err := entry.Validate(); err != nil {
+		return nil, err
+	}
 	schedule, err := cron.ParseStandard(entry.Schedule)
 	if err != nil {
-		return nil, fmt.Errorf("cron entry of module %s: %w", entry.Module, err)
-	}
-	if !cloudcode.IsName(entry.Module) {
-		return nil, fmt.Errorf("cron entry %q: %q is not the short code of a module", entry.Schedule, entry.Module)
-	}
-	if entry.Data != nil && !json.Valid(entry.Data) {
-		return nil, fmt.Errorf("cron entry of module %s: data are not JSON", entry.Module)
+		return nil, err
 	}
 	if entry.CatchUp >= keep {
 		return nil, fmt.Errorf("cron entry of module %s: CatchUp is not shorter than Keep", entry.Module)

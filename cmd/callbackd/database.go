@@ -70,8 +70,12 @@ func openDatabase(ctx context.Context, o *serveOptions, log *slog.Logger) (*data
 		pool.Close()
 		return nil, err
 	}
-	d := &database{pool: pool, locks: locks, db: &pgcallback.DB{Pool: pool}, queue: newLateQueue(), options: o.queueOptions(log), log: log}
+	d := &database{pool: pool, locks: locks, db: &pgcallback.DB{Pool: pool}, queue: newLateQueue(), log: log}
 	d.scripts = &pgcallback.Source{DB: d.db, Stage: o.stage, Logger: log}
+	if d.options, err = o.queueOptions(log, d.scripts); err != nil {
+		d.close()
+		return nil, err
+	}
 	d.cache = &callback.SecretCache{Store: d.db, TTL: o.secretTTL, MaxStale: o.secretStale, Logger: log}
 	err = d.open(ctx)
 	switch {

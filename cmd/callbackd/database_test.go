@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback/internal/pgtest"
+	"example.com/callback/rivercallback"
 )
 
 // postgres starts a server that ends with the test.
@@ -259,6 +260,9 @@ func testDatabaseUsage(t *testing.T, server *pgtest.Server) {
 		{"queue in process", "", []string{"serve", "-scripts", scripts, "-secrets", secrets, "-queue", filepath.Join(t.TempDir(), "q.db"), "-in-process"}, "deferred runs need the sandbox"},
 		{"queue in no folder", "", []string{"serve", "-scripts", scripts, "-secrets", secrets, "-queue", filepath.Join(t.TempDir(), "no", "q.db"), "-addr", "127.0.0.1:0", "-admin", "off"}, "-queue "},
 		{"queue of something else", "", []string{"serve", "-scripts", scripts, "-secrets", secrets, "-queue", secrets, "-addr", "127.0.0.1:0", "-admin", "off"}, "-queue " + secrets},
+		{"cron of a front", address, []string{"serve", "-cron", secrets}, "-cron: is for"},
+		{"no such cron", address, []string{"worker", "-cron", filepath.Join(scripts, "none"), "-admin", "off"}, "no such file"},
+		{"broken cron", address, []string{"worker", "-cron", secrets, "-admin", "off"}, "line 1: want MINUTE HOUR"},
 		{"places", address, []string{"worker", "-places", "0"}, "-places 0: must be"},
 		{"attempts", address, []string{"worker", "-attempts", "0"}, "-attempts 0: must be"},
 		{"time of a deferred run", address, []string{"worker", "-deferred-timeout", "0s"}, "-deferred-timeout 0s: must be"},
@@ -344,11 +348,13 @@ func TestQueueFile(t *testing.T) {
 			var d = Spark.getData();
 			if (d.fail) throw new Error("no");
 			Spark.getScheduler().inSeconds("AFTER", 0, {from: Spark.getSessionId()});`,
+		"scripts/modules/TICK.js":  `Spark.getLog().info("tick " + Spark.getData().tick)`,
 		"scripts/modules/AFTER.js": `Spark.getLog().info("after " + Spark.getData().from)`,
 		"secrets.json":             `{"KEY": {"hello": ["s3cret"], "later": ["s3cret"]}}`,
 	})
-	file := filepath.Join(filepath.Dir(secrets), "queue.db")
-	p := start(t, "-scripts", scripts, "-secrets", secrets, "-queue", file, "-attempts", "1", "-processes", "2")
+	file, cron := filepath.Join(filepath.Dir(secrets), "queue.db"), filepath.Join(filepath.Dir(secrets), "cron")
+	write(t, cron, "# every second\n\n@every 1s  KEY TICK {\"tick\": 7}\nCRON_TZ=Europe/Vienna 0 3 * * 1\tKEY AFTER\n")
+	p := start(t, "-scripts", scripts, "-secrets", secrets, "-queue", file, "-cron", cron, "-attempts", "1", "-processes", "2")
 	status, body := get(t, p.url+"/callback/KEY/hello/s3cret")
 	require.Equal(t, 200, status, "not every script is deferred")
 	require.Equal(t, `{"hello":"world"}`, body)
@@ -357,6 +363,7 @@ func TestQueueFile(t *testing.T) {
 	id := regexp.MustCompile(`^{"run":"(\w+)"}$`).FindStringSubmatch(body)
 	require.NotNil(t, id, body)
 	eventually(t, func() bool { return strings.Contains(p.log.String(), "after "+id[1]) }, "deferred and scheduled run")
+	eventually(t, func() bool { return strings.Contains(p.log.String(), "tick 7") }, "run of cron")
 
 	status, _ = get(t, p.url+"/callback/KEY/later/s3cret?fail=1")
 	require.Equal(t, 202, status)
@@ -370,9 +377,34 @@ func TestQueueFile(t *testing.T) {
 	dead := regexp.MustCompile(`"id":"(\w+)"`).FindStringSubmatch(queue())[1]
 	status, body = send(t, http.DefaultClient, "POST", p.admin+"/api/queue/"+dead, `{"action":"retry"}`, http.Header{"Content-Type": {"application/json"}})
 	require.Equal(t, 200, status, body)
-	eventually(t, func() bool { return strings.Contains(queue(), `"dead":0`) && strings.Contains(queue(), `"jobs":[]`) }, "retried and done")
+	eventually(t, func() bool {
+		_, text := get(t, p.admin+"/api/queue/"+dead)
+		return strings.Contains(text, `"state":"finished"`)
+	}, "retried and done")
 	require.Equal(t, exitOK, p.stop(t))
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Positive(t, info.Size())
+}
+
+func TestCronFile(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"\n0 3 * * KEY MODULE":          "line 2: want MINUTE HOUR DAY MONTH WEEKDAY APIKEY MODULE [JSON]",
+		"61 * * * * KEY MODULE":         "line 1: cron entry of module MODULE: ",
+		"CRON_TZ=Mars/X @daily KEY M":   "line 1: cron entry of module M: ",
+		"@daily KEY ../M":               `line 1: cron entry "@daily": "../M" is not the short code`,
+		"@daily KEY M {":                "line 1: cron entry of module M: data are not JSON",
+		"@every KEY MODULE":             "line 1: want",
+		"# comment\n\n@hourly\tKEY M x": "line 3: cron entry of module M: data are not JSON",
+	} {
+		_, err := parseCron([]byte(text))
+		require.ErrorContains(t, err, want, text)
+	}
+	entries, err := parseCron([]byte("@every 90s KEY M\nCRON_TZ=Europe/Vienna 0\t3 * * 1 KEY N [1, 2]\n"))
+	require.NoError(t, err)
+	require.Equal(t, []rivercallback.CronEntry{
+		{Schedule: "@every 90s", APIKey: "KEY", Module: "M"},
+		{Schedule: "CRON_TZ=Europe/Vienna 0 3 * * 1", APIKey: "KEY", Module: "N", Data: []byte("[1, 2]")},
+	}, entries)
 }

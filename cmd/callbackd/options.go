@@ -40,7 +40,7 @@ type serveOptions struct {
 	database, stage        string
 	secretTTL, secretStale time.Duration
 
-	queue                           string
+	queue, cron                     string
 	eventKeys                       list
 	deferredTimeout, keep           time.Duration
 	attempts, places, perCredential int
@@ -169,6 +169,7 @@ func (o *serveOptions) workFlags(f *flagSet) {
 	f.IntVar(&o.attempts, "attempts", deferred.DefaultMaxAttempts, "how `often` a deferred run is begun before it is dead")
 	f.IntVar(&o.places, "places", rivercallback.DefaultPlaces, "deferred `runs` at once")
 	f.IntVar(&o.perCredential, "per-credential", 0, "deferred `runs` of one credential at once (default half of -places)")
+	f.StringVar(&o.cron, "cron", "", "`file` of modules that run at set times, in UTC; the same for all workers. A line is\n"+cronShape)
 	f.DurationVar(&o.keep, "keep", rivercallback.DefaultKeep, "how long a run that is done is remembered, with its result and the name of its event")
 }
 
@@ -227,6 +228,8 @@ func (o *serveOptions) check() (err error) {
 		return usagef("-dev: is for a folder of scripts, not for a -database")
 	case (o.worker || o.queue != "") && !o.sandbox && !o.dangerouslyInProcess:
 		return usagef("deferred runs need the sandbox: without it one script can end all that run beside it, again and again (-dangerously-in-process allows it)")
+	case o.cron != "" && !o.worker && o.queue == "":
+		return usagef("-cron: is for a server with a -queue, or for a worker")
 	case o.deferredTimeout <= 0:
 		return usagef("-deferred-timeout %v: must be more than zero", o.deferredTimeout)
 	case o.keep < time.Minute:

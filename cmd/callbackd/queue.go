@@ -38,9 +38,20 @@ func eventKey(headers list) func(*callback.Call) string {
 	}
 }
 
-// queueOptions are those of the queue, whatever keeps it.
-func (o *serveOptions) queueOptions(log *slog.Logger) rivercallback.Options {
-	return rivercallback.Options{Places: o.places, MaxRun: o.deferredTimeout + 2*time.Second, Keep: o.keep, Logger: log}
+// queueOptions returns the options of the queue. An error names -cron.
+func (o *serveOptions) queueOptions(log *slog.Logger, source callback.ScriptSource) (rivercallback.Options, error) {
+	options := rivercallback.Options{Places: o.places, MaxRun: o.deferredTimeout + 2*time.Second, Keep: o.keep, Source: source, Logger: log}
+	if o.cron == "" {
+		return options, nil
+	}
+	text, err := readFile(o.cron)
+	if err != nil {
+		return options, usagef("-cron: %w", err)
+	}
+	if options.Cron, err = parseCron(text); err != nil {
+		return options, usagef("-cron %s: %w", o.cron, err)
+	}
+	return options, nil
 }
 
 // A lateQueue is a queue that may be opened after the server has started, if its

@@ -117,17 +117,26 @@ func (s *server) open(ctx context.Context) (err error) {
 			s.backend, s.queue = d, d.queue
 		}
 	case o.queue != "":
-		var q *rivercallback.Queue
-		if q, err = rivercallback.OpenSQLite(ctx, o.queue, o.queueOptions(s.log)); err == nil {
-			s.queue = q
-		} else {
-			err = usagef("-queue %s: %w", o.queue, err)
-		}
+		err = s.openQueueFile(ctx)
 	}
 	if err != nil {
 		s.close()
 	}
 	return err
+}
+
+// openQueueFile opens the queue of -queue.
+func (s *server) openQueueFile(ctx context.Context) error {
+	options, err := s.o.queueOptions(s.log, s.backend.source())
+	if err != nil {
+		return err
+	}
+	queue, err := rivercallback.OpenSQLite(ctx, s.o.queue, options)
+	if err != nil {
+		return usagef("-queue %s: %w", s.o.queue, err)
+	}
+	s.queue = queue
+	return nil
 }
 
 // listen opens the sockets.
