@@ -43,12 +43,19 @@ func childMain() int {
 
 // newWorker confines the process as the parent's setup says.
 func newWorker() (*worker, error) {
-	parent := &pipes{in: os.Stdin, out: os.Stdout}
-	os.Stdout = os.Stderr // other packages must not print among the frames
-	if _, err := parent.Write(greeting); err != nil {
+	in, err := newPipe(os.Stdin)
+	if err != nil {
 		return nil, err
 	}
-	from := bufio.NewReaderSize(parent, 16<<10)
+	out, err := newPipe(os.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	os.Stdout = os.Stderr // other packages must not print among the frames
+	if _, err := out.Write(greeting); err != nil {
+		return nil, err
+	}
+	from := bufio.NewReaderSize(quietReader{in}, 16<<10)
 	k, payload, err := readFrame(from, fromParent)
 	if err != nil || k != kindSetup {
 		return nil, errFrame
@@ -56,13 +63,13 @@ func newWorker() (*worker, error) {
 	var s setup
 	s.decode(&decoder{b: payload, trusted: true})
 	var e encoder
-	if err := e.send(parent, s.apply(), limits{}.of); err != nil {
+	if err := e.send(out, s.apply(), limits{}.of); err != nil {
 		return nil, err
 	}
 	w := &worker{
 		inbox:         newInbox(),
 		from:          from,
-		out:           parent,
+		out:           out,
 		maxScriptSize: s.MaxScriptSize,
 		liveHeap:      []metrics.Sample{{Name: "/gc/heap/live:bytes"}},
 		maxLiveHeap:   uint64(s.MaxMemory / 2),
@@ -81,7 +88,7 @@ func newWorker() (*worker, error) {
 type worker struct {
 	from  *bufio.Reader
 	inbox *inbox
-	out   *pipes
+	out   pipe
 
 	runner        callback.GojaRunner
 	maxScriptSize int64

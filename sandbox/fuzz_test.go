@@ -83,7 +83,7 @@ func FuzzSession(f *testing.F) {
 			"modules/M.js":   {Data: []byte("var M")},
 			"secret.js":      {Data: []byte("secret")},
 		}}}
-		c := &child{in: null, from: bufio.NewReader(bytes.NewReader(data)), dead: make(chan struct{})}
+		c := &child{in: pipeTo(t, null), from: bufio.NewReader(bytes.NewReader(data)), dead: make(chan struct{})}
 		s := session{runner: r, scripts: &r.lib, child: c, ctx: context.Background(), main: "callbacks/x.js", call: &callback.Call{
 			Credential: "x",
 			Logger:     slog.New(slog.DiscardHandler),
@@ -296,7 +296,7 @@ func hostileSession(t testing.TB, frames []byte) (*session, func() []byte) {
 	t.Cleanup(func() { sent.Close() })
 	return &session{
 			runner: new(Runner),
-			child:  &child{in: sent, from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})},
+			child:  &child{in: pipeTo(t, sent), from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})},
 			ctx:    t.Context(),
 			scripts: &library{maxSize: 1 << 10, scripts: fstest.MapFS{
 				"callbacks/x.js": {Data: []byte("1")},

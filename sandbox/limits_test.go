@@ -144,7 +144,7 @@ func setLength(frame []byte) []byte {
 
 // parentOf is the parent of a child that sends these frames, to a host whose
 // function and client accept anything.
-func parentOf(ctx context.Context, sent *os.File, frames []byte) *session {
+func parentOf(ctx context.Context, sent pipe, frames []byte) *session {
 	call := &callback.Call{
 		Credential: "x",
 		Logger:     slog.New(slog.DiscardHandler),
@@ -169,7 +169,7 @@ func TestLargestFrames(t *testing.T) {
 	const enough = 100 * time.Millisecond
 	for name, frame := range largestFrames(t) {
 		var before, after runtime.MemStats
-		s := parentOf(t.Context(), null, frame)
+		s := parentOf(t.Context(), pipeTo(t, null), frame)
 		runtime.ReadMemStats(&before)
 		_, _, _ = s.run(nil)
 		runtime.ReadMemStats(&after)
@@ -180,7 +180,7 @@ func TestLargestFrames(t *testing.T) {
 		// make it longer, so the shortest of some counts.
 		least := time.Duration(math.MaxInt64)
 		for try := 0; try < 10 && least >= enough; try++ {
-			s := parentOf(t.Context(), null, frame)
+			s := parentOf(t.Context(), pipeTo(t, null), frame)
 			start := testkit.CPUTime()
 			_, _, _ = s.run(nil)
 			least = min(least, testkit.CPUTime()-start)
@@ -199,7 +199,7 @@ func BenchmarkLargestFrames(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _, _ = parentOf(b.Context(), null, frame).run(nil)
+				_, _, _ = parentOf(b.Context(), pipeTo(b, null), frame).run(nil)
 			}
 		})
 	}

@@ -40,7 +40,7 @@ var (
 // goroutine that has acquired it, except kill.
 type child struct {
 	process *exec.Cmd
-	in      *os.File      // to its standard input
+	in      pipe          // to its standard input
 	file    *os.File      // from its standard output
 	from    *bufio.Reader // of file
 	stderr  *os.File      // read once the process has ended
@@ -65,7 +65,7 @@ func startChild(command func() *exec.Cmd) (c *child, err error) {
 			}
 		}
 	}()
-	pipe := func() (r, w *os.File) {
+	open := func() (r, w *os.File) {
 		if err == nil {
 			if r, w, err = os.Pipe(); err == nil {
 				files = append(files, r, w)
@@ -73,9 +73,13 @@ func startChild(command func() *exec.Cmd) (c *child, err error) {
 		}
 		return r, w
 	}
-	inR, inW := pipe()
-	outR, outW := pipe()
-	errR, errW := pipe()
+	inR, inW := open()
+	outR, outW := open()
+	errR, errW := open()
+	if err != nil {
+		return nil, err
+	}
+	in, err := newPipe(inW)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +95,7 @@ func startChild(command func() *exec.Cmd) (c *child, err error) {
 	errW.Close()
 	return &child{
 		process: cmd,
-		in:      inW,
+		in:      in,
 		file:    outR,
 		from:    bufio.NewReaderSize(outR, 16<<10),
 		stderr:  errR,

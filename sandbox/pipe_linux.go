@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -10,19 +9,22 @@ import (
 
 // The Go scheduler is told of a system call that may block, so that it can give the
 // goroutine's processor to another one. Its monitor then wakes every 20 µs for a
-// while. That takes more of a child's time than a small script. So a child does not
-// tell it of short waits. It keeps a second processor for other goroutines.
+// while. That takes more time than a small script. So it is not told of writes that
+// do not wait, nor, in a child, of short waits for the parent.
 
-// maxQuietWait is how long a quiet read waits at most. A process that waits longer
-// is better put to rest.
-const maxQuietWait = 10 * time.Millisecond
-
-// maxQuietWrite is how much a pipe takes in one piece (PIPE_BUF).
+// maxQuietWrite is how much a pipe takes as a whole or not at all (PIPE_BUF).
 const maxQuietWrite = 4096
 
+// writeQuietly writes to a pipe. If it returns false, it has written nothing and an
+// ordinary write must follow.
+func writeQuietly(fd uintptr, b []byte) bool {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd,
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return errno == 0 && int(n) == len(b)
+}
+
 // readQuietly reads from a pipe. If it returns 0, an ordinary read must follow.
-func readQuietly(pipe *os.File, b []byte) int {
-	fd := pipe.Fd()
+func readQuietly(fd uintptr, b []byte) int {
 	if !waitQuietly(fd) {
 		return 0
 	}
@@ -33,6 +35,10 @@ func readQuietly(pipe *os.File, b []byte) int {
 	}
 	return int(n)
 }
+
+// maxQuietWait is how long a quiet read waits at most. A process that waits longer
+// is better put to rest.
+const maxQuietWait = 10 * time.Millisecond
 
 // waitQuietly reports whether a read of the file will not block.
 func waitQuietly(fd uintptr) bool {
@@ -48,18 +54,4 @@ func waitQuietly(fd uintptr) bool {
 		}
 		runtime.Gosched() // the signal may be the collector's
 	}
-}
-
-// writeQuietly writes to a pipe and returns how much it has written. An ordinary
-// write must follow for the rest.
-func writeQuietly(pipe *os.File, b []byte) int {
-	if len(b) > maxQuietWrite {
-		return 0
-	}
-	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, pipe.Fd(),
-		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	if errno != 0 {
-		return 0
-	}
-	return int(n)
 }
