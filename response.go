@@ -1,7 +1,6 @@
 package callback
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +19,7 @@ import (
 	"example.com/callback/internal/headers"
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/rawjson"
 )
 
 // Names of script data that controls the answer and is not part of it.
@@ -28,12 +27,6 @@ const (
 	rawData     = "RESPONSE_RAW"
 	headersData = "RESPONSE_HEADERS"
 	statusData  = "RESPONSE_STATUS"
-)
-
-// Limits of RESPONSE_HEADERS. Headers beyond them are dropped.
-const (
-	maxResponseHeaders     = 100
-	maxResponseHeaderBytes = 64 << 10
 )
 
 // A format is the Content-Type that the caller asks for by parameters.
@@ -166,7 +159,7 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 		result = new(Result)
 	}
 	status := http.StatusOK
-	var raw, headers json.RawMessage
+	var raw, given json.RawMessage
 	asBytes := result.Raw != nil
 	size := 2
 	for i := range result.Data {
@@ -177,7 +170,7 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 				raw = field.Value
 			}
 		case headersData:
-			headers = field.Value
+			given = field.Value
 		case statusData:
 			if status = statusOf(field.Value); status == 0 {
 				at := result.Where[statusData]
@@ -199,7 +192,7 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 		f.charset, f.label = nil, "" // bytes have no charset
 	} else if raw != nil {
 		byDefault = "text/plain; charset=utf-8"
-		body = rawBody(raw)
+		body = rawjson.Text(raw) // of a string its text, else JSON
 	} else {
 		body = result.appendJSON(make([]byte, 0, size))
 	}
@@ -213,13 +206,15 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	}
 	enc := f.charset
 	typed := false
-	if headers != nil {
-		s := scriptHeaders{ctx: ctx, header: header, charset: enc, allowed: w.allowHeaders, log: log, at: result.Where[headersData]}
-		s.set(headers)
-		enc, typed = s.charset, s.typed
+	if given != nil {
+		set := headers.Script{Header: header, Allowed: w.allowHeaders, Charset: enc, Drop: func(name, reason string) {
+			logDropped(ctx, log, result.Where[headersData], name, reason)
+		}}
+		set.Set(given)
+		enc, typed = set.Charset, set.Typed
 	}
 	if !bodyless && !typed && f.isActive() && header["Content-Security-Policy"] == nil {
-		// Who has the URL must not run pages on the host's origin.
+		// A caller must not be able to run pages on the host's origin.
 		header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	}
 	if bodyless {
@@ -229,6 +224,16 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	}
 	w.send(status, body)
 	return nil
+}
+
+// logDropped logs that a header of a script, which has set them at a position, is
+// left out.
+func logDropped(ctx context.Context, log *slog.Logger, at Position, name, reason string) {
+	attrs := []any{"header", limit.Text(name, 100), "reason", reason}
+	if at.Line > 0 {
+		attrs = append(attrs, "script", at.Script, "line", at.Line, "column", at.Column)
+	}
+	log.WarnContext(ctx, "callback: response header dropped", attrs...)
 }
 
 func errTooLong(limit int64) error {
@@ -256,9 +261,9 @@ func mayBeRefused(name string, value json.RawMessage) bool {
 	case statusData:
 		return statusOf(value) == 0
 	case headersData:
-		var s scriptHeaders
-		s.set(value)
-		return s.dropped > 0
+		var check headers.Script
+		check.Set(value)
+		return check.Dropped > 0
 	}
 	return false
 }
@@ -357,195 +362,4 @@ func appendField(dst []byte, f Field, first bool) []byte {
 	dst = jsjson.AppendString(dst, f.Name)
 	dst = append(dst, ':')
 	return append(dst, f.Value...)
-}
-
-// rawBody is the body for RESPONSE_RAW: the text of a string, else JSON.
-func rawBody(value json.RawMessage) []byte {
-	if value[0] != '"' {
-		return value
-	}
-	if inner := value[1 : len(value)-1]; bytes.IndexByte(inner, '\\') < 0 {
-		return inner
-	}
-	var text string
-	if json.Unmarshal(value, &text) != nil {
-		return value
-	}
-	return []byte(text)
-}
-
-// scriptHeaders adds RESPONSE_HEADERS to an answer's headers. An invalid one is
-// dropped and logged; the answer is sent without it. One without a header only
-// counts what it would drop.
-type scriptHeaders struct {
-	ctx     context.Context // of the log
-	header  http.Header
-	charset encoding.Encoding // of the body
-	allowed []string          // of those that act beyond the answer
-	log     *slog.Logger
-	at      Position // where the script has set them
-
-	count, bytes int
-	dropped      int
-	typed        bool // Content-Type is the script's
-}
-
-func (s *scriptHeaders) set(value json.RawMessage) {
-	if value[0] != '{' {
-		s.drop(headersData, "not an object of names to values")
-		return
-	}
-	for rest := value[1:]; rest[0] != '}'; {
-		var name, value []byte
-		var ok bool
-		if name, value, rest, ok = cutMember(rest); !ok {
-			s.drop(headersData, "not an object of names to values")
-			return
-		}
-		s.setOne(name, value)
-	}
-}
-
-func (s *scriptHeaders) drop(name, why string) {
-	if s.dropped++; s.dropped > maxResponseHeaders || s.log == nil {
-		return
-	}
-	attrs := []any{"header", limit.Text(name, 100), "reason", why}
-	if s.at.Line > 0 {
-		attrs = append(attrs, "script", s.at.Script, "line", s.at.Line, "column", s.at.Column)
-	}
-	s.log.WarnContext(s.ctx, "callback: response header dropped", attrs...)
-}
-
-// full reports whether the rest of the headers is ignored.
-func (s *scriptHeaders) full() bool { return s.dropped > maxResponseHeaders }
-
-func (s *scriptHeaders) setOne(name []byte, value json.RawMessage) {
-	switch {
-	case s.full():
-		return
-	case !httpguts.ValidHeaderFieldName(string(name)):
-		s.drop(string(name), "not a header name")
-		return
-	case headers.IsFraming(string(name)):
-		s.drop(string(name), "not a script's to set")
-		return
-	case headers.ActsBeyond(string(name)) && !slices.ContainsFunc(s.allowed, func(allowed string) bool { return strings.EqualFold(allowed, string(name)) }):
-		s.drop(string(name), "acts beyond the answer, and the host does not allow it")
-		return
-	}
-	if value[0] != '[' {
-		s.add(name, value, false)
-		return
-	}
-	repeated := false
-	for rest := value[1:]; rest[0] != ']' && !s.full(); {
-		var value []byte
-		var ok bool
-		if value, rest, ok = cutElement(rest); !ok {
-			return
-		}
-		if s.add(name, value, repeated) {
-			repeated = true
-		}
-	}
-}
-
-// add sets or repeats the header called name. It reports whether it has.
-func (s *scriptHeaders) add(name []byte, value json.RawMessage, repeat bool) bool {
-	if value[0] == '{' || value[0] == '[' || string(value) == "null" {
-		s.drop(http.CanonicalHeaderKey(string(name)), "value is not a string, number or boolean")
-		return false
-	}
-	text := rawBody(value)
-	if !httpguts.ValidHeaderFieldValue(string(text)) {
-		s.drop(http.CanonicalHeaderKey(string(name)), "not a header value")
-		return false
-	}
-	s.count++
-	s.bytes += len(name) + len(text)
-	if s.count > maxResponseHeaders || s.bytes > maxResponseHeaderBytes {
-		s.drop(http.CanonicalHeaderKey(string(name)), "too many headers")
-		return false
-	}
-	if strings.EqualFold(string(name), "Content-Type") && !s.setContentType(text) {
-		return false
-	}
-	if s.header == nil {
-		return true
-	}
-	key := http.CanonicalHeaderKey(string(name))
-	if repeat {
-		s.header[key] = append(s.header[key], string(text))
-	} else {
-		s.header[key] = []string{string(text)}
-	}
-	return true
-}
-
-// setContentType makes the charset of the script's Content-Type that of the
-// body. It reports whether the header may be set.
-func (s *scriptHeaders) setContentType(text []byte) bool {
-	if s.typed {
-		s.drop("Content-Type", "set twice")
-		return false
-	}
-	var enc encoding.Encoding
-	if bytes.IndexByte(text, ';') >= 0 { // it has parameters
-		if _, params := headers.ParseMediaType(string(text)); params != nil {
-			if label, ok := params["charset"]; ok {
-				if enc, ok = charset.Lookup(label); !ok {
-					s.drop("Content-Type", "unknown charset")
-					return false
-				}
-			}
-		}
-	}
-	s.charset, s.typed = enc, true
-	return true
-}
-
-// cutMember splits the members of a compact JSON object after the first.
-func cutMember(text []byte) (name, value, rest []byte, ok bool) {
-	key, after, ok := cutValue(text)
-	if !ok || key[0] != '"' || after[0] != ':' {
-		return nil, nil, nil, false
-	}
-	value, rest, ok = cutElement(after[1:])
-	return rawBody(key), value, rest, ok
-}
-
-// cutElement splits the elements of a compact JSON array after the first.
-func cutElement(text []byte) (value, rest []byte, ok bool) {
-	if value, rest, ok = cutValue(text); ok && rest[0] == ',' {
-		rest = rest[1:]
-	}
-	return value, rest, ok
-}
-
-// cutValue splits compact JSON after its first value.
-func cutValue(text []byte) (value, rest []byte, ok bool) {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			for i++; i < len(text) && text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-		case '[', '{':
-			depth++
-		case ']', '}':
-			if depth == 0 {
-				return text[:i], text[i:], i > 0
-			}
-			depth--
-		case ',', ':':
-			if depth == 0 {
-				return text[:i], text[i:], i > 0
-			}
-		}
-	}
-	return nil, nil, false
 }

@@ -61,7 +61,7 @@ func (g *Guard) Control(network, address string, conn syscall.RawConn) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ssrf.ErrInvalidHostPort, err)
 	}
-	return g.checkOwn(target.Addr().Unmap())
+	return g.checkOwn(target.Addr())
 }
 
 // checkOwn refuses the addresses of this machine. They are asked for each time:
