@@ -263,7 +263,7 @@ func testDatabaseUsage(t *testing.T, server *pgtest.Server) {
 		{"cron of a front", address, []string{"serve", "-cron", secrets}, "-cron: is for"},
 		{"no such cron", address, []string{"worker", "-cron", filepath.Join(scripts, "none"), "-admin", "off"}, "no such file"},
 		{"broken cron", address, []string{"worker", "-cron", secrets, "-admin", "off"}, "line 1: want MINUTE HOUR"},
-		{"places", address, []string{"worker", "-places", "0"}, "-places 0: must be"},
+		{"places", address, []string{"worker", "-places", "-1"}, "-places -1: must be"},
 		{"attempts", address, []string{"worker", "-attempts", "0"}, "-attempts 0: must be"},
 		{"time of a deferred run", address, []string{"worker", "-deferred-timeout", "0s"}, "-deferred-timeout 0s: must be"},
 		{"time that runs are kept", address, []string{"worker", "-keep", "1s"}, "-keep 1s: must be"},

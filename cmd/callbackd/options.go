@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"net/http"
@@ -166,11 +167,11 @@ func (o *serveOptions) databaseFlags(f *flagSet) {
 
 func (o *serveOptions) workFlags(f *flagSet) {
 	f.DurationVar(&o.deferredTimeout, "deferred-timeout", 30*time.Second, "longest time of a deferred run. The runs of a worker that was killed begin again\nafter that and 12 to 42 seconds")
-	f.IntVar(&o.attempts, "attempts", deferred.DefaultMaxAttempts, "how `often` a deferred run is begun before it is dead")
-	f.IntVar(&o.places, "places", rivercallback.DefaultPlaces, "deferred `runs` at once")
+	f.IntVar(&o.attempts, "attempts", deferred.DefaultMaxAttempts, "`number` of times that a deferred run is begun before it is dead")
+	f.IntVar(&o.places, "places", 0, "deferred `runs` at once (default as many as -processes; with -queue half of them, so\nthat direct calls have the others)")
 	f.IntVar(&o.perCredential, "per-credential", 0, "deferred `runs` of one credential at once (default half of -places)")
 	f.StringVar(&o.cron, "cron", "", "`file` of modules that run at set times, in UTC; the same for all workers. A line is\n"+cronShape)
-	f.DurationVar(&o.keep, "keep", rivercallback.DefaultKeep, "how long a run that is done is remembered, with its result and the name of its event")
+	f.DurationVar(&o.keep, "keep", rivercallback.DefaultKeep, "how long a run that is done is remembered, with its result and the name of its\nevent")
 }
 
 func (o *serveOptions) outboundFlags(f *flagSet) {
@@ -188,7 +189,11 @@ func (o *serveOptions) runnerFlags(f *flagSet) {
 }
 
 func (o *serveOptions) operationFlags(f *flagSet) {
-	f.StringVar(&o.admin, "admin", "127.0.0.1:8081", "`host:port` of /metrics, /healthz, /readyz and, on loopback only, the console;\n\"off\" for none")
+	admin := "127.0.0.1:8081"
+	if o.worker {
+		admin = "127.0.0.1:8082" // beside a front on the same machine
+	}
+	f.StringVar(&o.admin, "admin", admin, "`host:port` of /metrics, /healthz, /readyz and, on loopback only, the console;\n\"off\" for none")
 	f.IntVar(&o.record, "record", 1000, "`runs` that the console can show, retained in memory; 0 for none")
 	f.BoolVar(&o.recordBodies, "record-bodies", false, "retain the data and body of those runs, so that they can be replayed")
 	f.StringVar(&o.logFormat, "log-format", "text", "`form` of the log: text or json")
@@ -198,7 +203,7 @@ func (o *serveOptions) operationFlags(f *flagSet) {
 // check finds problems with the options that show without opening anything.
 func (o *serveOptions) check() (err error) {
 	if o.worker {
-		o.prefix, o.timeout, o.maxBody, o.maxInFlight = callback.DefaultPrefix, o.deferredTimeout, 1, 1<<20 // the queue's places bound the runs
+		o.prefix, o.timeout, o.maxBody, o.maxInFlight = callback.DefaultPrefix, o.deferredTimeout, 4<<20, 1<<20 // the queue's places bound the runs
 	}
 	if o.database == "" {
 		switch {
@@ -214,6 +219,13 @@ func (o *serveOptions) check() (err error) {
 		if o.database != "" && value != "" {
 			return usagef("-%s and -database: the database has it; \"callbackd publish\", \"secret load\" and \"vars load\" put it there", flag)
 		}
+	}
+	if o.places == 0 {
+		o.places = cmp.Or(o.processes, 4*runtime.GOMAXPROCS(0)) // as the sandbox has it
+		if !o.worker {
+			o.places /= 2
+		}
+		o.places = max(o.places, 1)
 	}
 	if o.perCredential == 0 {
 		o.perCredential = max(o.places/2, 1)
