@@ -6,7 +6,7 @@ import (
 
 	"github.com/dop251/goja"
 
-	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/limit"
 )
@@ -114,7 +114,7 @@ func (r *run) position() Position {
 	const depth = 6 // the native function that logs, and what it was called by
 	var frames [depth]goja.StackFrame
 	for _, f := range r.vm.CaptureCallStack(depth, frames[:0]) {
-		if at := f.Position(); at.Line > 0 && at.Filename != "" && at.Filename != jsjson.OwnProgram {
+		if at := f.Position(); at.Line > 0 && cloudcode.IsScript(at.Filename) {
 			return Position{Script: at.Filename, Line: at.Line}
 		}
 	}

@@ -22,13 +22,14 @@ func readHostile(t *testing.T) (sources, statuses map[string]string) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		head := map[string]string{}
-		for line := range strings.Lines(string(text)) {
+		head, source := map[string]string{}, string(text)
+		for line := range strings.Lines(source) {
 			key, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "// "), ": ")
 			if !ok || !strings.HasPrefix(line, "// ") {
 				break
 			}
 			head[key] = value
+			source = strings.TrimPrefix(source, line)
 		}
 		if head["repeat"] != "" || head["tier"] == "deep" {
 			continue
@@ -41,7 +42,7 @@ func readHostile(t *testing.T) (sources, statuses map[string]string) {
 			continue
 		}
 		name := strings.TrimSuffix(filepath.Base(file), ".js")
-		sources[name], statuses[name] = string(text), status
+		sources[name], statuses[name] = source, status
 	}
 	return sources, statuses
 }

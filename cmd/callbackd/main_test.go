@@ -10,9 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,6 +47,8 @@ func output(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	cmd := callbackd(t, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	stop := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }) // it serves, instead of saying what is wrong
+	defer stop.Stop()
 	err := cmd.Run()
 	if _, ok := err.(*exec.ExitError); err != nil && !ok {
 		require.NoError(t, err)
@@ -262,6 +266,59 @@ func TestUsage(t *testing.T) {
 			require.Contains(t, string(text), want)
 		}
 	})
+}
+
+// Every flag of serve, given a wrong value: one line that names it, and exit code
+// 2. The same in an environment variable.
+func TestEveryFlagWrong(t *testing.T) {
+	t.Parallel()
+	scripts, secrets := site(t, nil)
+	wrong := map[string]string{
+		"scripts": "/nonexistent", "secrets": "/nonexistent", "vars": "/nonexistent", "dev": "maybe",
+		"queue": "/nonexistent/queue.db", "event-key": "a b", "headers": "a b", "methods": "TRACE", "trust-proxy": "nobody",
+		"prefix": "callback", "run-id-header": "a b", "addr": "nowhere", "tls-cert": "/nonexistent", "tls-key": "/nonexistent",
+		"timeout": "0s", "http-timeout": "-1s", "max-body": "0", "max-in-flight": "many", "allow-private": "maybe",
+		"database": "nonsense", "stage": "a/b", "secret-ttl": "0s", "secret-stale": "-1s",
+		"deferred-timeout": "0s", "attempts": "0", "places": "0", "per-credential": "-1", "keep": "1s",
+		"sandbox": "maybe", "in-process": "maybe", "dangerously-in-process": "maybe", "processes": "-1", "max-memory": "1", "zone": "Mars",
+		"admin": "nowhere", "record": "-1", "record-bodies": "maybe", "log-format": "xml", "log-level": "LOUD",
+	}
+	_, help, _ := output(t, "serve", "-h")
+	flags := regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(help, -1)
+	require.Len(t, flags, len(wrong))
+	for _, match := range flags {
+		name, value := match[1], wrong[match[1]]
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.NotEmpty(t, value, "has no wrong value here")
+			args := []string{"serve", "-addr", "127.0.0.1:0", "-admin", "off"}
+			if name != "database" {
+				args = append(args, "-scripts", scripts, "-secrets", secrets)
+			}
+			code, stdout, stderr := output(t, append(args, "-"+name+"="+value)...)
+			require.Equal(t, exitUsage, code, stderr)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, "-"+name)
+			require.Equal(t, 1, strings.Count(stderr, "\n"), "one line: %s", stderr)
+
+			variable := "CALLBACKD_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			cmd := callbackd(t, "serve")
+			cmd.Env = append(cmd.Env, "CALLBACKD_ADDR=127.0.0.1:0", "CALLBACKD_ADMIN=off")
+			if name != "database" {
+				cmd.Env = append(cmd.Env, "CALLBACKD_SCRIPTS="+scripts, "CALLBACKD_SECRETS="+secrets)
+			}
+			cmd.Env = append(cmd.Env, variable+"="+value) // the last one counts
+			var text bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &text, &text
+			require.NoError(t, cmd.Start())
+			stop := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+			defer stop.Stop()
+			_ = cmd.Wait()
+			require.Equal(t, exitUsage, cmd.ProcessState.ExitCode(), text.String())
+			require.Regexp(t, "-"+name+"|"+variable, text.String())
+			require.Equal(t, 1, strings.Count(text.String(), "\n"), "one line: %s", &text)
+		})
+	}
 }
 
 func TestHelp(t *testing.T) {

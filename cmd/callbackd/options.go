@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"example.com/callback"
 	"example.com/callback/deferred"
 	"example.com/callback/pgcallback"
@@ -276,6 +278,13 @@ func (o *serveOptions) check() (err error) {
 		return usagef("-tls-cert and -tls-key: give both or none")
 	case o.logFormat != "text" && o.logFormat != "json":
 		return usagef("-log-format %q: want text or json", o.logFormat)
+	}
+	for flag, names := range map[string]list{"headers": o.headers, "event-key": o.eventKeys, "run-id-header": {cmp.Or(o.runIDHeader, "none")}} {
+		for _, name := range names {
+			if !httpguts.ValidHeaderFieldName(name) {
+				return usagef("-%s: %q is no name of a header", flag, name)
+			}
+		}
 	}
 	if slices.Equal(o.headers, list{"none"}) {
 		o.headers = nil
