@@ -1,0 +1,53 @@
+package bench
+
+import (
+	"testing"
+
+	"github.com/dop251/goja"
+)
+
+// What three things cost in the engine that a Handler does for each request and
+// can do in no cheaper way from outside: see RATIONALE.md, "What a change of the
+// engine would give".
+
+var (
+	engineObject *goja.Object
+	engineKeys   []string
+)
+
+// BenchmarkEngineFunction makes a native function, as each member that a script
+// reads is one. The engine makes its name and length as properties at once.
+func BenchmarkEngineFunction(b *testing.B) {
+	vm := goja.New()
+	f := func(goja.FunctionCall) goja.Value { return nil }
+	b.ReportAllocs()
+	for b.Loop() {
+		engineObject = vm.ToValue(f).(*goja.Object)
+	}
+}
+
+// BenchmarkEngineObject makes an object without properties. It takes three
+// allocations: the object, its implementation and its properties.
+func BenchmarkEngineObject(b *testing.B) {
+	vm := goja.New()
+	b.ReportAllocs()
+	for b.Loop() {
+		engineObject = vm.NewObject()
+	}
+}
+
+// BenchmarkEngineKeys lists the names of three properties, as the conversion to
+// JSON does. The engine walks them by an iterator of closures.
+func BenchmarkEngineKeys(b *testing.B) {
+	vm := goja.New()
+	object := vm.NewObject()
+	for _, name := range []string{"one", "two", "three"} {
+		if err := object.Set(name, 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		engineKeys = object.Keys()
+	}
+}
