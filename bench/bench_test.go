@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptrace"
 	"os"
@@ -14,6 +15,13 @@ import (
 func TestMain(m *testing.M) {
 	work.Main()
 	sandbox.Main()
+	if order := os.Getenv(dialEnv); order != "" {
+		if err := dialMany(order); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -264,6 +267,98 @@ func TestScaleInFlight(t *testing.T) {
 	}
 	if n := f.failed.Load(); n > 0 {
 		t.Errorf("%d of %d calls failed", n, manyCalls)
+	}
+}
+
+// dialEnv makes a child of [TestScaleServer]: the URLs' host, and how many requests
+// it makes at the same time.
+const dialEnv = "CALLBACK_BENCH_DIAL"
+
+// dialMany makes requests whose answers it does not read, until its standard input
+// ends. A process of its own has as many sockets as the server.
+func dialMany(order string) error {
+	var address, path string
+	var n int
+	if _, err := fmt.Sscanf(order, "%s %s %d", &address, &path, &n); err != nil {
+		return err
+	}
+	for range n {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path); err != nil {
+			return err
+		}
+	}
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// waitingMemory is what each of many waiting requests takes in a real server.
+func waitingMemory(t *testing.T, path string, handler func(wait func()) http.Handler) uint64 {
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(handler(func() { arrived <- struct{}{}; <-answer }))
+	defer server.Close()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	heap0, stack0 := memory()
+	child := exec.Command(self)
+	child.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d", dialEnv, server.Listener.Addr(), path, manyCalls))
+	child.Stderr = os.Stderr
+	stdin, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range manyCalls {
+		select {
+		case <-arrived:
+		case <-time.After(time.Minute):
+			t.Fatalf("%d of %d requests wait", i, manyCalls)
+		}
+	}
+	heap1, stack1 := memory()
+	close(answer)
+	_ = stdin.Close()
+	_ = child.Wait()
+	t.Logf("%s: heap %d, stacks %d bytes a request", path, (heap1-heap0)/manyCalls, (stack1-stack0)/manyCalls)
+	return (heap1 - heap0 + stack1 - stack0) / manyCalls
+}
+
+// bytesOverPlain is a bound against regressions, a little above the goal of 22 KiB,
+// which is met by a hair: it is two stacks, and 9 KB of the run and its runtime.
+const bytesOverPlain = 23 << 10
+
+// Ten thousand calls that wait for their upstream in a real server, beside as many
+// requests that wait in plain Go.
+func TestScaleServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("10,000 calls in flight")
+	}
+	plain := waitingMemory(t, "/plain", func(wait func()) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			wait()
+			w.WriteHeader(http.StatusNoContent)
+		})
+	})
+	call := waitingMemory(t, work.Path, func(wait func()) http.Handler {
+		h := newHandler(t, work.ByName(work.All("http://upstream.invalid/"), "W5").Files)
+		h.Timeout, h.HTTPTimeout, h.MaxInFlight = 5*time.Minute, 5*time.Minute, manyCalls
+		h.HTTP = callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) {
+			wait()
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("late"))}, nil
+		})
+		return h
+	})
+	t.Logf("%d bytes a request in plain Go, %d in the Handler: %d more", plain, call, call-plain)
+	if call > plain+bytesOverPlain {
+		t.Errorf("%d bytes more, want at most %d", call-plain, bytesOverPlain)
 	}
 }
 
