@@ -1,6 +1,8 @@
 // Load compares servers over loopback: requests per second, CPU time of the
-// server's process per request, p50 and p99. Each server is a child process;
-// all of them run the same workloads and are checked to give the same answers.
+// server's process per request, p50 and p99, memory; with -half, p50 and p99 at half
+// of what each server can do, by the number of connections. Each server is a child
+// process; all of them run the same workloads and are checked to give the same
+// answers.
 package main
 
 import (
@@ -8,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +18,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,7 +39,10 @@ func main() {
 	flag.IntVar(&o.workers, "workers", 16, "connections of the closed loop")
 	flag.IntVar(&o.rate, "rate", 300, "requests per second at which p50 and p99 are taken")
 	flag.StringVar(&o.workloads, "workloads", "W1,W2,W3", "which workloads")
-	flag.StringVar(&o.skip, "skip", "", "servers to leave out: pocketbase, node")
+	flag.StringVar(&o.skip, "skip", "", "servers to leave out: sandbox, pocketbase, node")
+	flag.IntVar(&o.heap, "heap", work.HeapSize>>20, "live heap of each server in Go, in MiB")
+	flag.StringVar(&o.gogc, "gogc", "", "also measure the Handler with these values of GOGC, such as 200,400")
+	flag.StringVar(&o.half, "half", "", "measure at half load with these numbers of connections, such as 1,16,256")
 	flag.Parse()
 	var err error
 	if *serve != "" {
@@ -53,7 +60,12 @@ type options struct {
 	rounds, workers, rate int
 	slice                 time.Duration
 	workloads, skip       string
+	heap                  int
+	gogc, half            string
 }
+
+// heapEnv is the live heap of a child, in MiB.
+const heapEnv = "CALLBACK_BENCH_HEAP"
 
 // serveAs serves the workloads at /W1 and so on (the Handler at its callback
 // URLs), prints its address and ends with its standard input.
@@ -78,6 +90,12 @@ func serveAs(kind, dir string) error {
 	if err != nil {
 		return err
 	}
+	size, err := strconv.Atoi(os.Getenv(heapEnv))
+	if err != nil {
+		return fmt.Errorf("%s: %w", heapEnv, err)
+	}
+	live := work.NewHeap(size << 20)
+	defer runtime.KeepAlive(live)
 	fmt.Println(listener.Addr())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -95,7 +113,10 @@ type server struct {
 	results map[string]*result // by workload
 }
 
-type result struct{ rps, cpu, p50, p99 []float64 }
+type result struct {
+	rps, cpu, p50, p99 []float64
+	memory             float64 // MiB, the most of the process, at the end
+}
 
 // start runs a command that prints the address it listens at.
 func start(name, lacks string, cmd *exec.Cmd) (*server, error) {
@@ -166,7 +187,10 @@ func run(o options) error {
 				return fmt.Errorf("%s, %s: answered %s, want %s", s.name, w.Name, got, want)
 			}
 			s.results[w.Name] = new(result)
-			s.attack(w, o, o.slice/2, true) // warm up
+			s.attack(w, o.workers, 0, o.slice/2) // warm up
+		}
+		if o.half != "" {
+			continue
 		}
 		for round := range o.rounds {
 			order := slices.Clone(servers)
@@ -176,21 +200,63 @@ func run(o options) error {
 			for _, s := range order {
 				r := s.results[w.Name]
 				cpu := cpuTime(s.cmd.Process.Pid)
-				m := s.attack(w, o, o.slice, true)
+				m := s.attack(w, o.workers, 0, o.slice)
 				cpu = cpuTime(s.cmd.Process.Pid) - cpu
 				if m.Success < 1 {
 					return fmt.Errorf("%s, %s: failures: %v %v", s.name, w.Name, m.StatusCodes, m.Errors)
 				}
 				r.rps = append(r.rps, m.Throughput)
 				r.cpu = append(r.cpu, float64(cpu.Microseconds())/float64(m.Requests))
-				m = s.attack(w, o, o.slice, false)
+				m = s.attack(w, o.workers, float64(o.rate), o.slice)
 				r.p50 = append(r.p50, float64(m.Latencies.P50.Microseconds()))
 				r.p99 = append(r.p99, float64(m.Latencies.P99.Microseconds()))
+				r.memory = memory(s.cmd.Process.Pid)
 			}
 		}
 	}
+	if o.half != "" {
+		return atHalfLoad(o, list, servers)
+	}
 	report(o, list, servers)
 	return nil
+}
+
+// atHalfLoad prints p50 and p99 at half of the requests per second that each server
+// answers with as many connections in a closed loop.
+func atHalfLoad(o options, list []*work.Workload, servers []*server) error {
+	fmt.Printf("\n%s, %s/%s, %d cores shared by server and load generator, medians of %d alternating rounds of %v, live heap %d MiB\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.rounds, o.slice, o.heap)
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "| workload\t| connections\t| server\t| requests/s\t| p50 µs\t| p99 µs\t| ratio of p99\t|")
+	fmt.Fprintln(table, "|---\t|--:\t|---\t|--:\t|--:\t|--:\t|--:\t|")
+	for _, w := range list {
+		for _, field := range strings.Split(o.half, ",") {
+			connections, err := strconv.Atoi(field)
+			if err != nil {
+				return err
+			}
+			results := make([]result, len(servers))
+			for range o.rounds {
+				for i, s := range servers {
+					rate := s.attack(w, connections, 0, o.slice).Throughput / 2
+					m := s.attack(w, connections, rate, o.slice)
+					if m.Success < 1 {
+						return fmt.Errorf("%s, %s: failures: %v %v", s.name, w.Name, m.StatusCodes, m.Errors)
+					}
+					r := &results[i]
+					r.rps = append(r.rps, rate)
+					r.p50 = append(r.p50, float64(m.Latencies.P50.Microseconds()))
+					r.p99 = append(r.p99, float64(m.Latencies.P99.Microseconds()))
+				}
+			}
+			for i, s := range servers {
+				r := &results[i]
+				fmt.Fprintf(table, "| %s\t| %d\t| %s\t| %.0f\t| %.0f\t| %.0f\t| %.2f\t|\n",
+					w.Name, connections, s.name, median(r.rps), median(r.p50), median(r.p99), median(r.p99)/median(results[0].p99))
+			}
+		}
+	}
+	return table.Flush()
 }
 
 // startAll starts the servers. It leaves out a server that this machine cannot
@@ -200,8 +266,18 @@ func startAll(o options, scripts string) (servers []*server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, kind := range work.ServerKinds() {
-		s, err := start(kind.Name, kind.Lacks, exec.Command(self, "-serve", kind.Kind, "-scripts", scripts))
+	kinds := work.ServerKinds()
+	for _, gogc := range strings.FieldsFunc(o.gogc, func(r rune) bool { return r == ',' }) {
+		kinds = append(kinds, work.ServerKind{Kind: "handler", Name: "Handler, GOGC=" + gogc, Env: []string{"GOGC=" + gogc}})
+	}
+	heap := fmt.Sprintf("%s=%d", heapEnv, o.heap)
+	for _, kind := range kinds {
+		if strings.Contains(o.skip, kind.Kind) && kind.Kind == "sandbox" {
+			continue
+		}
+		cmd := exec.Command(self, "-serve", kind.Kind, "-scripts", scripts)
+		cmd.Env = append(append(os.Environ(), heap), kind.Env...)
+		s, err := start(kind.Name, kind.Lacks, cmd)
 		if err != nil {
 			return servers, err
 		}
@@ -219,7 +295,7 @@ func startAll(o options, scripts string) (servers []*server, err error) {
 	}
 	if strings.Contains(o.skip, "pocketbase") {
 		fmt.Println("PocketBase: left out")
-	} else if s, err := startPocketBase(filepath.Join(root, "peers", "pocketbase"), scripts); err != nil {
+	} else if s, err := startPocketBase(filepath.Join(root, "peers", "pocketbase"), scripts, heap); err != nil {
 		fmt.Println("PocketBase: left out:", err)
 	} else {
 		servers = append(servers, s)
@@ -249,7 +325,7 @@ func moduleRoot() (string, error) {
 
 // startPocketBase builds and starts PocketBase, whose module is not a
 // dependency of this one.
-func startPocketBase(source, dir string) (*server, error) {
+func startPocketBase(source, dir, heap string) (*server, error) {
 	fmt.Println("PocketBase: building")
 	binary := filepath.Join(dir, "pocketbase")
 	build := exec.Command("go", "build", "-o", binary, ".")
@@ -264,6 +340,7 @@ func startPocketBase(source, dir string) (*server, error) {
 	address := listener.Addr().String()
 	listener.Close()
 	cmd := exec.Command(binary, filepath.Join(source, "hooks"), "serve", "--http="+address, "--dir="+filepath.Join(dir, "data"))
+	cmd.Env = append(os.Environ(), heap)
 	if _, err := cmd.StdinPipe(); err != nil { // as in start
 		return nil, err
 	}
@@ -321,14 +398,14 @@ func ask(url string, w *work.Workload) (string, error) {
 	return strings.TrimSpace(string(body)), err
 }
 
-// attack sends requests to the server: at the given rate, or as fast as it
-// answers.
-func (s *server) attack(w *work.Workload, o options, d time.Duration, full bool) *vegeta.Metrics {
-	var pacer vegeta.Pacer = vegeta.Rate{Freq: o.rate, Per: time.Second}
-	options := []func(*vegeta.Attacker){vegeta.Timeout(10 * time.Second), vegeta.Connections(o.workers), vegeta.KeepAlive(true)}
-	if full {
+// attack sends requests to the server by a number of connections: so many per
+// second, or, if rate is zero, as fast as it answers.
+func (s *server) attack(w *work.Workload, connections int, rate float64, d time.Duration) *vegeta.Metrics {
+	var pacer vegeta.Pacer = vegeta.Rate{Freq: int(math.Ceil(rate)), Per: time.Second}
+	options := []func(*vegeta.Attacker){vegeta.Timeout(10 * time.Second), vegeta.Connections(connections), vegeta.KeepAlive(true)}
+	if rate == 0 {
 		pacer = vegeta.Rate{}
-		options = append(options, vegeta.Workers(uint64(o.workers)), vegeta.MaxWorkers(uint64(o.workers)))
+		options = append(options, vegeta.Workers(uint64(connections)), vegeta.MaxWorkers(uint64(connections)))
 	}
 	attacker := vegeta.NewAttacker(options...)
 	m := new(vegeta.Metrics)
@@ -340,18 +417,18 @@ func (s *server) attack(w *work.Workload, o options, d time.Duration, full bool)
 }
 
 func report(o options, list []*work.Workload, servers []*server) {
-	fmt.Printf("\n%s, %s/%s, %d cores shared by server and load generator, medians of %d alternating rounds of %v;\n"+
-		"requests/s and CPU with %d connections in a closed loop, p50 and p99 at %d requests/s\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.rounds, o.slice, o.workers, o.rate)
+	fmt.Printf("\n%s, %s/%s, %d cores shared by server and load generator, medians of %d alternating rounds of %v, live heap %d MiB;\n"+
+		"requests/s and CPU with %d connections in a closed loop, p50 and p99 at %d requests/s, the most memory of the process\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.rounds, o.slice, o.heap, o.workers, o.rate)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "| workload\t| server\t| requests/s\t| CPU µs/request\t| ratio of CPU\t| p50 µs\t| p99 µs\t|")
-	fmt.Fprintln(table, "|---\t|---\t|--:\t|--:\t|--:\t|--:\t|--:\t|")
+	fmt.Fprintln(table, "| workload\t| server\t| requests/s\t| CPU µs/request\t| ratio of CPU\t| p50 µs\t| p99 µs\t| MiB\t|")
+	fmt.Fprintln(table, "|---\t|---\t|--:\t|--:\t|--:\t|--:\t|--:\t|--:\t|")
 	for _, w := range list {
 		floor := median(servers[0].results[w.Name].cpu)
 		for _, s := range servers {
 			r := s.results[w.Name]
-			fmt.Fprintf(table, "| %s\t| %s\t| %.0f\t| %.0f\t| %.2f\t| %.0f\t| %.0f\t|\n",
-				w.Name, s.name, median(r.rps), median(r.cpu), median(r.cpu)/floor, median(r.p50), median(r.p99))
+			fmt.Fprintf(table, "| %s\t| %s\t| %.0f\t| %.0f\t| %.2f\t| %.0f\t| %.0f\t| %.0f\t|\n",
+				w.Name, s.name, median(r.rps), median(r.cpu), median(r.cpu)/floor, median(r.p50), median(r.p99), r.memory)
 		}
 	}
 	_ = table.Flush()

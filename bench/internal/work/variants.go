@@ -98,14 +98,17 @@ func WriteTree(dir string, files map[string]string) error {
 }
 
 // A ServerKind is a server in Go that cmd/load measures.
-type ServerKind struct{ Kind, Name, Lacks string }
+type ServerKind struct {
+	Kind, Name, Lacks string
+	Env               []string
+}
 
 // ServerKinds are the servers in Go, the floor first.
 func ServerKinds() []ServerKind {
 	return []ServerKind{
-		{"plain", Plain, "no script: a change is a deployment; no auth, no limits of time and size"},
-		{"handler", Handler, ""},
-		{"sandbox", Sandbox, ""},
+		{Kind: "plain", Name: Plain, Lacks: "no script: a change is a deployment; no auth, no limits of time and size"},
+		{Kind: "handler", Name: Handler},
+		{Kind: "sandbox", Name: Sandbox},
 	}
 }
 

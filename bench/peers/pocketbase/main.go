@@ -6,11 +6,28 @@ import (
 	"io"
 	"log"
 	"os"
+	"runtime"
+	"strconv"
 
 	"github.com/pocketbase/pocketbase"
 	"github.com/pocketbase/pocketbase/core"
 	"github.com/pocketbase/pocketbase/plugins/jsvm"
 )
+
+// A record is one of the live heap, as in the other servers' (work.NewHeap).
+type record struct {
+	left, right *record
+	name        string
+	_           [96]byte
+}
+
+func newHeap(size int) *record {
+	if size < 128 {
+		return nil
+	}
+	half := (size - 128) / 2
+	return &record{left: newHeap(half), right: newHeap(half), name: "a record"}
+}
 
 // usage: pocketbase HOOKS serve --http=ADDRESS --dir=DATA
 func main() {
@@ -20,6 +37,9 @@ func main() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ends with its parent
 		os.Exit(0)
 	}()
+	mib, _ := strconv.Atoi(os.Getenv("CALLBACK_BENCH_HEAP"))
+	live := newHeap(mib << 20)
+	defer runtime.KeepAlive(live)
 	app := pocketbase.New()
 	jsvm.MustRegister(app, jsvm.Config{
 		HooksDir:      hooks,
