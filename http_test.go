@@ -158,6 +158,7 @@ func TestSlowBody(t *testing.T) {
 		"Content-Type: text/plain\r\nContent-Length: 10\r\n\r\nabc",
 		"Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
 		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\n",
+		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\nContent-Dis",
 		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\nContent-Disposition: form-data; name=a\r\n\r\nabc",
 	} {
 		t.Run(header, func(t *testing.T) {
@@ -185,6 +186,8 @@ func TestBodyTooLarge(t *testing.T) {
 		"chunked form":           "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000) + "\r\n",
 		"chunked part": "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" +
 			"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n" + strings.Repeat("x", 2000),
+		"chunked header of a part": "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" +
+			"--b\r\n" + strings.Repeat("x", 2000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

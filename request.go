@@ -320,14 +320,15 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 	if boundary == "" {
 		return badRequest("multipart body without a boundary")
 	}
-	reader := multipart.NewReader(body, boundary)
+	arriving := &failingReader{Reader: body}
+	reader := multipart.NewReader(arriving, boundary)
 	for {
 		part, err := reader.NextPart()
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
-			return multipartError(err)
+			return arriving.multipartError()
 		}
 		name := headers.FormName(part.Header.Get("Content-Disposition"))
 		if name == "" {
@@ -339,7 +340,7 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 		}
 		text, err := d.readAll(part, 0)
 		if err != nil {
-			return multipartError(err)
+			return arriving.multipartError()
 		}
 		if err := d.add(charset.Decode(name, partEnc), charset.Decode(text, partEnc)); err != nil {
 			return err
@@ -347,11 +348,26 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 	}
 }
 
-// multipartError returns err itself if the body did not arrive in full.
-func multipartError(err error) error {
+// A failingReader retains the error of its reader: package multipart reports some
+// as what it makes of the part of a header before it.
+type failingReader struct {
+	io.Reader
+	err error
+}
+
+func (r *failingReader) Read(p []byte) (n int, err error) {
+	n, err = r.Reader.Read(p)
+	if err != nil {
+		r.err = err
+	}
+	return n, err
+}
+
+// multipartError is why the form could not be read.
+func (r *failingReader) multipartError() error {
 	var long *http.MaxBytesError
-	if errors.As(err, &long) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
+	if errors.As(r.err, &long) || errors.Is(r.err, os.ErrDeadlineExceeded) {
+		return r.err
 	}
 	return badRequest("broken multipart body")
 }
