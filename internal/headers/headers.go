@@ -25,12 +25,14 @@ func IsFraming(name string) bool {
 // answer lasts.
 func ActsBeyond(name string) bool {
 	switch name = http.CanonicalHeaderKey(name); name {
-	case "Alt-Svc", "Clear-Site-Data", "Nel", "Public-Key-Pins", "Public-Key-Pins-Report-Only",
-		"Report-To", "Service-Worker-Allowed", "Set-Cookie", "Set-Cookie2", "Strict-Transport-Security":
+	case "Accept-Ch", "Alt-Svc", "Clear-Site-Data", "Expect-Ct", "Nel", "Public-Key-Pins", "Public-Key-Pins-Report-Only",
+		"Report-To", "Sec-Session-Registration", "Secure-Session-Registration", "Service-Worker-Allowed", "Set-Cookie",
+		"Set-Cookie2", "Set-Login", "Strict-Transport-Security", "Use-As-Dictionary":
 		return true
 	}
 	for _, server := range [...]string{
 		"X-Accel-",     // nginx: internal redirects, rates, caching
+		"X-Envoy-",     // Envoy: the health of the server
 		"X-Lighttpd-",  // lighttpd: files of the server
 		"X-Litespeed-", // LiteSpeed: internal redirects, purges of its cache
 		"X-Reproxy-",   // Perlbal, and nginx modules: other URLs
