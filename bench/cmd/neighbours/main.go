@@ -10,6 +10,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -44,7 +45,8 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 50, "requests per second of the neighbour")
 	flag.IntVar(&o.tenants, "tenants", 15, "hostile tenants")
 	flag.IntVar(&o.callers, "callers", 4, "callers of each hostile tenant, each without a pause")
-	flag.IntVar(&o.reserve, "reserve", 16, "Reserve of the runner")
+	flag.IntVar(&o.reserve, "reserve", 0, "Reserve of the runner; 0 is its default")
+	flag.IntVar(&o.running, "running", 0, "MaxRunning, or Processes, of the runner; 0 is its default")
 	flag.DurationVar(&o.timeout, "timeout", callback.DefaultTimeout, "Timeout of the Handler")
 	flag.StringVar(&o.kinds, "kinds", strings.Join(kinds, ","), "what the hostile tenants do, in turn")
 	flag.StringVar(&o.runners, "runners", "process,sandbox", "which runners")
@@ -62,9 +64,10 @@ func main() {
 }
 
 type options struct {
-	rounds, rate, tenants, callers, reserve int
-	slice, timeout                          time.Duration
-	kinds, runners                          string
+	rounds, rate, tenants, callers int
+	reserve, running               int
+	slice, timeout                 time.Duration
+	kinds, runners                 string
 }
 
 // kinds are what a hostile tenant does. Its scripts are in scripts.
@@ -104,26 +107,26 @@ func (o *options) serveAs(runner, upstream string) error {
 		HTTP:    callback.HTTPDoerFunc(http.DefaultClient.Do), // to loopback
 		Logger:  slog.New(hold),
 	}
-	places := o.reserve
+	places := 0
 	for i := range 1000 { // enough for all places
 		name := "hold" + strconv.Itoa(i)
 		files["callbacks/"+name+".js"] = `Spark.getLog().info("hold")`
 		secrets[work.APIKey+"/"+name] = work.Secret
 	}
 	if runner == "sandbox" {
-		r := &sandbox.Runner{Scripts: work.MapFS(files), Reserve: o.reserve, Logger: slog.New(slog.DiscardHandler)}
+		r := &sandbox.Runner{Scripts: work.MapFS(files), Processes: o.running, Reserve: o.reserve, Logger: slog.New(slog.DiscardHandler)}
 		if err := r.Start(context.Background()); err != nil {
 			return err
 		}
-		places += 4 * runtime.GOMAXPROCS(0)
+		places = cmp.Or(o.running, 4*runtime.GOMAXPROCS(0))
 		h.Runner = r
 	} else {
-		h.Runner = &callback.GojaRunner{Scripts: work.MapFS(files), Reserve: o.reserve}
-		places += runtime.GOMAXPROCS(0)
+		h.Runner = &callback.GojaRunner{Scripts: work.MapFS(files), MaxRunning: o.running, Reserve: o.reserve}
+		places = cmp.Or(o.running, runtime.GOMAXPROCS(0))
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/callback/", h)
-	// All places are free once the attack is over: as many calls run at once.
+	// All shared places are free once the attack is over: as many calls run at once.
 	mux.HandleFunc("/lost", func(w http.ResponseWriter, r *http.Request) {
 		for i := range places {
 			go h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path("hold"+strconv.Itoa(i)), nil))
@@ -177,9 +180,9 @@ func (o *options) run() error {
 	}))
 	defer silent.Close()
 	defer close(forever)
-	fmt.Printf("%s, %d cores shared by server and callers, %d hostile tenants with %d callers each (%s), Reserve %d, Timeout %v,\n"+
+	fmt.Printf("%s, %d cores shared by server and callers, %d hostile tenants with %d callers each (%s), GOMAXPROCS %d, Timeout %v,\n"+
 		"neighbour at %d requests/s, medians of %d rounds of %v\n\n", runtime.Version(), runtime.NumCPU(), o.tenants, o.callers, o.kinds,
-		o.reserve, o.timeout, o.rate, o.rounds, o.slice)
+		runtime.GOMAXPROCS(0), o.timeout, o.rate, o.rounds, o.slice)
 	fmt.Println("| runner | p50 alone µs | p50 attacked µs | ratio | p99 alone µs | p99 attacked µs | ratio | refused of | hostile calls | memory MiB | places lost |")
 	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for runner := range strings.SplitSeq(o.runners, ",") {
@@ -195,7 +198,7 @@ func (o *options) measure(runner, upstream string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, "-serve", runner, "-upstream", upstream, "-reserve", strconv.Itoa(o.reserve),
+	cmd := exec.Command(self, "-serve", runner, "-upstream", upstream, "-reserve", strconv.Itoa(o.reserve), "-running", strconv.Itoa(o.running),
 		"-timeout", o.timeout.String(), "-tenants", strconv.Itoa(o.tenants), "-kinds", o.kinds)
 	if _, err := cmd.StdinPipe(); err != nil { // its end ends the child, should we die first
 		return err
