@@ -269,6 +269,7 @@ func TestEdits(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(source), 0o666))
 		version++
 		require.NoError(t, os.Chtimes(path, time.Time{}, time.Unix(int64(version), 0)))
+		testkit.AwaitEdit()
 	}
 	const main = `require("M"); Spark.setScriptData("say", "%s " + m)`
 	write("callbacks/x.js", fmt.Sprintf(main, "one"))
@@ -295,6 +296,7 @@ func TestEdits(t *testing.T) {
 	write("modules/M.js", "var m = 3")
 	always(`"two 3"`)
 	require.NoError(t, os.Remove(filepath.Join(dir, "callbacks/x.js")))
+	testkit.AwaitEdit()
 	_, err := run(t, r, "x")
 	require.ErrorIs(t, err, callback.ErrNoScript)
 
@@ -323,6 +325,7 @@ func TestBrokenEditIsLoggedOnce(t *testing.T) {
 	_, err := r.RunScript(t.Context(), call)
 	require.NoError(t, err)
 	scripts["callbacks/x.js"] = &fstest.MapFile{Data: []byte("\nvar x = <a/>;"), ModTime: time.Unix(2, 0)}
+	testkit.AwaitEdit()
 	for range 4 {
 		_, err := r.RunScript(t.Context(), call)
 		require.NoError(t, err)

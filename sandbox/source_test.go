@@ -130,9 +130,11 @@ func TestFoldersOfTenants(t *testing.T) {
 	}
 	check()
 	testkit.WriteFile(t, folders["b"], "modules/M.js", `var m = "edited"`)
+	testkit.AwaitEdit()
 	want["b"] = `"edited"`
 	check()
 	testkit.WriteFile(t, folders["b"], "modules/M.js", "var = ")
+	testkit.AwaitEdit()
 	check() // the broken edit leaves the one before
 	require.Len(t, r.Pids(), 1)
 }
