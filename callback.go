@@ -379,7 +379,7 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 	call.Logger = &e.logger
 	call.HTTPTimeout = cmp.Or(h.HTTPTimeout, DefaultHTTPTimeout)
 	call.MaxArgs = h.MaxArgs
-	call.MaxResult = limit.ResultBytes(cmp.Or(h.MaxResponse, defaultMaxResponse))
+	call.MaxResult = limit.ResultBytes(h.maxResponse())
 	e.http.doer = h.httpDoer()
 	e.http.maxBody = cmp.Or(h.MaxHTTPBody, defaultMaxHTTPBody)
 	e.http.maxCalls = int64(cmp.Or(h.MaxHTTPCalls, defaultMaxHTTPCalls))
@@ -392,7 +392,8 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 // RunScript runs a Call that did not come by HTTP, such as a queue's or a
 // scheduler's. The Call gets what a request's Call gets: the Handler's members,
 // outbound client, Logger, Timeout and limits, Admit and Observe, and a run id if
-// it has none. An error is logged and returned.
+// it has none. A Result that could be no answer to a request, such as one over
+// MaxResponse, is an error. An error is logged and returned.
 //
 // So a Handler is a [ScriptRunner]. It refuses to run a call that it is running
 // already, which happens if it is, directly or not, its own Runner.
@@ -423,7 +424,9 @@ func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	}
 	var result *Result
 	err := h.whileAdmitted(limited, call, func() (err error) {
-		result, err = h.run(limited, call)
+		if result, err = h.run(limited, call); err == nil {
+			_, err = result.answer(h.maxResponse())
+		}
 		return err
 	})
 	if err != nil {
@@ -506,8 +509,15 @@ func (h *Handler) serves(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost:
 		return true
+	}
+	return mayServe(method) && slices.Contains(h.Methods, method)
+}
+
+// mayServe reports whether Methods may have a method.
+func mayServe(method string) bool {
+	switch method {
 	case http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
-		return slices.Contains(h.Methods, method)
+		return true
 	}
 	return false
 }
@@ -552,8 +562,10 @@ func (h *Handler) answer(ctx context.Context, x *inbound, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	return x.write(ctx, result, format, cmp.Or(h.MaxResponse, defaultMaxResponse), x.call.Logger)
+	return x.write(ctx, result, format, h.maxResponse(), x.call.Logger)
 }
+
+func (h *Handler) maxResponse() int64 { return cmp.Or(h.MaxResponse, defaultMaxResponse) }
 
 // writeTimeout bounds the writing of the answer to r. Zero means no bound.
 func (h *Handler) writeTimeout(r *http.Request) time.Duration {

@@ -101,7 +101,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	scripts, err := g.tree(ctx, call)
+	scripts, err := TreeOf(ctx, call, g.Scripts, g.Source)
 	if err != nil {
 		return nil, err
 	}

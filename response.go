@@ -152,65 +152,82 @@ func retryAfter(err error) int64 {
 	return 1
 }
 
-// write writes a script's result. The error is a [*ScriptError]: the result makes
-// no valid answer, and nothing has been written.
-func (w *responseWriter) write(ctx context.Context, result *Result, f format, maxBody int64, log *slog.Logger) error {
-	if result == nil {
-		result = new(Result)
+// An answer is what a Result makes, but for its format.
+type answer struct {
+	status  int
+	headers json.RawMessage // RESPONSE_HEADERS, or nil
+	body    []byte
+	asBytes bool   // the body is no text
+	media   string // the body's type by default, in UTF-8
+}
+
+// answer judges a result, which may be nil. The error is a [*ScriptError].
+func (r *Result) answer(maxBody int64) (answer, error) {
+	a := answer{status: http.StatusOK, media: "application/json; charset=utf-8"}
+	if r == nil {
+		r = new(Result)
 	}
-	status := http.StatusOK
-	var raw, given json.RawMessage
-	asBytes := result.Raw != nil
+	var raw json.RawMessage
+	a.asBytes = r.Raw != nil
 	size := 2
-	for i := range result.Data {
-		field := &result.Data[i]
+	for i := range r.Data {
+		field := &r.Data[i]
 		switch field.Name {
 		case rawData:
-			if !asBytes && string(field.Value) != "null" {
+			if !a.asBytes && string(field.Value) != "null" {
 				raw = field.Value
 			}
 		case headersData:
-			given = field.Value
+			a.headers = field.Value
 		case statusData:
-			if status = statusOf(field.Value); status == 0 {
-				at := result.Where[statusData]
-				return &ScriptError{Script: at.Script, Line: at.Line, Column: at.Column,
+			if a.status = statusOf(field.Value); a.status == 0 {
+				at := r.Where[statusData]
+				return a, &ScriptError{Script: at.Script, Line: at.Line, Column: at.Column,
 					Message: statusData + " is not an integer from 200 to 599"}
 			}
 		default:
 			size += len(field.Name) + len(field.Value) + len(`"":,`)
 		}
 	}
-	if raw == nil && !asBytes && int64(size-1) > maxBody {
-		return errTooLong(maxBody)
+	switch {
+	case a.asBytes:
+		a.media, a.body = "application/octet-stream", r.Raw
+	case raw != nil:
+		a.media, a.body = "text/plain; charset=utf-8", rawjson.Text(raw) // of a string its text, else JSON
+	case int64(size-1) > maxBody:
+		return a, errTooLong(maxBody)
+	default:
+		a.body = r.appendJSON(make([]byte, 0, size))
 	}
-	var body []byte
-	byDefault := "application/json; charset=utf-8"
-	if asBytes {
-		byDefault = "application/octet-stream"
-		body = result.Raw
+	if int64(len(a.body)) > maxBody {
+		return a, errTooLong(maxBody)
+	}
+	return a, nil
+}
+
+// write writes a script's result. The error is a [*ScriptError]: the result makes
+// no valid answer, and nothing has been written.
+func (w *responseWriter) write(ctx context.Context, result *Result, f format, maxBody int64, log *slog.Logger) error {
+	a, err := result.answer(maxBody)
+	if err != nil {
+		return err
+	}
+	if a.asBytes {
 		f.charset, f.label = nil, "" // bytes have no charset
-	} else if raw != nil {
-		byDefault = "text/plain; charset=utf-8"
-		body = rawjson.Text(raw) // of a string its text, else JSON
-	} else {
-		body = result.appendJSON(make([]byte, 0, size))
 	}
-	if int64(len(body)) > maxBody {
-		return errTooLong(maxBody)
-	}
+	status, body := a.status, a.body
 	header := w.w.Header()
 	bodyless := status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
 	if !bodyless {
-		w.setHeader(0, "Content-Type", f.contentType(byDefault))
+		w.setHeader(0, "Content-Type", f.contentType(a.media))
 	}
 	enc := f.charset
 	typed := false
-	if given != nil {
+	if a.headers != nil {
 		set := headers.Script{Header: header, Allowed: w.allowHeaders, Charset: enc, Drop: func(name, reason string) {
 			logDropped(ctx, log, result.Where[headersData], name, reason)
 		}}
-		set.Set(given)
+		set.Set(a.headers)
 		enc, typed = set.Charset, set.Typed
 	}
 	if !bodyless && !typed && f.isActive() && header["Content-Security-Policy"] == nil {
@@ -219,7 +236,7 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	}
 	if bodyless {
 		body = nil
-	} else if enc != nil && !asBytes {
+	} else if enc != nil && !a.asBytes {
 		body = charset.Encode(body, enc)
 	}
 	w.send(status, body)

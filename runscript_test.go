@@ -312,3 +312,33 @@ func TestVersionHeader(t *testing.T) {
 		}
 	}
 }
+
+// TestRunScriptResult: a result that could be no answer to a request is none to
+// RunScript either.
+func TestRunScriptResult(t *testing.T) {
+	t.Parallel()
+	for script, want := range map[string]string{
+		`Spark.setScriptData("a", "1234567")`:                     "",
+		`Spark.setScriptData("a", "12345678")`:                    "callback: response body is over the limit of 15 bytes",
+		`Spark.setScriptData("RESPONSE_RAW", "é34567890123é")`:   "",
+		`Spark.setScriptData("RESPONSE_RAW", "é345678901234é")`:  "callback: response body is over the limit of 15 bytes",
+		`Spark.setScriptData("RESPONSE_RAW", new Uint8Array(16))`: "callback: response body is over the limit of 15 bytes",
+		"\n" + `Spark.setScriptData("RESPONSE_STATUS", "200")`:    "callback: callbacks/hello.js:2:20: RESPONSE_STATUS is not an integer from 200 to 599",
+	} {
+		h, log := httpHandler(script)
+		h.MaxResponse = 15
+		runs := observe(h)
+		result, err := h.RunScript(t.Context(), &callback.Call{APIKey: "E3", Credential: "hello"})
+		run := runs.next(t)
+		if want == "" {
+			require.NoError(t, err, script)
+			require.NotNil(t, result)
+			require.Equal(t, callback.OutcomeOK, run.Outcome)
+			continue
+		}
+		require.EqualError(t, err, want)
+		require.Nil(t, result)
+		require.Equal(t, callback.OutcomeScriptError, run.Outcome)
+		require.Contains(t, log.String(), "callback: script failed")
+	}
+}

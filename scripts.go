@@ -66,19 +66,21 @@ func VersionedFS(fsys fs.FS) (Tree, error) {
 	return Tree{fsys, version}, nil
 }
 
-// tree returns the Tree of a call.
-func (g *GojaRunner) tree(ctx context.Context, call *Call) (Tree, error) {
+// TreeOf returns the Tree that a [ScriptRunner] runs a call in: scripts, or what source
+// supplies. It is for runners; both of the library use it. It refuses a Tree that no
+// run could be sure of, and one of another version than the call names.
+func TreeOf(ctx context.Context, call *Call, scripts fs.FS, source ScriptSource) (Tree, error) {
 	switch {
-	case g.Source == nil && g.Scripts == nil:
-		return Tree{}, errors.New("callback: GojaRunner has no Scripts and no Source")
-	case g.Source == nil && call.Version != "":
+	case source == nil && scripts == nil:
+		return Tree{}, errNoScripts
+	case source == nil && call.Version != "":
 		return Tree{}, noVersion(call)
-	case g.Source == nil:
-		return Tree{FS: g.Scripts}, nil
-	case g.Scripts != nil:
+	case source == nil:
+		return Tree{FS: scripts}, nil
+	case scripts != nil:
 		return Tree{}, errTwoSources
 	}
-	t, err := g.Source.Scripts(ctx, call)
+	t, err := source.Scripts(ctx, call)
 	switch {
 	case err != nil && (ctx.Err() != nil || errors.Is(err, ErrNoScript) || errors.Is(err, ErrNoVersion)):
 		return Tree{}, err
@@ -97,7 +99,10 @@ func (g *GojaRunner) tree(ctx context.Context, call *Call) (Tree, error) {
 // noVersion says that the scripts are not of the version that the call names.
 func noVersion(call *Call) error { return fmt.Errorf("%w: %q", ErrNoVersion, call.Version) }
 
-var errTwoSources = errors.New("callback: GojaRunner has both Scripts and a Source")
+var (
+	errNoScripts  = errors.New("callback: the runner has no Scripts and no Source")
+	errTwoSources = errors.New("callback: the runner has both Scripts and a Source")
+)
 
 // mainProgram loads the main script of the run.
 func (r *run) mainProgram() (*program, error) {

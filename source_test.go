@@ -211,7 +211,7 @@ func TestBrokenSource(t *testing.T) {
 	}
 	for _, r := range []*callback.GojaRunner{{}, {Scripts: fstest.MapFS{}, Source: release("v1")}} {
 		_, err := r.RunScript(t.Context(), &callback.Call{Credential: "hello"})
-		require.ErrorContains(t, err, "callback: GojaRunner has ")
+		require.ErrorContains(t, err, "callback: the runner has ")
 	}
 }
 

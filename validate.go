@@ -3,6 +3,7 @@ package callback
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"slices"
@@ -47,6 +48,11 @@ func (h *Handler) Validate() error {
 	for name, n := range map[string]int{"KeepLog": h.KeepLog, "KeepBodies": h.KeepBodies} {
 		if n < 0 {
 			v.add("%s is negative", name)
+		}
+	}
+	for _, method := range h.Methods {
+		if !mayServe(method) {
+			v.add("Methods: %q is none of PUT, PATCH, DELETE and OPTIONS", method)
 		}
 	}
 	for _, name := range h.RequestHeaders {
@@ -142,16 +148,27 @@ func (v *problems) validateMembers(field, owner string, members Members) {
 	}
 }
 
-// Validate reports a GojaRunner without scripts. It does not ask its Source.
+// Validate reports a GojaRunner without scripts, and one that could compile none. It
+// does not ask its Source.
 func (g *GojaRunner) Validate() error {
+	if g.MaxScriptSize < 0 {
+		return errors.New("callback: GojaRunner.MaxScriptSize is negative: no script could run")
+	}
+	return ValidateScripts("GojaRunner", g.Scripts, g.Source)
+}
+
+// ValidateScripts reports what [TreeOf] would refuse, and a tree without a main
+// script, which is mostly a wrong folder. It is for the Validate method of a runner,
+// whose name owner is. It does not ask source.
+func ValidateScripts(owner string, scripts fs.FS, source ScriptSource) error {
 	switch {
-	case g.Source == nil:
-		return cloudcode.Validate("GojaRunner", g.Scripts)
-	case g.Scripts != nil:
+	case source == nil:
+		return cloudcode.Validate(owner, scripts)
+	case scripts != nil:
 		return errTwoSources
 	}
-	if tree, ok := g.Source.(Tree); ok {
-		return cloudcode.Validate("GojaRunner", tree.FS)
+	if tree, ok := source.(Tree); ok {
+		return cloudcode.Validate(owner, tree.FS)
 	}
 	return nil
 }

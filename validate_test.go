@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
+	"example.com/callback/sandbox"
 )
 
 func TestValidate(t *testing.T) {
@@ -37,6 +38,17 @@ func TestValidate(t *testing.T) {
 	}{
 		{"sound", func(*callback.Handler) {}, ""},
 		{"zero", func(h *callback.Handler) { *h = callback.Handler{} }, "callback: Handler.Runner is missing\ncallback: Handler.Secrets is missing"},
+		{"methods", func(h *callback.Handler) { h.Methods = []string{"PUT", "OPTIONS"} }, ""},
+		{"unknown method", func(h *callback.Handler) { h.Methods = []string{"put"} }, `callback: Handler.Methods: "put" is none of PUT`},
+		{"no script fits", func(h *callback.Handler) { h.Runner.(*callback.GojaRunner).MaxScriptSize = -1 }, "callback: GojaRunner.MaxScriptSize is negative"},
+		{"sandbox", func(h *callback.Handler) { h.Runner = &sandbox.Runner{Scripts: tree("callbacks/a.js")} }, ""},
+		{"empty sandbox", func(h *callback.Handler) { h.Runner = new(sandbox.Runner) }, "callback: sandbox.Runner has no Scripts"},
+		{"sandbox of two", func(h *callback.Handler) {
+			h.Runner = &sandbox.Runner{Scripts: tree("callbacks/a.js"), Source: callback.Tree{FS: tree("callbacks/a.js"), Version: "1"}}
+		}, "callback: the runner has both Scripts and a Source"},
+		{"sandbox without children", func(h *callback.Handler) {
+			h.Runner = &sandbox.Runner{Scripts: tree("callbacks/a.js"), Processes: -1}
+		}, "callback/sandbox: Runner.Processes is negative"},
 		{"own runner", func(h *callback.Handler) { h.Runner = h }, "Handler.Runner is the Handler itself"},
 		{"another Handler", func(h *callback.Handler) { h.Runner = &callback.Handler{} }, ""},
 		{"nil scripts", scripts(nil), "callback: GojaRunner has no Scripts"},
@@ -113,7 +125,7 @@ func TestValidate(t *testing.T) {
 			}
 			require.ErrorContains(t, err, test.want)
 			require.Empty(t, leaks(err.Error()))
-			require.True(t, strings.HasPrefix(err.Error(), "callback: "))
+			require.True(t, strings.HasPrefix(err.Error(), "callback"))
 		})
 	}
 }

@@ -60,6 +60,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os/exec"
@@ -254,6 +255,24 @@ func (r *Runner) Start(ctx context.Context) error {
 		r.order()
 	}
 	return nil
+}
+
+// Validate reports a Runner without scripts, or with limits under which nothing could
+// run. It starts no child and does not ask the Source.
+func (r *Runner) Validate() error {
+	errs := []error{callback.ValidateScripts("sandbox.Runner", r.Scripts, r.Source)}
+	for _, limit := range [...]struct {
+		field string
+		n     int64
+	}{
+		{"Processes", int64(r.Processes)}, {"MaxMemory", r.MaxMemory},
+		{"MaxCalls", int64(r.MaxCalls)}, {"MaxScriptSize", r.MaxScriptSize},
+	} {
+		if limit.n < 0 {
+			errs = append(errs, fmt.Errorf("callback/sandbox: Runner.%s is negative: no script could run", limit.field))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Close waits for the calls under way, refuses new ones, and ends all

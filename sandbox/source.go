@@ -3,9 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"reflect"
 	"sync"
 
 	"example.com/callback"
@@ -46,33 +44,17 @@ type scripts interface {
 
 // scriptsOf returns the tree of a call.
 func (r *Runner) scriptsOf(ctx context.Context, call *callback.Call) (treeName, scripts, error) {
-	if r.Source == nil && call.Version != "" {
-		return treeName{}, nil, noVersion(call)
-	}
-	if r.Source == nil {
-		return treeName{}, &r.lib, nil
-	}
-	t, err := r.Source.Scripts(ctx, call)
+	t, err := callback.TreeOf(ctx, call, r.Scripts, r.Source)
 	switch {
-	case err != nil && (ctx.Err() != nil || errors.Is(err, callback.ErrNoScript) || errors.Is(err, callback.ErrNoVersion)):
-		return treeName{}, nil, err
 	case err != nil:
-		return treeName{}, nil, fmt.Errorf("%w: script source: %w", callback.ErrUnavailable, err)
-	case t.FS == nil:
-		return treeName{}, nil, fmt.Errorf("%w: script source returned a Tree without FS", callback.ErrUnavailable)
-	case call.Version != "" && t.Version != call.Version:
-		return treeName{}, nil, noVersion(call)
+		return treeName{}, nil, err
+	case r.Source == nil:
+		return treeName{}, &r.lib, nil
 	case t.Version != "":
 		return treeName{Version: t.Version}, &versioned{t, &r.texts, r.lib.maxSize}, nil
-	case !reflect.TypeOf(t.FS).Comparable():
-		return treeName{}, nil, fmt.Errorf("%w: script source returned a Tree with neither Version nor a comparable FS", callback.ErrUnavailable)
 	}
 	number, lib := r.libraries.of(t.FS, r.lib.maxSize)
 	return treeName{Number: number}, lib, nil
-}
-
-func noVersion(call *callback.Call) error {
-	return fmt.Errorf("%w: %q", callback.ErrNoVersion, call.Version)
 }
 
 // libraries are those of the trees without a version that a Source has returned.
