@@ -13,7 +13,7 @@ import (
 	"example.com/callback/internal/cloudcode"
 )
 
-// CheckOptions are what [Check] checks scripts against.
+// CheckOptions configure [Check].
 type CheckOptions struct {
 	// Members are the names that the host adds to Spark, as in
 	// [Handler].Members.
@@ -22,35 +22,34 @@ type CheckOptions struct {
 	// Globals are the global names that the host adds.
 	Globals []string
 
-	// All also checks the folders of an export whose scripts no callback runs,
-	// such as event and request.
+	// All also checks the folders of an export that no callback uses, such as
+	// event and request.
 	All bool
 }
 
-// A CheckReport is what [Check] finds. Its JSON is made for other programs.
+// A CheckReport is the result of [Check]. Its JSON is for other programs.
 type CheckReport struct {
-	// Scripts are those that were checked, sorted by name.
+	// Scripts are the checked scripts, sorted by name.
 	Scripts []CheckedScript `json:"scripts"`
 
-	// Skipped are the folders whose scripts were not.
+	// Skipped are the folders whose scripts were not checked.
 	Skipped []SkippedScripts `json:"skipped"`
 
-	// Problems are all places at which something is wrong, sorted by script and
-	// position.
+	// Problems are all problems, sorted by script and position.
 	Problems []Problem `json:"problems"`
 
-	// Causes are what the problems come from, except members that the host must
-	// supply: those first that keep the most scripts from running.
+	// Causes are the causes of the problems, except members that the host must
+	// supply. Those that keep the most scripts from running come first.
 	Causes []ProblemCause `json:"causes"`
 
-	// Missing are the members that the host must supply: those first that are
-	// used most.
+	// Missing are the members that the host must supply. Those that are used most
+	// come first.
 	Missing []MissingMember `json:"missing"`
 }
 
 // A CheckedScript is a script that was checked.
 type CheckedScript struct {
-	Name string `json:"name"` // "callbacks/hello.js"
+	Name string `json:"name"` // it has no Fatal [Problem]
 	Runs bool   `json:"runs"` // it has no [Problem] that is Fatal
 }
 
@@ -78,7 +77,7 @@ const (
 	ProblemDepth   ProblemKind = "depth"   // a part is nested too deeply to be checked
 )
 
-// A Problem is a place in a script at which something is wrong.
+// A Problem is a position in a script at which something is wrong.
 type Problem struct {
 	// Script is the file's name, such as "callbacks/hello.js".
 	Script string `json:"script"`
@@ -90,16 +89,16 @@ type Problem struct {
 
 	Kind ProblemKind `json:"kind"`
 
-	// Name is the module, the member ("Spark.getRedis") or the other name that
-	// the problem is about; empty if it is about none.
+	// Name is the module, the member ("Spark.getRedis") or another name that the
+	// problem is about; or empty.
 	Name string `json:"name,omitempty"`
 
-	// Message says what is wrong.
+	// Message describes the problem.
 	Message string `json:"message"`
 
-	// Fatal reports that the script cannot run: it does not compile, or no run
-	// of it gets past this place. Other problems are met, if ever, on some path
-	// only.
+	// Fatal reports that the script cannot run: it does not compile, or every run
+	// stops at this position at the latest. Other problems show only on some
+	// paths, if ever.
 	Fatal bool `json:"fatal"`
 }
 
@@ -111,23 +110,24 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.Script, p.Line, p.Column, p.Message)
 }
 
-// A ProblemCause is what one or many Problems come from: a module that is
-// missing, and not each line that requires it.
+// A ProblemCause is the common cause of Problems, such as a missing module, which
+// each line that requires it reports.
 type ProblemCause struct {
 	Problem          // the first of them
-	Places  int      `json:"places"` // at which it is met
-	Blocks  []string `json:"blocks"` // scripts that cannot run for it
+	Places  int      `json:"places"` // number of all places
+	Blocks  []string `json:"blocks"` // scripts that cannot run because of it
 }
 
-// A MissingMember is a member of Spark that the host must supply. That of
-// players is Spark.getPlayer: the library's player has an id and no more.
+// A MissingMember is a member of Spark that the host must supply. For the members
+// of players it is Spark.getPlayer, because the player of the library has only an
+// id.
 type MissingMember struct {
 	ProblemCause
-	Scripts int `json:"scripts"` // that use it
+	Scripts int `json:"scripts"` // number of scripts that use it
 
-	// Uses counts the members that the scripts call on what the member returns,
-	// as far as that is plain: what the host's object needs. Of sendRequest it
-	// counts the kinds of SparkRequests that it is to send.
+	// Uses counts, where that is plain, the members that scripts call on the
+	// member's result: what the host's object needs. For sendRequest it counts
+	// the kinds of SparkRequests.
 	Uses map[string]int `json:"uses,omitempty"`
 }
 
@@ -187,8 +187,8 @@ func (r *CheckReport) Run() bool {
 }
 
 // WriteText writes a summary for people: the causes, the members that the host
-// must supply, the scripts that cannot run. With all, each problem comes before
-// that in a line of its own, as a compiler writes it.
+// must supply, and the scripts that cannot run. If all is set, it first writes
+// each problem in a line of its own, like a compiler.
 func (r *CheckReport) WriteText(w io.Writer, all bool) error {
 	var b strings.Builder
 	if all {
@@ -218,7 +218,7 @@ func (r *CheckReport) WriteText(w io.Writer, all bool) error {
 	return err
 }
 
-// extent says how far a cause reaches beyond its first place.
+// extent describes how far a cause reaches beyond its first place.
 func (c ProblemCause) extent() string {
 	var parts []string
 	if c.Places > 1 {
@@ -233,8 +233,7 @@ func (c ProblemCause) extent() string {
 	return " (" + strings.Join(parts, "; ") + ")"
 }
 
-// uses lists the members of Uses with their counts, those first that are called
-// most.
+// uses lists the members of Uses with their counts, the most frequent first.
 func (m MissingMember) uses() string {
 	names := slices.SortedFunc(maps.Keys(m.Uses), func(a, b string) int {
 		return cmp.Or(-cmp.Compare(m.Uses[a], m.Uses[b]), cmp.Compare(a, b))

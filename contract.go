@@ -73,12 +73,12 @@ type Call struct {
 	// Data is what Spark.getData() returns, in order, each name once.
 	Data []Param `json:"data,omitempty"`
 
-	// Input, if not nil, is valid JSON that Spark.getData() returns instead of
+	// Input, if not nil, is valid JSON, which Spark.getData() returns instead of
 	// Data.
 	Input json.RawMessage `json:"input,omitempty"`
 
-	// Body holds the bytes of the request's body, after inflation. nil means
-	// that there was none or that the Handler has not kept it.
+	// Body holds the bytes of the request's body, after inflation. nil means that
+	// there was no body or that the Handler has not kept it.
 	Body []byte `json:"body,omitzero"`
 
 	// RequestHeaders is REQUEST_HEADERS in the script's data, with names in
@@ -103,8 +103,8 @@ type Call struct {
 	// in bytes. Zero means 1 MiB. The script gets an error for more.
 	MaxArgs int64 `json:"-"`
 
-	// MaxResult bounds the Result, in bytes of its names and their JSON. Zero
-	// means what an answer of 4 MiB can need. A larger one is a [*ScriptError].
+	// MaxResult bounds the Result, in bytes of its names and their JSON. A larger
+	// one is a [*ScriptError]. Zero means enough for an answer of 4 MiB.
 	MaxResult int64 `json:"-"`
 
 	// Logger takes the script's log lines. The Handler's carries the API key,
@@ -121,7 +121,7 @@ type Call struct {
 	Now  time.Time `json:"now,omitzero"`
 	Seed uint64    `json:"seed,omitempty"`
 
-	equipped *equipment // by the Handlers that run this call, or nil
+	equipped *equipment // by the Handlers that run this call; nil without one
 }
 
 // A Usage is what only the [ScriptRunner] can tell of a run.
@@ -165,16 +165,16 @@ type Result struct {
 	Data   []Field
 	Errors []Field
 
-	// Raw, if not nil, is the answer's body, and Data has no RESPONSE_RAW. It is
-	// what a script sets that gives RESPONSE_RAW bytes.
+	// Raw, if not nil, is the body of the answer, and Data has no RESPONSE_RAW. A
+	// script that sets RESPONSE_RAW to bytes sets Raw.
 	Raw []byte
 
-	// Where tells where the script has set RESPONSE_STATUS or RESPONSE_HEADERS,
-	// by name, if the Handler may find fault with the value. It may be nil.
+	// Where holds, by name, where the script has set RESPONSE_STATUS or
+	// RESPONSE_HEADERS, if the Handler may refuse the value. It may be nil.
 	Where map[string]Position
 }
 
-// A Position is a place in a script. Line and Column count from 1.
+// A Position is a position in a script. Line and Column count from 1.
 type Position struct {
 	Script string // the file, as in [ScriptError]
 	Line   int
@@ -223,9 +223,9 @@ var ErrNoVersion = errors.New("callback: no such version")
 // ErrTooMany means that the caller makes more calls than it may. It gets a 429.
 var ErrTooMany = errors.New("callback: too many calls")
 
-// RetryAfter returns err with the time after which the caller may try again:
-// the answer's Retry-After has it, rounded up to whole seconds. Without one, or
-// with one that is not positive, it says 1.
+// RetryAfter returns err with a time after which the caller may try again. The
+// answer's Retry-After is d, rounded up to whole seconds and at least 1. Without
+// RetryAfter it is 1.
 func RetryAfter(err error, d time.Duration) error { return &retryAfterError{err, d} }
 
 type retryAfterError struct {

@@ -12,16 +12,17 @@ import (
 	"example.com/callback/internal/deadline"
 )
 
-// A coroutine runs scripts, one after the other, each in place of its caller.
-// Control passes without the scheduler, which on an idle machine wakes a processor
-// for each hand-over: a third of the time of a small run.
+// A coroutine runs scripts, one after the other, in place of their callers.
+// Control passes without the scheduler. On an idle machine the scheduler would
+// wake a processor for each hand-over, which takes a third of the time of a small
+// run.
 type coroutine struct {
 	resume func() (struct{}, bool)
 	end    func()
-	kept   bool // for further runs
+	kept   bool // it can have further runs
 	run    *run // the next one
 	watch  deadline.Watch
-	tick   int // when it was parked
+	tick   int // the tick in which it was parked
 }
 
 func newCoroutine(kept bool) *coroutine {
@@ -39,9 +40,9 @@ func newCoroutine(kept bool) *coroutine {
 	return c
 }
 
-// growStack makes the goroutine's stack as large as most runs need while there
-// is next to nothing on it to copy: each frame costs a hundredth of a run. The
-// frame does it, and need not be filled.
+// growStack grows the stack of the goroutine to the size that most runs need. At
+// this point there is almost nothing on it to copy; later each frame would cost a
+// hundredth of a run. The size of the frame is enough, it need not be filled.
 //
 //go:noinline
 func growStack(fill bool) {
@@ -55,16 +56,16 @@ func growStack(fill bool) {
 func use([]byte) {}
 
 const (
-	// maxParked is how many coroutines of a runner wait for their next run.
+	// maxParked is how many coroutines of a runner may be parked.
 	maxParked = 32
 
-	// parkedTick is half of the longest time for which one waits.
+	// parkedTick is half of the longest time for which a coroutine is parked.
 	parkedTick = 25 * time.Millisecond
 )
 
-// coroutines are those of a runner that wait for their next run: to make one and
-// to grow its stack takes a tenth of a small run. Each ends after at most two ticks
-// without a run.
+// coroutines are the parked coroutines of a runner. Making one and growing its
+// stack takes a tenth of a small run. Each ends after at most two ticks without a
+// run.
 type coroutines struct {
 	mu      sync.Mutex
 	parked  []*coroutine // in the order in which they were parked
@@ -87,10 +88,10 @@ func (p *coroutines) take(ctx context.Context) *coroutine {
 	return newCoroutine(true)
 }
 
-// mayKeep reports whether a coroutine may outlive the call, a moment: in an HTTP
-// server, but not in one without a network, as tests have them, which may want that
-// all goroutines end with them. Goroutines of a server are not locked to their
-// threads, so that they can resume each other's coroutines.
+// mayKeep reports whether a coroutine may outlive its call by a moment. That is
+// so in an HTTP server, but not in one without a network: such servers are for
+// tests, which may check that all goroutines end with them. The goroutines of a
+// server are not locked to threads, so they can resume each other's coroutines.
 func mayKeep(ctx context.Context) bool {
 	if ctx.Value(http.ServerContextKey) == nil {
 		return false
@@ -102,7 +103,7 @@ func mayKeep(ctx context.Context) bool {
 	return false
 }
 
-// park keeps a coroutine whose run has ended for another one.
+// park keeps a coroutine, whose run has ended, for another run.
 func (p *coroutines) park(c *coroutine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

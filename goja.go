@@ -11,7 +11,7 @@ import (
 	"example.com/callback/internal/fair"
 )
 
-// Defaults of the [GojaRunner]'s limits: what a field that is zero means.
+// Defaults of the [GojaRunner]'s limits.
 const (
 	DefaultMaxScriptSize = 1 << 20
 	DefaultMaxStuck      = 16
@@ -36,10 +36,11 @@ const (
 // the caller still gets its answer in time; the run is abandoned and counted.
 type GojaRunner struct {
 	// Scripts holds the tree of all calls: an [os.DirFS], an embed.FS, a
-	// testing/fstest.MapFS. An edit is seen by what the file system tells of a
-	// file: its modification time, size and, of the system's own files on Unix,
-	// identity and time of change. Of a file without a modification time it is
-	// seen by the content, which is read in each run; [VersionedFS] spares that.
+	// testing/fstest.MapFS. The runner detects an edit by what the file system
+	// tells of a file: its modification time and size and, for the system's own
+	// files on Unix, its identity and change time. A file without a modification
+	// time is read in each run and compared by content; [VersionedFS] avoids
+	// that.
 	Scripts fs.FS
 
 	// Source supplies the tree of each call. Either it or Scripts is required.
@@ -55,19 +56,21 @@ type GojaRunner struct {
 	// waits.
 	MaxRunning int
 
-	// Reserve is how many scripts may compute beyond MaxRunning, each of a
-	// credential of which no other script computes. So a busy credential does
-	// not keep others waiting, and alone it may have all of MaxRunning. Half of
-	// these places are kept for credentials whose scripts have lately computed
-	// for at most 500 ms, so that many busy ones do not keep them waiting. A
-	// place that becomes free goes to the waiting credential that has the
-	// fewest, and among those to one whose scripts take less time.
-	// Zero means a quarter of MaxRunning and at least 2, below zero means none.
+	// Reserve is how many scripts may compute beyond MaxRunning. Zero means a
+	// quarter of MaxRunning and at least 2, below zero means none. Each of these
+	// places is for a credential of which no other script computes. So a busy
+	// credential does not keep others waiting, and alone it may have all of
+	// MaxRunning.
+	//
+	// Half of the places in reserve are kept for credentials whose scripts have
+	// lately computed for at most 500 ms, so that many busy ones do not keep them
+	// waiting. A place that becomes free goes to the waiting credential that has
+	// the fewest, and among those to one whose scripts take less time.
 	Reserve int
 
-	// MaxQueue is how many calls may wait for a place, each for half of its
-	// time. Zero means DefaultMaxQueue. For one more, and
-	// for one that waited in vain, RunScript returns ErrOverloaded.
+	// MaxQueue is how many calls may wait for a place. Each waits for at most
+	// half of its time. Zero means DefaultMaxQueue. If too many wait, or a call
+	// has waited in vain, RunScript returns ErrOverloaded.
 	MaxQueue int
 
 	// MaxStuck is how many abandoned runs may be busy past their deadline before
@@ -75,11 +78,11 @@ type GojaRunner struct {
 	// Zero means DefaultMaxStuck, below zero means 1.
 	MaxStuck int
 
-	// RunInline runs the script on its caller's goroutine and abandons no run:
-	// RunScript returns when the script has ended, however late. A small script
-	// takes a tenth less time that way. It is for a process that something else
-	// ends when it hangs. A host function that calls [runtime.Goexit] ends the
-	// caller's goroutine.
+	// RunInline runs the script on its caller's goroutine and never abandons a
+	// run: RunScript returns when the script has ended, however late. A small
+	// script takes a tenth less time that way. It is for a process that another
+	// process ends if it hangs. A host function that calls [runtime.Goexit] ends
+	// the caller's goroutine.
 	RunInline bool
 
 	cache      scriptCache
@@ -88,12 +91,14 @@ type GojaRunner struct {
 	stuck      atomic.Int64
 }
 
-// RunScript runs the script of call's credential, on a goroutine of its own
-// unless RunInline is set. For requests of an HTTP server such a goroutine is kept
-// for 50 ms at most, for the next call. With one of its own, the goroutine that calls it must
-// not be locked to its thread, as those of an HTTP server are not, and no host
-// function may leave the script's locked ([runtime.LockOSThread]): the Go
-// runtime could end the process for it.
+// RunScript runs the script of call's credential on a goroutine of its own,
+// unless RunInline is set. For requests of an HTTP server that goroutine is kept
+// for the next call, for at most 50 ms.
+//
+// Without RunInline, the calling goroutine must not be locked to its thread;
+// those of an HTTP server are not. Nor may a host function leave the script's
+// goroutine locked ([runtime.LockOSThread]). Otherwise the Go runtime could end
+// the process.
 func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	if stuck := g.stuck.Load(); !g.RunInline && stuck >= int64(max(1, cmp.Or(g.MaxStuck, DefaultMaxStuck))) {
 		return nil, fmt.Errorf("%w: %d runs are stuck past their deadline", ErrOverloaded, stuck)

@@ -22,7 +22,7 @@ import (
 	"example.com/callback/internal/rawjson"
 )
 
-// Names of script data that controls the answer and is not part of it.
+// Names of script data that control the answer and are not part of it.
 const (
 	rawData     = "RESPONSE_RAW"
 	headersData = "RESPONSE_HEADERS"
@@ -31,14 +31,14 @@ const (
 
 // A format is the Content-Type that the caller asks for by parameters.
 type format struct {
-	mediaType string // as given, without a charset that is replaced; empty: depends on the body
-	label     string // of the charset, as given; empty: mediaType has one, or the default
+	mediaType string // as given, but without a charset that is replaced; empty means that the body decides
+	label     string // of the charset, as given; empty means that mediaType has one, or the default
 	charset   encoding.Encoding
 }
 
-// requestedFormat reads the parameters contentType and characterEncoding. What is
-// no media type, or no known charset, is ignored and logged: it may be a field of
-// the sender's own.
+// requestedFormat reads the parameters contentType and characterEncoding. It logs
+// and ignores an invalid media type or an unknown charset, because the parameter
+// may be a field of the sender's own.
 func requestedFormat(ctx context.Context, data []Param, log *slog.Logger) (f format) {
 	var label string
 	var hasLabel bool
@@ -88,7 +88,8 @@ func requestedFormat(ctx context.Context, data []Param, log *slog.Logger) (f for
 	return f
 }
 
-// contentType is the header's value. byDefault is the body's, in UTF-8.
+// contentType is the value of the header Content-Type. byDefault is the type of
+// the body in UTF-8.
 func (f format) contentType(byDefault string) string {
 	mediaType, label := f.mediaType, f.label
 	if mediaType == "" && label == "" {
@@ -106,8 +107,8 @@ func (f format) contentType(byDefault string) string {
 	return mediaType + "; charset=" + label
 }
 
-// isActive reports whether the caller asks for a type that a browser may do more
-// with than to show it.
+// isActive reports whether the caller asks for a type that a browser may not only
+// show but run.
 func (f format) isActive() bool {
 	mediaType, _ := headers.ParseMediaType(f.mediaType)
 	return mediaType != "" && mediaType != "application/json" && mediaType != "text/plain"
@@ -119,20 +120,20 @@ type responseWriter struct {
 	head   bool // answer without the body
 	unread bool // the request has a body that was not read
 
-	timeout      time.Duration // of writing; zero: none
+	timeout      time.Duration // bounds the writing; zero means no bound
 	allowHeaders []string      // Handler.AllowHeaders
 
 	written bool
 	status  int    // that was written
-	bytes   int64  // of the body, written
-	body    []byte // that was to be written
+	bytes   int64  // number of bytes of the body that were written
+	body    []byte // the whole body
 
-	identify func(http.Header) // adds the headers that tell which run it was; or nil
+	identify func(http.Header) // adds the headers for the run id and the version; or nil
 
-	values *[5]string // values of Content-Type, of the three headers in send, of Content-Length
+	values *[5]string // memory for the values of Content-Type, of the three headers in send, and of Content-Length
 }
 
-// writeError writes an error of the library's own, which err has caused.
+// writeError writes an error of the library. err is its cause.
 func (w *responseWriter) writeError(status int, message string, err error) {
 	header := w.w.Header()
 	header.Set("Content-Type", "application/json; charset=utf-8")
@@ -152,16 +153,17 @@ func retryAfter(err error) int64 {
 	return 1
 }
 
-// An answer is what a Result makes, but for its format.
+// An answer is the answer for a Result, before its format is known.
 type answer struct {
 	status  int
 	headers json.RawMessage // RESPONSE_HEADERS, or nil
 	body    []byte
-	asBytes bool   // the body is no text
-	media   string // the body's type by default, in UTF-8
+	asBytes bool   // the body is not text
+	media   string // the default type of the body, in UTF-8
 }
 
-// answer judges a result, which may be nil. The error is a [*ScriptError].
+// answer makes the answer for a result, which may be nil. If the result makes no
+// valid answer, the error is a [*ScriptError].
 func (r *Result) answer(maxBody int64) (answer, error) {
 	a := answer{status: http.StatusOK, media: "application/json; charset=utf-8"}
 	if r == nil {
@@ -243,8 +245,8 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	return nil
 }
 
-// logDropped logs that a header of a script, which has set them at a position, is
-// left out.
+// logDropped logs that a script's header is left out. at is where the script has
+// set it.
 func logDropped(ctx context.Context, log *slog.Logger, at Position, name, reason string) {
 	attrs := []any{"header", limit.Text(name, 100), "reason", reason}
 	if at.Line > 0 {
@@ -257,7 +259,7 @@ func errTooLong(limit int64) error {
 	return &ScriptError{Message: fmt.Sprintf("response body is over the limit of %d bytes", limit)}
 }
 
-// statusOf is the status that a value of RESPONSE_STATUS stands for, or 0.
+// statusOf is the status for a value of RESPONSE_STATUS, or 0 if it is invalid.
 func statusOf(value json.RawMessage) int {
 	status, err := strconv.Atoi(string(value))
 	if err != nil || status < 200 || status > 599 {
@@ -271,8 +273,7 @@ func isReserved(name string) bool {
 	return strings.HasPrefix(name, "RESPONSE_") && (name == rawData || name == headersData || name == statusData)
 }
 
-// mayBeRefused reports whether a Handler could find fault with the value of a
-// reserved name.
+// mayBeRefused reports whether a Handler may refuse the value of a reserved name.
 func mayBeRefused(name string, value json.RawMessage) bool {
 	switch name {
 	case statusData:
@@ -285,8 +286,8 @@ func mayBeRefused(name string, value json.RawMessage) bool {
 	return false
 }
 
-// send writes the answer. It adds the headers that every answer has, unless the
-// script has set them.
+// send writes the answer. It adds the headers of every answer, unless the script
+// has set them.
 func (w *responseWriter) send(status int, body []byte) {
 	w.written, w.status, w.body = true, status, body
 	header := w.w.Header()
@@ -304,22 +305,23 @@ func (w *responseWriter) send(status int, body []byte) {
 		w.identify(header)
 	}
 	if w.unread {
-		// Otherwise net/http reads more of the body before it answers.
+		// Otherwise net/http would read more of the body before it answers.
 		_ = http.NewResponseController(w.w).SetReadDeadline(time.Unix(1, 0))
 	}
 	if w.timeout > 0 {
-		// net/http ends it with the answer; HTTP/2 has one for each stream.
+		// net/http removes the deadline after the answer. HTTP/2 has one for each
+		// stream.
 		setWriteDeadline(w.w, time.Now().Add(w.timeout))
 	}
 	w.w.WriteHeader(status)
 	if !w.head && len(body) > 0 {
-		n, _ := w.w.Write(body) // fails only if the caller is gone, or does not read
+		n, _ := w.w.Write(body) // fails only if the caller is gone or does not read
 		w.bytes = int64(n)
 	}
 }
 
-// setWriteDeadline is that of [http.ResponseController], which allocates an error
-// where there are no deadlines.
+// setWriteDeadline does what [http.ResponseController] does, but without
+// allocating an error if there are no deadlines.
 func setWriteDeadline(w http.ResponseWriter, end time.Time) {
 	for {
 		switch t := w.(type) {
@@ -343,7 +345,7 @@ func (w *responseWriter) setHeader(i int, name, value string) {
 	w.w.Header()[name] = w.values[i : i+1 : i+1]
 }
 
-// appendJSON appends the object of all script data, and of the script errors
+// appendJSON appends an object of all script data. It includes the script errors,
 // unless the script has set a key "error" itself.
 func (r *Result) appendJSON(dst []byte) []byte {
 	hasError := len(r.Errors) == 0

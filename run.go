@@ -29,16 +29,16 @@ import (
 
 // Limits of a run that no host needs to change.
 const (
-	maxCallStack  = 512                   // JavaScript frames; natives that recurse unwind slowly
-	runGrace      = 50 * time.Millisecond // for a run to stop, and to read its error, after the deadline
+	maxCallStack  = 512                   // JavaScript frames; recursive native calls unwind slowly
+	runGrace      = 50 * time.Millisecond // to stop, and to read the error, after the deadline
 	maxStackLines = 32
 	maxFuncName   = 200 // in a stack
 	maxMessage    = 4 << 10
 )
 
 // A run is one call in a runtime of its own. Its methods belong to the goroutine
-// that runs it, except enter, which is its caller's, and stop and abandon, which
-// are its watch's.
+// that runs it, except enter, which the caller's goroutine calls, and stop and
+// abandon, which the watch calls.
 type run struct {
 	life
 	log        *slog.Logger
@@ -53,30 +53,30 @@ type run struct {
 	spark      lazy.Object[*run]
 	objects    objects
 	guards     guard.Guards
-	installed  traits // so far
+	installed  traits // the traits that have been installed
 	logging    logging
 	modules    modules
-	web        *web.Globals      // once a standard global has been read
-	converting int32             // calls of toJSON under way inside each other
+	web        *web.Globals      // nil until a standard global is read
+	converting int32             // nesting of calls of toJSON
 	begun      bool              // the main script is loaded
 	exited     bool              // by Spark.exit
-	missed     member            // the last that no object has
+	missed     member            // the last member that a script looked for in vain
 	rejected   []rejection       // promises without a handler so far
 	made       []madePromise     // not settled when they were made
 	haltedAt   []goja.StackFrame // where a native call ended the run
 }
 
-// objects are the JavaScript objects of which a run has one each, as far as they
-// have been made.
+// objects are the JavaScript objects that a run has once, and makes when they are
+// first used.
 type objects struct {
 	spark, player, log, digest *goja.Object
 	data                       goja.Value
 
-	prototype *goja.Object // Object.prototype, whatever the script makes of that name
+	prototype *goja.Object // the original Object.prototype
 }
 
-// An output is a run's Result with memory for what most results have. The run
-// does not contain it: else a Result that somebody retains would retain the run.
+// An output is a run's Result with memory for the fields of most results. It is
+// not a part of the run, so that a retained Result does not retain the run.
 type output struct {
 	Result
 	fields [4]Field
@@ -95,7 +95,7 @@ func newRun(ctx context.Context, g *GojaRunner, call *Call, scripts Tree) *run {
 	return r
 }
 
-// A life is how a run begins and ends.
+// A life is the part of a run that begins and ends it.
 type life struct {
 	runner *GojaRunner
 	ctx    context.Context
@@ -104,30 +104,30 @@ type life struct {
 
 	place    fair.Place // among those of the runner, if hasPlace
 	hasPlace atomic.Bool
-	since    time.Time    // it has the place; set only for a Usage
-	queued   atomic.Int64 // nanoseconds of waiting for a place, likewise
-	computed atomic.Int64 // nanoseconds with a place, likewise
+	since    time.Time    // when it got the place; set only if the call has a Usage
+	queued   atomic.Int64 // nanoseconds of waiting for a place; set only if the call has a Usage
+	computed atomic.Int64 // nanoseconds with a place; set only if the call has a Usage
 	settled  atomic.Bool  // outcome is set
 	ended    atomic.Bool
 	outcome  outcome
-	released sync.WaitGroup // the caller
+	released sync.WaitGroup // done when the caller goes on
 	watch    *deadline.Watch
 }
 
-// An outcome is what RunScript returns, and what it tells of the run.
+// An outcome is what RunScript returns and reports about the run.
 type outcome struct {
 	result          *Result
 	err             error
 	script, version string
-	returned        bool // the run has, in time: its coroutine is fit for another
+	returned        bool // the run ended in time, so that its coroutine can be used again
 }
 
-// errGoexit is how a run ends in which a host function calls runtime.Goexit.
+// errGoexit is the error of a run in which a host function calls runtime.Goexit.
 var errGoexit = errors.New("callback: the run's goroutine was ended")
 
-// runCoroutine runs the script on a coroutine, which the caller resumes. The caller
-// goes on when runCoroutine has returned or when another goroutine yields in its
-// place. runCoroutine reports whether the coroutine is fit for another run.
+// runCoroutine runs the script on a coroutine. The caller, which has resumed the
+// coroutine, goes on when runCoroutine returns or when another goroutine yields
+// in its place. runCoroutine reports whether the coroutine can be used again.
 func (r *run) runCoroutine(yield func(struct{}) bool) (fit bool) {
 	r.watch.Start(r.ctx, func() { r.stop(yield) })
 	o := outcome{err: errGoexit}
@@ -141,7 +141,7 @@ func (r *run) runCoroutine(yield func(struct{}) bool) (fit bool) {
 			r.released.Wait()
 			r.runner.stuck.Add(-1)
 		case o.err == errGoexit:
-			go yield(struct{}{}) // or the caller's goroutine would end as well
+			go yield(struct{}{}) // otherwise the caller's goroutine would end as well
 			r.released.Wait()
 		}
 	}()
@@ -150,7 +150,7 @@ func (r *run) runCoroutine(yield func(struct{}) bool) (fit bool) {
 	return
 }
 
-// runInline runs the script on the goroutine of its caller.
+// runInline runs the script on its caller's goroutine.
 func (r *run) runInline() (*Result, error) {
 	r.watch = new(deadline.Watch)
 	r.watch.Start(r.ctx, func() { r.stop(nil) })
@@ -161,7 +161,8 @@ func (r *run) runInline() (*Result, error) {
 	return r.tell(r.run())
 }
 
-// tell fills in the call's Usage and returns the outcome. It belongs to the caller.
+// tell fills in the call's Usage and returns the outcome. The caller's goroutine
+// calls it.
 func (l *life) tell(o outcome) (*Result, error) {
 	if u := l.call.Usage; u != nil {
 		u.Script, u.Version = o.script, o.version
@@ -179,9 +180,9 @@ func (l *life) settle(o outcome) bool {
 	return true
 }
 
-// stop interrupts a run past its deadline, and abandons it if it takes too long to
-// end. One interrupt is enough: the engine clears it only when it has ended the
-// outermost call, after which no code of the script is run.
+// stop interrupts a run past its deadline, and abandons it if it does not end
+// soon. One interrupt is enough: the engine clears it only when the outermost
+// call has ended, and after that no code of the script runs.
 func (l *life) stop(yield func(struct{}) bool) {
 	l.vm.Interrupt(nil)
 	for start := time.Now(); !l.ended.Load(); time.Sleep(runGrace / 16) {
@@ -195,17 +196,17 @@ func (l *life) stop(yield func(struct{}) bool) {
 func (l *life) abandon(yield func(struct{}) bool) {
 	stuck := &ScriptError{Message: cloudcode.Overran, Err: l.ctx.Err()}
 	if names := cloudcode.MainScripts(l.call.Credential, l.call.Script); len(names) > 0 {
-		stuck.Script = names[0] // as far as is known here
+		stuck.Script = names[0] // the only name that is known here
 	}
 	if l.settle(outcome{err: stuck, script: stuck.Script}) {
 		l.runner.stuck.Add(1)
 		l.leave()
-		go yield(struct{}{}) // stands in for the caller until the run has ended
+		go yield(struct{}{}) // in place of the caller, until the run has ended
 	}
 }
 
-// enter takes a place among the scripts that compute. A call waits for it at most
-// half of the time that is left: one that begins with less would fail late.
+// enter takes a place among the scripts that compute. A call waits for at most
+// half of its remaining time, because with less it would probably fail later.
 func (l *life) enter() error {
 	if place, ok := l.runner.places.TryEnter(l.holder()); ok {
 		l.holdPlace(place)
@@ -222,13 +223,13 @@ func (l *life) enter() error {
 	return nil
 }
 
-// holder is whose place the run has.
+// holder is the credential that has the place.
 func (l *life) holder() fair.Key {
 	return fair.Key{APIKey: l.call.APIKey, Credential: l.call.Credential}
 }
 
-// waitForPlace takes a place, for which it waits until ctx is done, unless maxQueue
-// others wait already.
+// waitForPlace takes a place. It waits until ctx is done, unless maxQueue others
+// already wait.
 func (l *life) waitForPlace(ctx context.Context, maxQueue int) error {
 	var start time.Time
 	if l.call.Usage != nil {
@@ -253,7 +254,7 @@ func (l *life) holdPlace(place fair.Place) {
 	l.hasPlace.Store(true)
 }
 
-// leave gives the place back, once.
+// leave gives the place back. Only the first call has an effect.
 func (l *life) leave() {
 	if l.hasPlace.CompareAndSwap(true, false) {
 		if l.call.Usage != nil {
@@ -271,7 +272,7 @@ func (l *life) yieldPlace(f func()) bool {
 	return !l.stopped() && l.waitForPlace(l.ctx, math.MaxInt) == nil
 }
 
-// stopped reports whether the run should not go on.
+// stopped reports whether the run must end.
 func (l *life) stopped() bool { return l.ctx.Err() != nil }
 
 // halt ends a run whose time is over from inside a native call.
@@ -295,7 +296,7 @@ func (r *run) wait(f func()) {
 func (r *run) run() (o outcome) {
 	defer func() {
 		if v := recover(); v != nil {
-			// The engine's own panics included; printing v may run script code.
+			// These include panics of the engine. Printing v may run script code.
 			o.err = fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.script, string(debug.Stack()))
 		}
 		o.script, o.version = r.script, r.version
@@ -310,7 +311,7 @@ func (r *run) run() (o outcome) {
 	return outcome{result: result, err: err}
 }
 
-// execute runs the program in a new runtime until nothing of it is left to run.
+// execute runs the program in a new runtime until nothing remains to be run.
 func (r *run) execute(program *program) (*Result, error) {
 	r.vm.SetParserOptions(compiler.ParserOptions...) // for eval
 	r.vm.SetMaxCallStackSize(maxCallStack)
@@ -336,7 +337,7 @@ func (r *run) execute(program *program) (*Result, error) {
 	if err == nil && len(r.rejected) > 0 {
 		return nil, r.explainRejection(r.rejected[0])
 	}
-	if err == nil && !program.handler { // what a handler leaves behind ends with it
+	if err == nil && !program.handler { // what a handler leaves unfinished ends with it
 		r.warnUnsettled()
 	}
 	r.output.Data, r.output.Errors, r.output.Raw = r.data.fields(), r.errors.fields(), r.raw
@@ -364,13 +365,13 @@ func (r *Result) tooLarge(maxBytes int64) string {
 	return ""
 }
 
-// exitedBy reports whether err is the end that Spark.exit makes.
+// exitedBy reports whether err is from Spark.exit.
 func (r *run) exitedBy(err error) bool {
 	_, interrupted := err.(*goja.InterruptedError)
 	return interrupted && r.exited
 }
 
-// A rejection is a promise that was rejected, and where.
+// A rejection is a rejected promise with the stack of its rejection.
 type rejection struct {
 	promise *goja.Promise
 	stack   []goja.StackFrame
@@ -390,9 +391,9 @@ func (r *run) trackRejection(p *goja.Promise, op goja.PromiseRejectionOperation)
 	}
 }
 
-// explain makes a Go error of the engine's. The engine's errors are never printed,
-// wrapped or compared: that can run script code, without end and without a way to
-// recover. What is read of them is read here, in the runtime.
+// explain turns an error of the engine into a Go error. An error of the engine is
+// never printed, wrapped or compared, because that can run script code without
+// end and without a way to recover. explain reads it inside the runtime.
 func (r *run) explain(err error) error {
 	switch err {
 	case errWaited:
@@ -427,12 +428,12 @@ func (r *run) explain(err error) error {
 	return e
 }
 
-// explainRejection makes an error of a promise's rejection.
+// explainRejection makes the error for a rejected promise.
 func (r *run) explainRejection(rejected rejection) error {
 	e := &ScriptError{Script: r.script, Version: r.tree.Version}
 	reason := rejected.promise.Result()
 	if ex := r.vm.Try(func() { panic(reason) }); ex != nil {
-		e.setStack(ex.Stack()) // where an Error was made
+		e.setStack(ex.Stack()) // where the script made an Error
 	}
 	if e.Line == 0 {
 		e.setStack(rejected.stack)
@@ -441,8 +442,8 @@ func (r *run) explainRejection(rejected rejection) error {
 	return e
 }
 
-// describe is the text of a thrown value. To read it may run script code, which
-// has half of runGrace to end.
+// describe returns the text of a thrown value. Reading it may run script code,
+// which gets half of runGrace.
 func (r *run) describe(v goja.Value) string {
 	object, ok := v.(*goja.Object)
 	if !ok {
@@ -452,10 +453,10 @@ func (r *run) describe(v goja.Value) string {
 	if r.stopped() {
 		return text
 	}
-	// Whatever it interrupts ends all of what follows.
+	// An interrupt ends everything that follows.
 	defer time.AfterFunc(runGrace/2, func() { r.vm.Interrupt(nil) }).Stop()
 	func() {
-		defer func() { _ = recover() }() // an interrupt, or worse
+		defer func() { _ = recover() }() // an interrupt or a panic of the engine
 		r.vm.Try(func() {
 			name, message := object.Get("name"), object.Get("message")
 			if message != nil && !goja.IsUndefined(message) {
@@ -473,7 +474,7 @@ func (r *run) describe(v goja.Value) string {
 	return text
 }
 
-// positionOf is the innermost place of a script on a stack.
+// positionOf is the innermost position in a script on a stack.
 func positionOf(frames []goja.StackFrame) Position {
 	for i := range frames {
 		if at := frames[i].Position(); at.Line != 0 && at.Filename != jsjson.OwnProgram { // else native

@@ -43,11 +43,13 @@ type Tree struct {
 	// FS holds the files.
 	FS fs.FS
 
-	// Version, if not empty, names this state of the files for ever: Trees of the
-	// same Version have the same scripts. The runner then reads each script once
-	// and never looks whether it has changed, and a run never mixes two versions.
-	// If it is empty the runner looks at each file that a run needs, once in a
-	// millisecond at most; FS must then be of a comparable type, such as
+	// Version, if not empty, names this state of the files for ever: Trees with
+	// the same Version have the same scripts. The runner then reads each script
+	// once and never checks whether it has changed, and a run never mixes two
+	// versions.
+	//
+	// If Version is empty, the runner checks each file that a run needs, at most
+	// once a millisecond. FS must then be of a comparable type, such as
 	// [os.DirFS] or a pointer.
 	Version string
 }
@@ -96,7 +98,7 @@ func TreeOf(ctx context.Context, call *Call, scripts fs.FS, source ScriptSource)
 	return t, nil
 }
 
-// noVersion says that the scripts are not of the version that the call names.
+// noVersion means that the scripts do not have the version that the call names.
 func noVersion(call *Call) error { return fmt.Errorf("%w: %q", ErrNoVersion, call.Version) }
 
 var (
@@ -119,7 +121,7 @@ func (r *run) mainProgram() (*program, error) {
 // Limits of the compiled scripts that a runner keeps.
 const (
 	maxCached      = 16384
-	maxCachedBytes = 64 << 20 // of their source
+	maxCachedBytes = 64 << 20 // of their sources
 )
 
 // A scriptCache keeps compiled scripts.
@@ -127,11 +129,11 @@ type scriptCache struct {
 	scripts sync.Map // of *script by scriptKey
 	count   atomic.Int64
 	bytes   atomic.Int64 // of the scripts' sources
-	members sync.Map     // of *program by source: those of the host's Members
+	members sync.Map     // the Scripts of the host's members: *program by source
 }
 
-// A scriptKey names a script: by the version of its tree or, if that has none, by
-// the tree itself.
+// A scriptKey identifies a script by the version of its tree or, if that is
+// empty, by the tree itself.
 type scriptKey struct {
 	tree          fs.FS
 	version, name string
@@ -147,7 +149,7 @@ func (r *run) key(name string) scriptKey {
 	return scriptKey{tree: r.tree.FS, name: name}
 }
 
-// A script is a file with what it last compiled to.
+// A script is a file and the result of its last compilation.
 type script struct {
 	busy    chan struct{} // full while a run reads the script
 	version atomic.Pointer[version]
@@ -156,33 +158,33 @@ type script struct {
 	gone    atomic.Bool  // from the cache
 }
 
-// lookEvery is how long a look at a file is good for: an edit is live for runs that
-// begin a millisecond after it.
+// lookEvery is how long a check of a file is valid: an edit is live for runs that
+// begin a millisecond later.
 const lookEvery = time.Millisecond
 
-// A version is what one state of a script's file compiles to: a program, or an
+// A version is the result of compiling one state of a file: a program, or an
 // error if no earlier state compiled either.
 type version struct {
 	stamp   tree.Stamp   // zero in a tree that has a Version
-	looked  atomic.Int64 // when the file was last found in this state, Unix nanoseconds
+	looked  atomic.Int64 // when the file was last found in this state, in Unix nanoseconds
 	program *program
 	err     error
 }
 
-// isCurrent reports whether v is known to be the state of the file at this time.
+// isCurrent reports whether v is known to be the present state of the file.
 func (r *run) isCurrent(v *version, now time.Time) bool {
 	if r.tree.Version != "" {
 		return true
 	}
 	if _, told := r.tree.FS.(tree.Told); told {
-		return false // to look is free
+		return false // checking costs nothing
 	}
 	age := time.Duration(now.UnixNano() - v.looked.Load())
 	return 0 <= age && age < lookEvery
 }
 
-// foundAt notes that a look which began at the given time found the file in this
-// state. It returns what load does.
+// foundAt notes that a check, which began at the given time, found the file in
+// this state. It returns the results of load.
 func (v *version) foundAt(look time.Time) (*program, error) {
 	v.looked.Store(look.UnixNano())
 	return v.program, v.err
@@ -192,9 +194,9 @@ func (v *version) foundAt(look time.Time) (*program, error) {
 type program struct {
 	compiled  *goja.Program
 	version   string   // of the tree or, if it has none, of the file
-	handler   bool     // it exports one
-	variables []string // that it declares at its top level
-	declared  []string // those of them that are standard globals
+	handler   bool     // the script exports a handler
+	variables []string // names that the script declares at its top level
+	declared  []string // those of variables that are standard globals
 	traits    traits
 }
 
@@ -208,12 +210,12 @@ func (r *run) load(name string) (*program, error) {
 		}
 	}
 	var stamp tree.Stamp
-	certain := true // that the stamp tells whether the file has changed
+	certain := true // the stamp tells whether the file has changed
 	if r.tree.Version == "" {
 		var err error
 		if stamp, certain, err = tree.Stat(r.tree.FS, name); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
-				cache.forget(key) // it must not come back as what stays when an edit is broken
+				cache.forget(key) // so that a broken edit of a new file does not bring it back
 			}
 			return nil, err
 		}
@@ -228,8 +230,8 @@ func (r *run) load(name string) (*program, error) {
 		case s.busy <- struct{}{}:
 			reading = true
 		default:
-			// Another run reads the script. Until it is done the version before
-			// will do, if there is one.
+			// Another run reads the script. Until it has done so, the previous
+			// version is used, if there is one.
 			if v != nil && v.program != nil {
 				return v.program, nil
 			}
@@ -255,7 +257,8 @@ func (r *run) load(name string) (*program, error) {
 	}
 	v := &version{stamp: stamp}
 	v.program, v.err = r.compile(name, source)
-	// Who tells the states of a tree keeps this rule, and knows what was removed.
+	// A file system that tells the states of its files keeps this rule by itself,
+	// and knows which were removed.
 	if _, told := r.tree.FS.(tree.Told); v.err != nil && !told && old != nil && old.program != nil {
 		var broken *ScriptError
 		errors.As(v.err, &broken)
@@ -267,9 +270,9 @@ func (r *run) load(name string) (*program, error) {
 	return v.foundAt(now)
 }
 
-// awaitReader waits, without a place, until no run reads the script. A run of which
-// nothing has run yet then queues as a new call does: else MaxQueue would not hold
-// for the callers of a script that is new.
+// awaitReader waits, without a place, until no run reads the script. A run that
+// has not begun then queues like a new call. Otherwise MaxQueue would not hold
+// for the callers of a new script.
 func (r *run) awaitReader(s *script) error {
 	wait := func() {
 		select {
@@ -316,7 +319,7 @@ func (c *scriptCache) find(key scriptKey) *script {
 	return s
 }
 
-// findOrAdd returns a script of the cache, a new one if need be.
+// findOrAdd returns a script of the cache, and adds it if necessary.
 func (c *scriptCache) findOrAdd(key scriptKey) *script {
 	if s := c.find(key); s != nil {
 		return s
@@ -339,8 +342,8 @@ func (c *scriptCache) setBytes(s *script, size int64) {
 	}
 }
 
-// evict forgets scripts until a quarter of the cache is free: first those that
-// have not been used since the last eviction.
+// evict removes scripts until a quarter of the cache is free, beginning with
+// those that were not used since the last eviction.
 func (c *scriptCache) evict() {
 	for range 2 {
 		c.scripts.Range(func(key, entry any) bool {
@@ -385,8 +388,8 @@ func compileMember(name, source string) (*program, error) {
 	return compile(name, "", "("+source+"\n)", math.MaxInt64)
 }
 
-// memberProgram returns the compiled script of a host's member. There are as
-// many as the host has written, so all are kept.
+// memberProgram returns the compiled script of a host's member. All are kept,
+// because the host has written only so many.
 func (c *scriptCache) memberProgram(name, source string) (*program, error) {
 	if p, ok := c.members.Load(source); ok {
 		return p.(*program), nil
@@ -399,18 +402,18 @@ func (c *scriptCache) memberProgram(name, source string) (*program, error) {
 	return p, nil
 }
 
-// traits are what a program needs of its world beyond the members of Spark, told
-// by its text: what it does not name costs nothing.
+// traits are what a program needs besides the members of Spark, by its text. What
+// the text does not name costs nothing.
 type traits struct {
-	parse     bool      // JSON.parse of the library's own: faster, and bounded
-	stringify bool      // likewise
-	guards    guard.Set // builtins that are held to a limit
+	parse     bool      // the library's JSON.parse, which is faster and bounded
+	stringify bool      // the library's JSON.stringify
+	guards    guard.Set // builtins to guard
 	locale    bool      // toLocaleString of numbers, which the engine lacks
-	own       bool      // our names as properties of the global object itself
+	own       bool      // the library's names as properties of the global object itself
 }
 
-// declaresOurs matches where it matters to a program that our names are only
-// inherited by the global object: a var of the same name would hide them, and
+// declaresOurs matches programs that would notice that the global object only
+// inherits the library's names: a var of the same name would hide them, and
 // strict code could not assign to them.
 var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce|SparkRequests)\b`)
 

@@ -24,9 +24,9 @@ import (
 	"example.com/callback/internal/web"
 )
 
-// makeWorld gives the runtime its global names. They are those of the global
-// object's prototype: to write to the global object itself makes the engine
-// copy its list of global names.
+// makeWorld gives the runtime its global names. They are properties of the global
+// object's prototype, because a write to the global object itself makes the
+// engine copy its list of global names.
 func (r *run) makeWorld() {
 	global := r.vm.GlobalObject()
 	r.objects.prototype = global.Prototype()
@@ -47,13 +47,13 @@ var worldClass = lazy.Class[*run]{
 	Fallback:      (*run).standardGlobal,
 }
 
-// hostGlobal makes one of the host's global names, or the compiler's. It returns nil
-// for any other.
+// hostGlobal makes a global name of the host or of the compiler, or returns nil
+// for any other name.
 func (r *run) hostGlobal(name string) goja.Value {
 	if _, ok := r.call.Globals[name]; !ok {
 		return r.constructor(name)
 	}
-	r.makeSpark() // its Script gets it
+	r.makeSpark() // an argument of its Script
 	return r.hostMember(r.call.Globals, "", name)
 }
 
@@ -64,7 +64,7 @@ func (r *run) makeSpark() goja.Value {
 	return r.objects.spark
 }
 
-// prepare makes the world fit to run the program.
+// prepare installs what the program needs.
 func (r *run) prepare(p *program) *goja.Program {
 	if p.traits.parse && !r.installed.parse {
 		r.installed.parse = true
@@ -93,7 +93,7 @@ func (r *run) prepare(p *program) *goja.Program {
 	return p.compiled
 }
 
-// own makes global names properties of the global object itself.
+// own turns global names into properties of the global object itself.
 func (r *run) own(names []string) {
 	global := r.vm.GlobalObject()
 	for _, name := range names {
@@ -107,15 +107,15 @@ func (r *run) replaceJSON(name string, f func(goja.FunctionCall) goja.Value) {
 	}
 }
 
-// modules are those that a run has required.
+// modules are the modules that a run has required.
 type modules struct {
 	ran   map[string]bool
-	depth int      // calls of require under way
-	chain []string // modules that ran in the outermost require under way
+	depth int      // nesting of calls of require
+	chain []string // modules that have run in the outermost call of require
 }
 
-// require runs a module in the global scope. Within one chain of requires, those
-// inside the outermost, each module runs once, so that cycles end.
+// require runs a module in the global scope. Within one outermost call of require
+// each module runs only once, so that cycles end.
 func (r *run) require(call lazy.Call, once bool) goja.Value {
 	code := call.Text(0, "shortCode")
 	if !cloudcode.IsName(code) {
@@ -151,7 +151,7 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 		}
 	}()
 	if _, err := r.vm.RunProgram(r.prepare(program)); err != nil {
-		panic(err) // the engine's own, for the engine: never looked at here
+		panic(err) // for the engine: an exception, which must not be read here
 	}
 	return goja.Undefined()
 }
@@ -190,8 +190,8 @@ var sparkClass = lazy.Class[*run]{
 	Fallback:      documented("Spark"),
 }
 
-// carriedBy lists the members of a class that the library carries, or without a
-// class the global names.
+// carriedBy lists the members of a class that the library carries. For the empty
+// class it lists the global names.
 func carriedBy(class string) []string {
 	switch class {
 	case "":
@@ -212,11 +212,11 @@ func carriedBy(class string) []string {
 	return nil
 }
 
-// A member is one of a class.
+// A member is a member of a class.
 type member struct{ class, name string }
 
-// meant adds to the message of an exception which member was meant, if a script has
-// called one that there is not: the last that it missed.
+// meant adds "did you mean" to the message of an exception, if the exception is
+// about the last member that a script looked for in vain.
 func (r *run) meant(message string) string {
 	message = sayNull(message)
 	m := r.missed
@@ -234,8 +234,8 @@ func (r *run) meant(message string) string {
 	return message
 }
 
-// sayNull corrects the first line of an error's text: of a property of null the
-// engine says that it is one of undefined.
+// sayNull corrects the first line of an error's text. The engine says undefined
+// where the value may be null.
 func sayNull(text string) string {
 	const says = "' of undefined"
 	line, _, _ := strings.Cut(text, "\n")
@@ -245,8 +245,8 @@ func sayNull(text string) string {
 	return line + " or null" + text[len(line):]
 }
 
-// documented makes the function that a script finds under the name of a member
-// that only a host can supply. To call it is an error that says so.
+// documented makes the function for a member that only a host can supply. Calling
+// it throws an error that says so.
 func documented(class string) func(*run, string) goja.Value {
 	return func(r *run, name string) goja.Value {
 		if !cloudcode.Has(class, name) {
@@ -260,8 +260,8 @@ func documented(class string) func(*run, string) goja.Value {
 	}
 }
 
-// getData makes the value of the call's data, once. The properties of an object are
-// defined and not assigned: "__proto__" is a name like any other.
+// getData makes the value of the call's data, once. It defines properties instead
+// of assigning them, so that "__proto__" is a name like any other.
 func (r *run) getData() goja.Value {
 	switch {
 	case r.objects.data != nil:
@@ -278,8 +278,8 @@ func (r *run) getData() goja.Value {
 }
 
 func (r *run) params(params []Param) *goja.Object {
-	// Without a prototype, to set a property is to define it, whatever its name
-	// and whatever the script has done to Object.prototype.
+	// On an object without a prototype, setting a property defines it, whatever
+	// its name is and whatever the script has done to Object.prototype.
 	object := r.vm.CreateObject(nil)
 	for i := range params {
 		values := params[i].Values
@@ -299,7 +299,7 @@ func (r *run) getRequestBytes(lazy.Call) goja.Value {
 
 // requestBody is a copy of the request's body, after inflation.
 func (r *run) requestBody() []byte {
-	if r.call.Body == nil && hasBody(r.call.Method) { // on GET it is an ordinary parameter
+	if r.call.Body == nil && hasBody(r.call.Method) { // on GET, REQUEST_BODY is an ordinary parameter
 		for i := range r.call.Data {
 			if r.call.Data[i].Name == bodyParam {
 				return []byte(r.call.Data[i].Values[0])
@@ -327,7 +327,7 @@ func (r *run) getLog(lazy.Call) goja.Value {
 
 func (r *run) exit(lazy.Call) goja.Value {
 	r.exited = true
-	r.vm.Interrupt(nil) // as the engine unwinds it may call the return method of iterators
+	r.vm.Interrupt(nil) // because the engine may call the return method of iterators as it unwinds
 	interrupt()
 	return nil
 }
@@ -341,7 +341,7 @@ func (r *run) remaining() int64 {
 	return max(0, time.Until(deadline).Milliseconds())
 }
 
-// currentStack is the script's call stack, a frame a line, without that of
+// currentStack is the script's call stack, one frame a line, without the frame of
 // Spark.currentStack itself.
 func (r *run) currentStack() string {
 	var e ScriptError
@@ -396,7 +396,7 @@ var playerClass = lazy.Class[*run]{
 	Fallback: documented("SparkPlayer"),
 }
 
-// getPlayer is the player that the URL names, or null.
+// getPlayer returns the player that the URL names, or null.
 func (r *run) getPlayer() goja.Value {
 	if r.call.PlayerID == "" {
 		return goja.Null()
@@ -407,7 +407,8 @@ func (r *run) getPlayer() goja.Value {
 	return r.objects.player
 }
 
-// player is Spark.player: what the host's getPlayer returns, if there is one.
+// player is Spark.player: the result of the host's getPlayer or, without one, of
+// the library's.
 func (r *run) player() goja.Value {
 	if _, ok := r.call.Members["getPlayer"]; ok {
 		if getPlayer, ok := goja.AssertFunction(r.objects.spark.Get("getPlayer")); ok {
@@ -421,8 +422,8 @@ func (r *run) player() goja.Value {
 	return r.getPlayer()
 }
 
-// hostMember makes one of the host's members, or returns nil. owner and name are
-// what scripts call it.
+// hostMember makes a member of the host, or returns nil. Scripts call it
+// owner+name.
 func (r *run) hostMember(members Members, owner, name string) goja.Value {
 	m, ok := members[name]
 	if !ok {
@@ -454,7 +455,7 @@ func (r *run) hostMember(members Members, owner, name string) goja.Value {
 	return member
 }
 
-// hostFunction makes a JavaScript function of one of the host's.
+// hostFunction makes a JavaScript function of a host function.
 func (r *run) hostFunction(name string, f HostFunc) goja.Value {
 	return lazy.Function(r.vm, name, func(call goja.FunctionCall) goja.Value {
 		if len(call.Arguments) > limit.Args {
@@ -490,7 +491,7 @@ func (r *run) hostFunction(name string, f HostFunc) goja.Value {
 type orderedFields struct {
 	list    []Field
 	index   map[string]int // of list by name, once they are many
-	removed int            // left in list without a value
+	removed int            // number of entries in list without a value
 }
 
 // find returns the index of a field in list, or -1.
@@ -534,7 +535,7 @@ func (o *orderedFields) remove(name string) {
 	}
 }
 
-// compact drops what was removed and indexes the rest.
+// compact drops removed entries and indexes the rest.
 func (o *orderedFields) compact() {
 	o.list, o.removed = o.fields(), 0
 	o.index = make(map[string]int, 2*len(o.list))
@@ -545,7 +546,7 @@ func (o *orderedFields) compact() {
 
 func (o *orderedFields) len() int { return len(o.list) - o.removed }
 
-// fields are those that are set.
+// fields returns the fields that are set.
 func (o *orderedFields) fields() []Field {
 	if o.len() == 0 {
 		return nil
@@ -584,7 +585,8 @@ func (r *run) setField(fields *orderedFields, call lazy.Call) goja.Value {
 	return goja.Undefined()
 }
 
-// noteWhere notes where the script sets a reserved name, if the value is suspect.
+// noteWhere notes where the script sets a reserved name, if the value may be
+// refused.
 func (r *run) noteWhere(name string, suspect bool) {
 	delete(r.output.Where, name)
 	if !suspect {
@@ -628,17 +630,17 @@ func (r *run) removeFields(fields *orderedFields) goja.Value {
 // maxValueBytes bounds the JSON of one value that a script gives to its host.
 const maxValueBytes = 32 << 20
 
-// smallValue is room for the JSON of most values, in bytes.
+// smallValue is the capacity for the JSON of most values, in bytes.
 const smallValue = 48
 
-// maxReentry bounds how deep a script can nest conversions to JSON by toJSON
-// methods: the engine's own limit does not count natives that call natives.
+// maxReentry bounds the nesting of conversions to JSON by toJSON methods. The
+// engine's own limit does not count natives that call natives.
 const maxReentry = 64
 
 func (r *run) limits() jsjson.Limits { return jsjson.Limits{MaxBytes: maxValueBytes, Ctx: r.ctx} }
 
-// toJSON turns a value into JSON, or reports that it is undefined to JSON. An
-// exception of a getter or a toJSON method is the script's.
+// toJSON converts a value to JSON. It returns false if JSON has no such value. It
+// throws what a getter or a toJSON method of the script throws.
 func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	if r.converting >= maxReentry {
 		ecma.Throw(r.vm, "conversions to JSON are nested too deeply")
@@ -648,7 +650,7 @@ func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	return jsjson.Append(make([]byte, 0, smallValue), r.vm, v, r.limits())
 }
 
-// fromJSON makes a fresh value of JSON that the library has made itself.
+// fromJSON makes a new value of JSON that the library has written.
 func (r *run) fromJSON(text string) goja.Value {
 	value, err := jsjson.Parse(r.vm, text)
 	if err != nil {

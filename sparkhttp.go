@@ -51,7 +51,7 @@ var httpClass = lazy.Class[*sparkHTTP]{
 	},
 }
 
-// A bodyKind is a way to make a body of the value that a script sends.
+// A bodyKind makes a body of the value that a script sends.
 type bodyKind struct {
 	contentType string
 	encode      func(h *sparkHTTP, v goja.Value, call lazy.Call) string
@@ -74,8 +74,8 @@ func sendBody(method string, kind bodyKind) func(*sparkHTTP, lazy.Call) goja.Val
 	}
 }
 
-// A sparkHTTP is the object that Spark.getHttp returns: an outbound request to
-// be sent, as often as the script likes.
+// A sparkHTTP is the result of Spark.getHttp: an outbound request that the script
+// can send any number of times.
 type sparkHTTP struct {
 	*run
 	url     string
@@ -135,9 +135,10 @@ func (h *sparkHTTP) setHeaders(call lazy.Call) goja.Value {
 	return h.self
 }
 
-// eachPair calls f for each property of the call's first argument, an object, as
-// text: scalars as they are, null as nothing, other values as other makes them. An
-// array stands for its elements; repeat is set for all but the first of them.
+// eachPair calls f for each property of the call's first argument, an object. It
+// converts values to text: scalars as they are, null to the empty text, and other
+// values by other. For an array it calls f for each element; repeat is set for
+// all but the first.
 func (h *sparkHTTP) eachPair(call lazy.Call, arg string, other func(name string, v goja.Value) string, f func(name, value string, repeat bool)) {
 	object, ok := call.Argument(0).(*goja.Object)
 	if !ok || object.ClassName() == "Array" || object.ClassName() == "Function" {
@@ -203,7 +204,7 @@ func (h *sparkHTTP) string(v goja.Value, call lazy.Call) string {
 	return text
 }
 
-// xml is the markup of a string or of a value that getResponseXml returned.
+// xml is the markup of a string, or of a value from getResponseXml.
 func (h *sparkHTTP) xml(v goja.Value, call lazy.Call) string {
 	if text, ok := ecma.Scalar(v); ok {
 		return text
@@ -221,8 +222,8 @@ func (h *sparkHTTP) xml(v goja.Value, call lazy.Call) string {
 	return ""
 }
 
-// send sends the request. Without an answer it returns null, and the log says
-// why.
+// send sends the request. If there is no answer, it returns null and logs the
+// reason.
 func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 	var answer host.Response
 	var err error
@@ -230,7 +231,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 	if err != nil {
 		to := ""
 		if u, err := url.Parse(weburl.ForRequest(h.url)); err == nil {
-			to = u.Host // and no more: the rest of a URL may hold a secret
+			to = u.Host // only the host, because the rest of a URL may hold a secret
 		}
 		h.explainHTTP(to, err)
 		return goja.Null()
@@ -238,8 +239,7 @@ func (h *sparkHTTP) send(verb, body, contentType string) goja.Value {
 	return lazy.New(h.vm, &responseClass, &httpResponse{run: h.run, Response: answer})
 }
 
-// roundTrip sends the request and reads the answer. It touches nothing of the
-// runtime.
+// roundTrip sends the request and reads the answer. It does not use the runtime.
 func (h *sparkHTTP) roundTrip(verb, body, contentType string) (host.Response, error) {
 	if h.call.HTTP == nil {
 		return host.Response{}, host.ErrNoDoer
@@ -258,7 +258,7 @@ func (h *sparkHTTP) roundTrip(verb, body, contentType string) (host.Response, er
 	if err != nil {
 		return host.Response{}, err
 	}
-	// How much of the answer is read is for the Call's HTTPDoer to bound.
+	// The Call's HTTPDoer bounds the length of the answer.
 	return host.Send(h.call.HTTP.Do, req, math.MaxInt64, h.logError)
 }
 
@@ -289,7 +289,7 @@ func (p *httpResponse) json(lazy.Call) goja.Value {
 	return value
 }
 
-// text is the body, decoded with the charset it came with.
+// text is the body, decoded by its charset.
 func (p *httpResponse) text() string {
 	_, params := headers.ParseMediaType(p.Header.Get("Content-Type"))
 	enc, _ := charset.Lookup(cmp.Or(params["charset"], "utf-8")) // unknown: UTF-8
@@ -309,13 +309,14 @@ func (p *httpResponse) xml(lazy.Call) goja.Value {
 	return p.parsed(p.xmlText(), "callback: answer is not XML")
 }
 
-// parseXML is Spark.parseXml: the value of a text as getResponseXml makes it of an
-// answer, or null if it is not XML.
+// parseXML is Spark.parseXml. It returns the same kind of value as
+// getResponseXml, or null if the text is not XML.
 func (r *run) parseXML(call lazy.Call) goja.Value {
 	return r.parsed(strings.TrimPrefix(call.Text(0, "text"), "\ufeff"), "callback: text is not XML")
 }
 
-// parsed is the XML value of a text, or null, which it logs.
+// parsed returns the XML value of a text. If there is none, it logs the problem
+// and returns null.
 func (r *run) parsed(text, problem string) goja.Value {
 	node, err := xmltree.Parse(text)
 	if err != nil {
@@ -325,8 +326,8 @@ func (r *run) parsed(text, problem string) goja.Value {
 	return node.Value(r.vm)
 }
 
-// xmlText is the body, decoded with the charset that the answer or, if it has
-// none, the XML itself declares.
+// xmlText is the body, decoded by the charset of the answer or, if it has none,
+// by the encoding that the XML declares.
 func (p *httpResponse) xmlText() string {
 	if _, params := headers.ParseMediaType(p.Header.Get("Content-Type")); params["charset"] == "" {
 		if enc, ok := charset.Lookup(xmltree.Encoding(p.Body)); ok {

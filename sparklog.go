@@ -11,12 +11,12 @@ import (
 	"example.com/callback/internal/limit"
 )
 
-// logging is what a run has logged and may log.
+// logging is the state of what a run has logged and may still log.
 type logging struct {
 	level slog.Level // lines below it are dropped
 	lines int
 	bytes int  // of the lines so far
-	full  bool // the rest is dropped
+	full  bool // further lines are dropped
 }
 
 var logClass = lazy.Class[*run]{
@@ -31,7 +31,7 @@ var logClass = lazy.Class[*run]{
 	},
 }
 
-// logMember makes a function that logs any values, with blanks between them.
+// logMember makes a function that logs its arguments, separated by blanks.
 func logMember(level slog.Level) func(*run, lazy.Call) goja.Value {
 	return func(r *run, call lazy.Call) goja.Value {
 		if level >= r.logging.level && r.log.Enabled(r.ctx, level) {
@@ -67,19 +67,19 @@ func (r *run) setLogLevel(call lazy.Call) goja.Value {
 	return goja.Undefined()
 }
 
-// logLine logs a line of the script's, or of the library's about the line of the
-// script that is executed.
+// logLine logs a line of the script, or a line of the library about the script's
+// present line.
 func (r *run) logLine(level slog.Level, message string, attrs ...any) {
 	r.logAt(r.position(), level, message, attrs...)
 }
 
-// logError logs what is wrong with the host's code.
+// logError logs a fault of the host's code.
 func (r *run) logError(message string, attrs ...any) {
 	r.logAt(Position{Script: r.script}, slog.LevelError, message, attrs...)
 }
 
-// logAt logs a line about a place in a script, within the limits of a run. A line
-// or column that is zero is left out.
+// logAt logs a line about a position in a script, within the limits of a run. It
+// leaves out a line or column of zero.
 func (r *run) logAt(at Position, level slog.Level, message string, attrs ...any) {
 	if r.logging.full {
 		return
@@ -108,10 +108,10 @@ func (r *run) logAt(at Position, level slog.Level, message string, attrs ...any)
 	r.log.Log(r.ctx, level, message, append(all, attrs...)...)
 }
 
-// position is the line of a script that is executed. Where none is, the line is
-// zero.
+// position is the line of a script that is being executed. Without one, its line
+// is zero.
 func (r *run) position() Position {
-	const depth = 6 // the native function that logs, and what it was called by
+	const depth = 6 // the native function that logs, and its callers
 	var frames [depth]goja.StackFrame
 	for _, f := range r.vm.CaptureCallStack(depth, frames[:0]) {
 		if at := f.Position(); at.Line > 0 && cloudcode.IsScript(at.Filename) {
@@ -121,7 +121,7 @@ func (r *run) position() Position {
 	return Position{Script: r.script}
 }
 
-// logText is how a value looks in the log: a string as it is, else JSON.
+// logText is the text of a value in the log: a string itself, else JSON.
 func (r *run) logText(v goja.Value) (text string) {
 	object, ok := v.(*goja.Object)
 	if !ok {

@@ -26,8 +26,8 @@ import (
 	"example.com/callback/internal/web/url"
 )
 
-// standardGlobal makes the standard global of a name, or returns nil if there is
-// none.
+// standardGlobal makes a standard global, or returns nil if there is none of that
+// name.
 func (r *run) standardGlobal(name string) goja.Value {
 	if !web.Has(name) {
 		return nil
@@ -56,8 +56,8 @@ func (r *run) globals() *web.Globals {
 	return r.web
 }
 
-// send sends a request of fetch. It touches nothing of the runtime; what it has to
-// log, report does.
+// send sends a request of fetch. It does not use the runtime; report logs
+// afterwards what there is to log.
 func (r *run) send(ctx context.Context, out *fetch.Outbound) (_ fetch.Answer, report func(), _ error) {
 	var failures []func()
 	report = func() {
@@ -82,15 +82,15 @@ func (r *run) send(ctx context.Context, out *fetch.Outbound) (_ fetch.Answer, re
 	return fetch.Answer{Status: answer.Status, Header: answer.Header, Body: answer.Body}, report, err
 }
 
-// explainHTTP logs why an outbound request has no answer, and returns it in words.
+// explainHTTP logs and returns the reason why an outbound request has no answer.
 func (r *run) explainHTTP(to string, err error) string {
 	reason := host.Reason(err)
 	r.logLine(slog.LevelWarn, "callback: outbound request failed", "host", limit.Text(to, 100), "reason", reason)
 	return reason
 }
 
-// random is where crypto has its bytes from: a Call with a Seed always sees the
-// same.
+// random is the source of random bytes for crypto. A Call with a Seed always gets
+// the same bytes.
 func (r *run) random() io.Reader {
 	if r.call.Seed == 0 {
 		return crand.Reader
@@ -100,9 +100,9 @@ func (r *run) random() io.Reader {
 	return rand.NewChaCha8(seed)
 }
 
-// runLoop does what the script has left to be done: timers, and what waits for
-// outbound requests, until done says that it is enough. The error is that of the
-// script so far, or the first of a task.
+// runLoop runs the remaining tasks of the script, timers and outbound requests,
+// until done returns true. Its error is err, or that of the first task that
+// fails.
 func (r *run) runLoop(err error, done func() bool) error {
 	loop := r.web.Loop
 	for err == nil && loop.Pending() && !done() {
@@ -119,7 +119,7 @@ func (r *run) runLoop(err error, done func() bool) error {
 	return err
 }
 
-// finish does what is left when the script has run, its handler included.
+// finish runs what remains when the script has run, including its handler.
 func (r *run) finish(program *program, err error) error {
 	if program.handler && err == nil {
 		err = r.handle()
@@ -134,8 +134,8 @@ func (r *run) finish(program *program, err error) error {
 	return r.runLoop(err, func() bool { return false })
 }
 
-// handle calls the handler that the script exports, and answers with its Response.
-// What else the script has begun ends with it.
+// handle calls the handler that the script exports, and answers with its
+// Response. Everything else that the script has begun ends with it.
 func (r *run) handle() error {
 	globals := r.globals()
 	promise, err := globals.Handle(r.vm.Get(compiler.HandlerName), r.incoming(), r.makeSpark())
@@ -150,7 +150,7 @@ func (r *run) handle() error {
 	case !settled():
 		return web.ErrUnsettled
 	case promise.State() == goja.PromiseStateRejected:
-		return nil // which is a rejection that has no handler
+		return nil // reported as a rejection without a handler
 	}
 	answer, err := globals.Answer(promise.Result())
 	if err != nil {
@@ -160,7 +160,7 @@ func (r *run) handle() error {
 	return nil
 }
 
-// answer makes script data of a handler's answer.
+// answer turns a handler's answer into script data.
 func (r *run) answer(a *web.Answer) {
 	headers := []byte{'{'}
 	for i, h := range a.Headers {
@@ -182,13 +182,13 @@ func (r *run) answer(a *web.Answer) {
 	r.raw = a.Body
 }
 
-// incoming is the request as a script's handler sees it. Its URL has the name of
-// the script for a path, and no secret.
+// incoming is the request for a script's handler. Its URL has no secret: the path
+// is the name of the script.
 func (r *run) incoming() *fetch.Incoming {
 	in := &fetch.Incoming{Method: cmp.Or(r.call.Method, http.MethodGet)}
 	multipart := r.multipart()
 	var query []url.Pair
-	var fields map[string]int // how many values of a name are the body's, which are the last
+	var fields map[string]int // number of values by name that are from the body; they are the last of each name
 	if hasBody(in.Method) {
 		in.Body = append([]byte{}, r.requestBody()...)
 		fields = formFields(string(in.Body), r.call.Data)
@@ -213,14 +213,14 @@ func (r *run) incoming() *fetch.Incoming {
 	return in
 }
 
-// multipart reports whether the body of a POST is multipart, the one kind that is not
-// in the data as text. Then nothing tells its fields from the query's.
+// multipart reports whether the body of a POST is multipart. Only such a body is
+// not in the data as text, and its fields cannot be told from the query's.
 func (r *run) multipart() bool {
 	return !slices.ContainsFunc(r.call.Data, func(p Param) bool { return p.Name == bodyParam })
 }
 
-// formFields counts the values of data that body holds as a form, by their names. It
-// is nil if body is not the form that they come from.
+// formFields counts, by name, the values in data that come from body, if that is
+// a form. It returns nil if they do not.
 func formFields(body string, data []Param) map[string]int {
 	values := map[string][]string{}
 	for _, pair := range url.ParsePairs(body) {
@@ -240,11 +240,11 @@ func formFields(body string, data []Param) map[string]int {
 	return fields
 }
 
-// errWaited is the error of a run that waits for timers or outbound requests when
-// its time is over.
+// errWaited means that the time of a run was over while it waited for timers or
+// outbound requests.
 var errWaited = errors.New("waited past its deadline for timers or outbound requests")
 
-// explainWait makes the error of errWaited.
+// explainWait makes the error of the run for errWaited.
 func (r *run) explainWait() error {
 	e := &ScriptError{Script: r.script, Version: r.tree.Version, Message: errWaited.Error(), Err: r.ctx.Err()}
 	if !errors.Is(e.Err, context.DeadlineExceeded) {
