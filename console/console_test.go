@@ -90,6 +90,9 @@ func TestState(t *testing.T) {
 		script := s.(map[string]any)
 		names = append(names, script["credential"].(string))
 		require.Equal(t, "/callback/KEY/"+script["credential"].(string)+"/•••", script["url"])
+		_, run := ask(t, c, "POST", "/api/try", `{"apiKey":"KEY","credential":"`+script["credential"].(string)+`","method":"GET"}`)
+		require.NotEmpty(t, script["version"])
+		require.Equal(t, run["version"], script["version"], "of a run")
 		if script["credential"] == "typo" {
 			require.Len(t, script["problems"], 1)
 		}

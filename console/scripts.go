@@ -14,6 +14,7 @@ import (
 	"example.com/callback"
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/tree"
 )
 
 // state is what the page needs to know about its host.
@@ -38,6 +39,7 @@ type scriptState struct {
 	Credential string    `json:"credential"`
 	File       string    `json:"file"`
 	URL        string    `json:"url,omitempty"` // without the secret
+	Version    string    `json:"version,omitempty"`
 	Problems   []problem `json:"problems"`
 }
 
@@ -102,7 +104,7 @@ func (c *Console) describe(ctx context.Context, tree Tree) keyState {
 			if !cloudcode.IsName(name) {
 				continue
 			}
-			s := scriptState{Name: name, Credential: name, File: file, Problems: problems[file]}
+			s := scriptState{Name: name, Credential: name, File: file, Version: versionOf(tree, file), Problems: problems[file]}
 			if s.Problems == nil {
 				s.Problems = []problem{}
 			}
@@ -117,7 +119,7 @@ func (c *Console) describe(ctx context.Context, tree Tree) keyState {
 	}
 	for _, file := range cloudcode.MainScripts("", "") {
 		if _, err := fs.Stat(tree.FS, file); err == nil {
-			s := scriptState{Name: "server", File: file, URL: prefix + "•••", Problems: problems[file]}
+			s := scriptState{Name: "server", File: file, URL: prefix + "•••", Version: versionOf(tree, file), Problems: problems[file]}
 			if s.Problems == nil {
 				s.Problems = []problem{}
 			}
@@ -127,6 +129,19 @@ func (c *Console) describe(ctx context.Context, tree Tree) keyState {
 	}
 	key.Modules = list("modules")
 	return key
+}
+
+// versionOf is the version that a run of a script tells: that of the tree or, if
+// it has none, of the file.
+func versionOf(t Tree, file string) string {
+	if t.Version != "" {
+		return t.Version
+	}
+	source, _, err := tree.Read(t.FS, file, maxSource)
+	if err != nil {
+		return ""
+	}
+	return tree.FileVersion(source)
 }
 
 func (c *Console) prefix() string {

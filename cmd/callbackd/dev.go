@@ -60,6 +60,9 @@ func (s *server) explain(run *callback.Run) string {
 					mark = "> "
 				}
 				fmt.Fprintf(&b, "%s%4d | %s\n", mark, line.Number, line.Text)
+				if line.Hit && script.Column > 0 {
+					fmt.Fprintf(&b, "       | %s^\n", blank(line.Text, script.Column-1))
+				}
 			}
 		}
 		if script.Stack != "" {
@@ -69,10 +72,27 @@ func (s *server) explain(run *callback.Run) string {
 	for _, line := range run.Log {
 		fmt.Fprintf(&b, "\n%s %s", line.Level, line.Message)
 		for _, a := range line.Attrs {
-			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value)
+			if a.Key != "stack" { // stands above
+				fmt.Fprintf(&b, " %s=%s", a.Key, a.Value)
+			}
 		}
 	}
 	fmt.Fprintf(&b, "\n\nrun %s\n", run.Call.RunID)
+	return b.String()
+}
+
+// blank is as wide as the first n characters of a line: its tabs stay.
+func blank(line string, n int) string {
+	var b strings.Builder
+	for _, r := range line {
+		if n--; n < 0 {
+			break
+		}
+		if r != '\t' {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
 	return b.String()
 }
 

@@ -63,6 +63,7 @@ func TestHostileScripts(t *testing.T) {
 	scripts, secretFile := site(t, files)
 	p := start(t, "-scripts", scripts, "-secrets", secretFile, "-timeout", "1s", "-log-level", "ERROR")
 	for _, name := range sortedKeys(sources) {
+		t.Log(name)
 		status, body := get(t, p.url+"/callback/KEY/"+name+"/s3cret")
 		if got := fmt.Sprint(status); got != statuses[name] {
 			require.Equal(t, "504", got, "%s wants %s: %s", name, statuses[name], body) // on a busy machine

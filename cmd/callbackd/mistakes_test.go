@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Ten mistakes of an author: authors' mode answers each with what is wrong and
+// where, and the console shows the same of the run.
+func TestAuthorsMistakes(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	down := closed.Addr().String()
+	closed.Close()
+	tests := map[string]struct {
+		source string
+		status int
+		line   int      // that is marked
+		want   []string // of the answer
+	}{
+		"syntax":    {"var a = 1;\nif (a { a++; }\n", 500, 2, []string{"syntax.js:2:7: SyntaxError: Unexpected token {", "       |       ^"}},
+		"module":    {"// pays\nrequire(\"PAYMENT\");\n", 500, 2, []string{`require: no module "PAYMENT"`}},
+		"quotes":    {"Spark.setScriptData(“name”, 1);\n", 500, 1, []string{`“ is a typographic quote: write "`}},
+		"member":    {"var d = Spark.getData();\nSpark.setScriptdata(\"a\", d.name);\n", 500, 2, []string{"did you mean setScriptData?"}},
+		"status":    {"var s = 99;\nSpark.setScriptData(\"RESPONSE_STATUS\", s);\n", 500, 2, []string{"RESPONSE_STATUS is not an integer from 200 to 599"}},
+		"large":     {"var s = \"x\".repeat(3000000);\nSpark.setScriptData(\"RESPONSE_RAW\", s + s);\n", 500, 0, []string{"response body is over the limit of 4194304 bytes"}},
+		"loop":      {"var i = 0;\nwhile (true) {\n  i++;\n}\n", 504, 3, []string{"timeout", "ran past its deadline"}},
+		"blocked":   {"\nvar r = Spark.getHttp(\"http://127.0.0.1:1/\").get();\nr.getResponseCode();\n", 500, 3, []string{"script=callbacks/blocked.js line=2 host=127.0.0.1:1 reason=address not allowed"}},
+		"host_down": {"\nvar r = Spark.getHttp(\"http://" + down + "/\").get();\nr.getResponseCode();\n", 500, 3, []string{"line=2 host=" + down, "connection refused"}},
+		"thrown":    {"function check(x) {\n  if (!x) throw \"no player\";\n}\ncheck();\n", 500, 2, []string{"Uncaught no player", "at <anonymous> (callbacks/thrown.js:4:6)"}},
+	}
+	files, secrets := map[string]string{}, []string{}
+	for name, test := range tests {
+		files["scripts/callbacks/"+name+".js"] = test.source
+		secrets = append(secrets, `"`+name+`": ["s3cret"]`)
+	}
+	files["secrets.json"] = `{"KEY": {` + strings.Join(secrets, ", ") + `}}`
+	scripts, secretFile := site(t, files)
+	guarded := start(t, "-scripts", scripts, "-secrets", secretFile, "-dev", "-timeout", "1s")
+	open := start(t, "-scripts", scripts, "-secrets", secretFile, "-dev", "-timeout", "1s", "-allow-private")
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := guarded
+			if name == "host_down" {
+				p = open
+			}
+			status, body := get(t, p.url+"/callback/KEY/"+name+"/s3cret")
+			require.Equal(t, test.status, status, body)
+			for _, want := range test.want {
+				require.Contains(t, body, want)
+			}
+			source := strings.Split(test.source, "\n")
+			if test.line > 0 {
+				require.Contains(t, body, "callbacks/"+name+".js:")
+				require.Regexp(t, `(?m)^> +\d+ \| `+regexp.QuoteMeta(source[test.line-1])+`$`, body)
+			}
+			id := regexp.MustCompile(`\nrun (\w+)\n$`).FindStringSubmatch(body)
+			require.NotNil(t, id, body)
+			var run struct {
+				Error struct {
+					Message string
+					Line    int
+					Excerpt []struct {
+						Text string
+						Hit  bool
+					}
+				}
+				Log []struct{ Message string }
+			}
+			eventually(t, func() bool {
+				status, body = get(t, p.admin+"/api/runs/"+id[1])
+				return status == 200
+			}, "run in the console")
+			require.NoError(t, json.Unmarshal([]byte(body), &run))
+			require.NotEmpty(t, run.Error.Message)
+			require.NotEmpty(t, run.Log)
+			require.Equal(t, test.line, run.Error.Line)
+			for _, line := range run.Error.Excerpt {
+				if line.Hit {
+					require.Equal(t, source[test.line-1], line.Text)
+				}
+			}
+			require.Equal(t, test.line > 0, len(run.Error.Excerpt) > 0)
+		})
+	}
+}
