@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing/fstest"
 	"time"
 
 	"example.com/callback"
+	"example.com/callback/sandbox"
 )
 
 // The examples of docs/hosting.md. TestHostingPage holds the page against them.
@@ -213,6 +215,57 @@ func ExampleSecretCache() {
 	// 200 {"paid":true}
 	// 200 {"paid":true}
 	// 503 {"error":"unavailable"}
+}
+
+func ExampleHandler_globals() {
+	wares := map[string]int{"sword": 30, "shield": 25}
+	handler := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: tree("callbacks/shop.js", "Spark.setScriptData('price', Shop.price(Spark.getData().ware))")},
+		Secrets: callback.SecretMap{"SHOP/shop": "s3cret"},
+		Globals: callback.Members{"Shop": {
+			Script: `function (host, Spark) { return { price: function (ware) { return host.price(ware) } } }`,
+			Funcs: map[string]callback.HostFunc{"price": func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+				var ware string
+				if err := args.Scan(&ware); err != nil {
+					return nil, err
+				}
+				price, ok := wares[ware]
+				if !ok {
+					return nil, errors.New("no such ware")
+				}
+				return price, nil
+			}},
+		}},
+	}
+	call(handler, "/callback/SHOP/shop/s3cret?ware=sword")
+	// Output:
+	// 200 {"price":30}
+}
+
+func Example_sandbox() {
+	linux := runtime.GOOS == "linux" && (runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64")
+	runner := &sandbox.Runner{
+		Source: tenants{
+			"ANN": {FS: tree("callbacks/hello.js", "Spark.setScriptData('hour', new Date(1664539200000).getHours())"), Version: "ann-1"},
+			"BOB": {FS: tree("callbacks/hello.js", "for (;;) {}"), Version: "bob-4"},
+		},
+		Processes:      2,
+		Reserve:        1,
+		MaxMemory:      256 << 20,
+		Zone:           time.FixedZone("UTC+1", 60*60),
+		RequireSeccomp: linux,
+	}
+	defer runner.Close()
+	handler := &callback.Handler{
+		Runner:  runner,
+		Secrets: callback.SecretMap{"ANN/hello": "s3cret", "BOB/hello": "s3cret"},
+	}
+	if err := errors.Join(handler.Validate(), runner.Start(context.Background())); err != nil {
+		fmt.Println(err)
+	}
+	call(handler, "/callback/ANN/hello/s3cret")
+	// Output:
+	// 200 {"hour":13}
 }
 
 func ExampleConceal() {
