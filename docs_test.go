@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -469,4 +470,82 @@ func fakeUpstream() HTTPDoer {
 		}
 		return w.Result(), nil
 	})
+}
+
+// Each test and case that SECURITY.md names exists, and its table has each direct
+// dependency.
+func TestSecurityPage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("SECURITY.md")
+	require.NoError(t, err)
+	page := string(text)
+	tests := map[string]bool{}
+	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			tests[m[1]] = true
+		}
+		return err
+	}))
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)(…|/[^`]+)?`").FindAllStringSubmatch(page, -1)
+	require.Greater(t, len(named), 50)
+	for _, m := range named {
+		name, rest := m[1], m[2]
+		if rest == "…" {
+			require.Condition(t, func() bool {
+				for test := range tests {
+					if strings.HasPrefix(test, name) {
+						return true
+					}
+				}
+				return false
+			}, name)
+			continue
+		}
+		require.Contains(t, tests, name)
+		if name == "TestCases" && rest != "" {
+			require.FileExists(t, filepath.Join("testdata", rest+".txtar"))
+		}
+	}
+	module, err := os.ReadFile("go.mod")
+	require.NoError(t, err)
+	_, direct, ok := strings.Cut(string(module), "require (")
+	require.True(t, ok)
+	direct, _, _ = strings.Cut(direct, ")")
+	for line := range strings.Lines(strings.TrimSpace(direct)) {
+		require.Contains(t, page, "`"+strings.Fields(line)[0]+"`")
+	}
+}
+
+// Each server that somebody may start or copy has time-outs of its own.
+func TestServersHaveTimeouts(t *testing.T) {
+	t.Parallel()
+	files := []string{"README.md", "sandbox/sandbox.go"}
+	for _, pattern := range []string{"examples/*/*.go", "cmd/*/*.go", "docs/*.md"} {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		files = append(files, found...)
+	}
+	servers := 0
+	closing := regexp.MustCompile(`^[^\n]*\}|\n[/\s]*\}`) // on the line of the opening one, or on its own
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "http.ListenAndServe(", file)
+		for _, literal := range strings.Split(string(text), "http.Server{")[1:] {
+			servers++
+			if end := closing.FindStringIndex(literal); end != nil {
+				literal = literal[:end[1]]
+			}
+			require.Contains(t, literal, "ReadHeaderTimeout:", file)
+			require.Contains(t, literal, "IdleTimeout:", file)
+		}
+	}
+	require.Greater(t, servers, 5)
 }

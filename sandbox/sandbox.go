@@ -6,7 +6,13 @@
 //
 //		runner := &sandbox.Runner{Scripts: os.DirFS("cloudcode")}
 //		defer runner.Close()
-//		http.ListenAndServe(":8080", &callback.Handler{Runner: runner, Secrets: secrets})
+//		server := &http.Server{
+//			Addr:              ":8080",
+//			Handler:           &callback.Handler{Runner: runner, Secrets: secrets},
+//			ReadHeaderTimeout: 5 * time.Second,
+//			IdleTimeout:       2 * time.Minute,
+//		}
+//		server.ListenAndServe()
 //	}
 //
 // The children are this same program, started ahead of the calls they serve.

@@ -113,7 +113,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stdout, "console on http://%s\n", consoleListener.Addr())
 	fmt.Fprintln(stdout, "listening on", base)
-	consoleServer := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second}
+	consoleServer := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	go consoleServer.Serve(consoleListener)
 	defer consoleServer.Close()
 	return serve(ctx, listener, handler, opts.timeout, logger)
