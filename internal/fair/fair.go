@@ -22,9 +22,10 @@ type Key struct{ APIKey, Credential string }
 //     fewest, among those to one that holds them for less time, and among those to
 //     the one that has waited longest.
 //
-// A credential is quick that has given a place back within slowAfter, and has held
-// none for longer in the last minutes. So those that take long, however many they
-// are, leave the others a place.
+// A credential is quick that typically holds a place for at most slowAfter, and has
+// for some minutes. So those that take long, however many they are, leave the others
+// a place. One call that takes longer than the others, since the machine is busy,
+// makes no credential slow, unless it takes four times slowAfter.
 //
 // Open must be called first.
 type Places struct {
@@ -188,14 +189,15 @@ func (p *Places) forgetIdle(which func(*owner) bool) {
 
 // note notes for how long the owner has held a place.
 func (o *owner) note(d, now time.Duration) {
-	switch {
-	case d > slowAfter:
-		o.quickFrom = now + remainsSlow
-	case o.quickFrom == never:
-		o.quickFrom = now
+	if o.quickFrom == never || o.isQuick(now) && o.typical > slowAfter { // new, or slow long ago
 		o.typical = d
 	}
 	o.typical += (d - o.typical) / 4
+	if o.typical > slowAfter {
+		o.quickFrom = now + remainsSlow
+	} else if o.quickFrom == never {
+		o.quickFrom = now
+	}
 }
 
 // class is that of the owner's list. Those that are not quick have the last one.

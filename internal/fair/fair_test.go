@@ -159,17 +159,22 @@ func TestQuick(t *testing.T) {
 			time.Sleep(d)
 			p.Leave(key(name))
 		}
-		for _, name := range []string{"a", "b", "c"} {
-			run(name, quick)
+		for _, name := range []string{"a", "b"} {
 			run(name, slow)
-			run(name, quick)
+			run(name, 0)
 		}
+		run("c", 0)
+		run("c", 4*slow)
 		run("quick", quick)
+		run("outlier", 0)
+		run("outlier", 4*quick)
 		require.True(t, p.TryEnter(key("a")))
 		require.False(t, p.TryEnter(key("a")))
 		require.True(t, p.TryEnter(key("b")), "half of the reserve")
 		require.False(t, p.TryEnter(key("c")), "the other half")
 		require.False(t, p.TryEnter(key("new")), "the other half")
+		require.True(t, p.TryEnter(key("outlier")))
+		p.Leave(key("outlier"))
 		require.True(t, p.TryEnter(key("quick")))
 		require.False(t, p.TryEnter(key("quick")), "it holds one")
 
@@ -196,6 +201,8 @@ func TestQuick(t *testing.T) {
 		p.Leave(key("quick"))
 		time.Sleep(5 * time.Minute)
 		require.True(t, p.TryEnter(key("a")))
+		p.Leave(key("a"))
+		require.True(t, p.TryEnter(key("a")), "it is as one that is new")
 	})
 }
 
