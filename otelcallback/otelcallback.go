@@ -209,7 +209,7 @@ func (t *telemetry) observe(ctx context.Context, run *callback.Run) {
 		attrs = append(attrs, attribute.Int("http.response.status_code", run.Status))
 	}
 	var fault *callback.ScriptError
-	if errors.As(run.Err, &fault) {
+	if errors.As(run.Err, &fault) && fault.Script != "" {
 		attrs = append(attrs, attribute.String("code.file.path", fault.Script), attribute.Int("code.line.number", fault.Line))
 	}
 	span.SetAttributes(attrs...)

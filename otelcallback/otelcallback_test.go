@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"testing/iotest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +48,7 @@ type bench struct {
 	tracers  *trace.TracerProvider
 	reader   *metric.ManualReader
 	observed chan *callback.Run
+	run      *callback.Run // of the last post
 }
 
 func newBench(t *testing.T, script string, change func(*callback.Handler, *otelcallback.Options)) *bench {
@@ -69,10 +71,14 @@ func newBench(t *testing.T, script string, change func(*callback.Handler, *otelc
 
 // post calls the Handler below a span of a request and waits until it is observed.
 func (b *bench) post(path, body string) *httptest.ResponseRecorder {
-	ctx, request := b.tracers.Tracer("test").Start(context.Background(), "request")
+	return b.postFrom(context.Background(), path, strings.NewReader(body))
+}
+
+func (b *bench) postFrom(ctx context.Context, path string, body io.Reader) *httptest.ResponseRecorder {
+	ctx, request := b.tracers.Tracer("test").Start(ctx, "request")
 	w := httptest.NewRecorder()
-	b.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(body)).WithContext(ctx))
-	<-b.observed
+	b.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, body).WithContext(ctx))
+	b.run = <-b.observed
 	request.End()
 	return w
 }
@@ -124,7 +130,8 @@ func (b *bench) points(t *testing.T, name string) map[string]float64 {
 	return points
 }
 
-// TestOutcomes: each kind of outcome has the right span and the right metric.
+// TestOutcomes: each kind of outcome has the right Run, the right span and the right
+// metric.
 func TestOutcomes(t *testing.T) {
 	fails := func(err error) func(*callback.Handler, *otelcallback.Options) {
 		return func(h *callback.Handler, _ *otelcallback.Options) {
@@ -140,7 +147,39 @@ func TestOutcomes(t *testing.T) {
 		outcome callback.Outcome
 		failed  bool
 		more    map[string]string // attributes
+		left    bool              // the caller has gone
+		body    io.Reader
+		check   func(t *testing.T, run *callback.Run)
 	}{
+		{name: "oversized answer", script: `Spark.setScriptData("RESPONSE_RAW", "zq9answer")`, change: func(h *callback.Handler, _ *otelcallback.Options) { h.MaxResponse = 8 },
+			status: 500, outcome: callback.OutcomeScriptError, failed: true, more: map[string]string{}},
+		{name: "syntax error", script: "\n  var = 1", status: 500, outcome: callback.OutcomeScriptError, failed: true,
+			more: map[string]string{"code.file.path": "callbacks/pay.js", "code.line.number": "2"}},
+		{name: "missing module", script: `require("NONE")`, status: 500, outcome: callback.OutcomeScriptError, failed: true,
+			more: map[string]string{"code.file.path": "callbacks/pay.js", "code.line.number": "1"}},
+		{name: "bad headers", script: `Spark.setScriptData("RESPONSE_HEADERS", {"Upgrade": "zq9"})`, status: 200, outcome: callback.OutcomeOK,
+			check: func(t *testing.T, run *callback.Run) { require.Equal(t, 1, run.LogLines) }},
+		{name: "no place", change: func(h *callback.Handler, _ *otelcallback.Options) { h.MaxInFlight = -1 },
+			status: 503, outcome: callback.OutcomeOverloaded, failed: true},
+		{name: "not admitted", change: func(h *callback.Handler, _ *otelcallback.Options) {
+			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, errors.New("zq9down") }
+		}, status: 503, outcome: callback.OutcomeUnavailable, failed: true},
+		{name: "caller left", left: true, change: func(h *callback.Handler, _ *otelcallback.Options) {
+			h.StopAbandoned = true
+			h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) { return nil, ctx.Err() })
+		}, status: 503, outcome: callback.OutcomeCanceled, failed: true},
+		{name: "dropped body", body: iotest.ErrReader(io.ErrUnexpectedEOF), status: 400, outcome: callback.OutcomeBadRequest},
+		{name: "panic in a member", script: `Spark.charge()`, change: func(h *callback.Handler, _ *otelcallback.Options) {
+			h.Members = callback.Members{"charge": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { panic("zq9panic") }}}
+		}, status: 500, outcome: callback.OutcomeScriptError, failed: true,
+			more: map[string]string{"code.file.path": "callbacks/pay.js", "code.line.number": "1"},
+			check: func(t *testing.T, run *callback.Run) {
+				require.Len(t, run.Functions, 1)
+				require.EqualError(t, run.Functions[0].Err, "callback: panic in a host function")
+			}},
+		{name: "broken source", change: func(h *callback.Handler, _ *otelcallback.Options) {
+			h.Runner = &callback.GojaRunner{Source: sourceFunc(func() (callback.Tree, error) { return callback.Tree{}, errors.New("zq9source") })}
+		}, status: 503, outcome: callback.OutcomeUnavailable, failed: true},
 		{name: "ok", status: 200, outcome: callback.OutcomeOK},
 		{name: "status of the script", script: `Spark.setScriptData("RESPONSE_STATUS", 404)`, status: 404, outcome: callback.OutcomeOK},
 		{name: "throws", script: "\nthrow new Error('zq9message')", status: 500, outcome: callback.OutcomeScriptError, failed: true,
@@ -167,8 +206,22 @@ func TestOutcomes(t *testing.T) {
 			if test.path != "" {
 				path, name = test.path, "server"
 			}
-			w := b.post(path, "zq9body")
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			if test.left {
+				leave()
+			}
+			if test.body == nil {
+				test.body = strings.NewReader("zq9body")
+			}
+			w := b.postFrom(ctx, path, test.body)
 			require.Equal(t, test.status, w.Code)
+			require.Equal(t, test.status, b.run.Status)
+			require.Equal(t, test.outcome, b.run.Outcome)
+			require.Equal(t, test.outcome == callback.OutcomeOK, b.run.Err == nil)
+			if test.check != nil {
+				test.check(t, b.run)
+			}
 			require.Len(t, b.spans.GetSpans(), 2)
 			span := b.span(t, name)
 			require.Equal(t, b.span(t, "request").SpanContext.SpanID(), span.Parent.SpanID())
@@ -194,6 +247,56 @@ func TestOutcomes(t *testing.T) {
 			require.Equal(t, want, got)
 			require.Equal(t, map[string]float64{fmt.Sprint(label): 1}, b.points(t, "faas.invoke_duration"))
 			require.NotContains(t, fmt.Sprintf("%+v", b.spans.GetSpans().Snapshots()), "zq9")
+		})
+	}
+}
+
+type sourceFunc func() (callback.Tree, error)
+
+func (f sourceFunc) Scripts(context.Context, *callback.Call) (callback.Tree, error) { return f() }
+
+// TestStoreDown: a call that nobody could authorise has neither span nor metric.
+func TestStoreDown(t *testing.T) {
+	b := newBench(t, "", func(h *callback.Handler, _ *otelcallback.Options) { h.Secrets = brokenStore{} })
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+	require.Equal(t, 503, w.Code)
+	require.Empty(t, b.spans.GetSpans())
+	require.Empty(t, b.points(t, "faas.invoke_duration"))
+	require.Empty(t, b.observed)
+}
+
+type brokenStore struct{}
+
+func (brokenStore) Secrets(context.Context, string, string) ([]callback.Secret, error) {
+	return nil, errors.New("connection refused")
+}
+
+// TestOutboundFailures: an outbound request that is blocked, and one that takes too
+// long, are no failure of the call. Each is in the Run, a span and a metric.
+func TestOutboundFailures(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*callback.Handler, *otelcallback.Options)
+		reason string
+	}{
+		"blocked": {nil, "connection_failed"},
+		"time-out": {func(h *callback.Handler, _ *otelcallback.Options) {
+			h.HTTPTimeout = 10 * time.Millisecond
+			h.HTTP = callback.HTTPDoerFunc(func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})
+		}, "timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, `Spark.setScriptData("got", Spark.getHttp("http://127.0.0.1:9/zq9").get())`, test.change)
+			require.Equal(t, `{"got":null}`, b.post(target, "").Body.String())
+			require.Equal(t, callback.OutcomeOK, b.run.Outcome)
+			require.Len(t, b.run.Outbound, 1)
+			require.Error(t, b.run.Outbound[0].Err)
+			require.NotContains(t, b.run.Outbound[0].Err.Error(), "zq9")
+			require.Equal(t, test.reason, attrs(b.span(t, "GET").Attributes)["error.type"])
+			require.Len(t, b.points(t, "http.client.request.duration"), 1)
 		})
 	}
 }
