@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +28,7 @@ Spark.setScriptData("list", [1, 2, 3]);
 Spark.setScriptData("echo", {id: data.id, at: "x"});
 `
 
-func webhookTree() fstest.MapFS { return fstest.MapFS{"callbacks/hello.js": {Data: []byte(webhook)}} }
+func webhookTree() fs.FS { return tree("callbacks/hello.js", webhook) }
 
 // runWebhook runs the script once and nothing else.
 func runWebhook(r callback.ScriptRunner) error {

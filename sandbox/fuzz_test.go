@@ -14,13 +14,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/internal/tree"
 )
 
@@ -78,12 +78,12 @@ func FuzzSession(f *testing.F) {
 	require.NoError(f, err)
 	defer null.Close()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := &Runner{lib: library{maxSize: 1 << 10, scripts: fstest.MapFS{
-			"callbacks/x.js": {Data: []byte("1")},
-			"modules/M.js":   {Data: []byte("var M")},
-			"secret.js":      {Data: []byte("secret")},
-		}}}
-		c := &child{in: pipeTo(t, null), from: bufio.NewReader(bytes.NewReader(data)), dead: make(chan struct{})}
+		r := &Runner{lib: library{maxSize: 1 << 10, scripts: testkit.Tree(map[string]string{
+			"callbacks/x.js": "1",
+			"modules/M.js":   "var M",
+			"secret.js":      "secret",
+		})}}
+		c := hostileChild(pipeTo(t, null), data)
 		s := session{runner: r, scripts: &r.lib, child: c, ctx: context.Background(), main: "callbacks/x.js", call: &callback.Call{
 			Credential: "x",
 			Logger:     slog.New(slog.DiscardHandler),
@@ -288,6 +288,11 @@ func TestHostileFrames(t *testing.T) {
 	}
 }
 
+// hostileChild is a child that sends these frames.
+func hostileChild(in pipe, frames []byte) *child {
+	return &child{in: in, from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})}
+}
+
 // hostileSession is one with a child that sends these frames. The function
 // returns what the parent has sent.
 func hostileSession(t testing.TB, frames []byte) (*session, func() []byte) {
@@ -296,12 +301,12 @@ func hostileSession(t testing.TB, frames []byte) (*session, func() []byte) {
 	t.Cleanup(func() { sent.Close() })
 	return &session{
 			runner: new(Runner),
-			child:  &child{in: pipeTo(t, sent), from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})},
+			child:  hostileChild(pipeTo(t, sent), frames),
 			ctx:    t.Context(),
-			scripts: &library{maxSize: 1 << 10, scripts: fstest.MapFS{
-				"callbacks/x.js": {Data: []byte("1")},
-				"secret.txt":     {Data: []byte("secret")},
-			}},
+			scripts: &library{maxSize: 1 << 10, scripts: testkit.Tree(map[string]string{
+				"callbacks/x.js": "1",
+				"secret.txt":     "secret",
+			})},
 			main: "callbacks/x.js",
 			call: &callback.Call{Credential: "x"},
 		}, func() []byte {

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -155,7 +154,7 @@ func parentOf(ctx context.Context, sent pipe, frames []byte) *session {
 			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 		}),
 	}
-	child := &child{in: sent, from: bufio.NewReader(bytes.NewReader(frames)), dead: make(chan struct{})}
+	child := hostileChild(sent, frames)
 	return &session{runner: new(Runner), scripts: &library{scripts: fstest.MapFS{}}, child: child, ctx: ctx, main: "callbacks/x.js", call: call}
 }
 
