@@ -16,14 +16,27 @@ import (
 // Lookup finds an encoding by one of its labels. Labels of the standard's
 // "replacement" encoding, which carries no text, are unknown.
 func Lookup(label string) (charset encoding.Encoding, ok bool) {
-	charset, err := htmlindex.Get(label)
-	if err != nil || charset == encoding.Replacement {
-		return nil, false
-	}
-	if name, err := htmlindex.Name(charset); err == nil && name == "utf-8" {
+	charset, name, ok := Named(label)
+	if name == "utf-8" {
 		return nil, true
 	}
-	return charset, true
+	return charset, ok
+}
+
+// Named finds an encoding as [Lookup] does, UTF-8 too, and its name.
+func Named(label string) (charset encoding.Encoding, name string, ok bool) {
+	switch strings.ToLower(label) { // which htmlindex lacks
+	case "csunicode", "iso-10646-ucs-2", "ucs-2", "unicode", "unicodefeff":
+		label = "utf-16le"
+	case "unicodefffe":
+		label = "utf-16be"
+	}
+	charset, err := htmlindex.Get(label)
+	if err != nil || charset == encoding.Replacement {
+		return nil, "", false
+	}
+	name, err = htmlindex.Name(charset)
+	return charset, name, err == nil
 }
 
 // LookupLoosely finds an encoding as [Lookup] does, also by labels as senders

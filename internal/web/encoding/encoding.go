@@ -10,10 +10,11 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
+
+	"example.com/callback/internal/charset"
 )
 
 // ErrLabel means that a label names no encoding, or one that carries no text.
@@ -57,21 +58,11 @@ func New(label string, fatal, ignoreBOM bool) (*Decoder, error) {
 	if strings.TrimSpace(label) != label {
 		return nil, ErrLabel // htmlindex would strip more
 	}
-	switch strings.ToLower(label) {
-	case "csunicode", "iso-10646-ucs-2", "ucs-2", "unicode", "unicodefeff":
-		label = "utf-16le"
-	case "unicodefffe":
-		label = "utf-16be"
-	}
-	charset, err := htmlindex.Get(label)
-	if err != nil || charset == encoding.Replacement {
+	enc, name, ok := charset.Named(label)
+	if !ok {
 		return nil, ErrLabel
 	}
-	name, err := htmlindex.Name(charset)
-	if err != nil {
-		return nil, ErrLabel
-	}
-	d := &Decoder{name: name, fatal: fatal, ignoreBOM: ignoreBOM, charset: charset}
+	d := &Decoder{name: name, fatal: fatal, ignoreBOM: ignoreBOM, charset: enc}
 	switch name {
 	case "utf-16le", "utf-16be":
 		d.charset = nil
