@@ -131,20 +131,21 @@ type MissingMember struct {
 	Uses map[string]int `json:"uses,omitempty"`
 }
 
-// Check reads the scripts that a [GojaRunner] would run from fsys, without
-// running any, and reports what is wrong with them: syntax errors; members of
-// Spark that neither the library carries nor the host supplies; misspelt ones;
-// modules that do not exist; names that a script and a module both declare; and
-// what other engines had beside JavaScript, the original's among them. A script
-// without a Problem that is Fatal can run.
+// Check reads the scripts that a [GojaRunner] would run from fsys. It runs none of
+// them. A script without a Fatal [Problem] can run. Check reports:
+//   - syntax errors;
+//   - members of Spark that are misspelt, or that the host must supply;
+//   - modules that do not exist;
+//   - names that a script and a module both declare;
+//   - extensions of JavaScript that only other engines have, such as the original's.
 //
-// The scripts are those in callbacks and modules, and system/GS_CALLBACK_URL.js;
-// other folders of an export are counted.
+// The scripts are those in callbacks and modules, and system/GS_CALLBACK_URL.js.
+// Scripts in other folders of an export are only counted.
 //
-// Check follows names: Spark, variables that hold what its members return, and
-// calls on that. Spark under another name, a computed member or a module code
-// put together at run time escape it. The error is one of fsys, or says that
-// there are no scripts.
+// Check follows names: Spark, variables that hold results of its members, and calls
+// on those. It misses Spark under another name, computed members, and the names of
+// modules that are computed. The error is one of fsys, or says that there are no
+// scripts.
 func Check(fsys fs.FS, options CheckOptions) (*CheckReport, error) {
 	found, err := check.Check(fsys, check.Options{
 		Members:       options.Members,

@@ -29,10 +29,9 @@ type Worker struct {
 	// deadline, outbound client, members and logger. It is required.
 	Runner callback.ScriptRunner
 
-	// DangerouslyInProcess lets Runner be a [callback.GojaRunner]. A script that
-	// ends its process ends all others under way there, and the worker with
-	// them, as often as the call may be tried. Package sandbox has a runner
-	// that keeps scripts apart.
+	// DangerouslyInProcess allows a [callback.GojaRunner] as Runner. There a
+	// script that ends its process also ends the worker and all other runs, again
+	// at each attempt. Package sandbox has a runner that keeps scripts apart.
 	DangerouslyInProcess bool
 
 	// MaxPerCredential is how many calls of a credential this worker runs at
@@ -49,8 +48,7 @@ type Worker struct {
 	// overload or an outage, becomes dead. Zero means DefaultMaxAge.
 	MaxAge time.Duration
 
-	// Judge, if not nil, may change the verdict on an attempt, which it is
-	// given.
+	// Judge, if not nil, gets the verdict on an attempt and may change it.
 	Judge func(ctx context.Context, job *Job, verdict Verdict) Verdict
 
 	// Logger takes what goes wrong. nil means [slog.Default].
@@ -198,8 +196,9 @@ func statusOf(result *callback.Result) (status int) {
 	return status
 }
 
-// patience is how long to wait with a call that could not be run: the longer it
-// has waited, the longer, so that an outage does not become a storm.
+// patience is the time until the next attempt of a call that could not be run. It
+// grows with the time that the call has waited, so that an outage is not followed
+// by a storm of calls.
 func patience(job *Job) time.Duration {
 	return jitter(min(max(age(job)/8, time.Second), time.Minute))
 }
@@ -242,18 +241,18 @@ type owner struct {
 }
 
 const (
-	// turns is how far ahead a call is given its turn. Queues keep short delays
-	// to the fraction of a second; of longer ones, some are late by seconds.
+	// turns is how far ahead a call gets a turn. Queues keep short delays to a
+	// fraction of a second; longer delays may end some seconds late.
 	turns = 4 * time.Second
 	// maxPutOff bounds the time for which any call is put off.
 	maxPutOff = 10 * time.Minute
 )
 
-// enter takes one of an owner's places, or says when to come back. The first that
-// are put off come back one by one, at the rate at which the owner's calls end.
-// The others come back later, at a few times that rate, since most of them find
-// no turn: so a backlog costs a bounded number of looks a second, however long
-// it is.
+// enter takes one of an owner's places, or returns the time after which the call
+// must try again. The first calls that are put off try again one by one, at the
+// rate at which the owner's calls end. Further calls try again later, at a few times
+// that rate, because most of them find no turn. So a backlog of any length costs a
+// bounded number of attempts a second.
 func (l *limits) enter(name string, limit int) (delay time.Duration, ok bool) {
 	if limit <= 0 {
 		return 0, true

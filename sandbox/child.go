@@ -26,11 +26,11 @@ func Main() {
 	}
 }
 
-// childMain runs a child until its standard input ends, which is when the parent
-// ends at the latest. It returns the exit status.
+// childMain runs a child until its standard input ends, which is at the latest
+// when the parent ends. It returns the exit status.
 func childMain() int {
-	// A signal that stops the parent may go to all of its processes. The parent
-	// decides when calls under way end.
+	// A signal that stops the parent may go to its whole process group. The
+	// parent decides when calls end.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, hangup)
 	debug.SetTraceback("none") // the parent logs the first line of a fatal error only
 	quietStderr()
@@ -51,7 +51,7 @@ func newWorker() (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	os.Stdout = os.Stderr // other packages must not print among the frames
+	os.Stdout = os.Stderr // so that prints of other packages do not get among the frames
 	if _, err := out.Write(greeting); err != nil {
 		return nil, err
 	}
@@ -84,7 +84,8 @@ func newWorker() (*worker, error) {
 	return w, nil
 }
 
-// A worker is a child's side of the conversation. It is the source of its runner.
+// A worker is the child's side of the conversation. It is the Source of its
+// runner.
 type worker struct {
 	from  *bufio.Reader
 	inbox *inbox
@@ -103,7 +104,7 @@ type worker struct {
 	task    *task            // the call under way
 }
 
-// A task is a child's side of one call.
+// A task is the child's side of one call.
 type task struct {
 	w       *worker
 	ctx     context.Context
@@ -117,8 +118,8 @@ type task struct {
 }
 
 // serve serves calls until the parent closes the pipe, and returns the exit
-// status. Its goroutine does everything, scripts included: a second goroutine
-// for reading or writing costs more than all other work of a small call.
+// status. Its goroutine does everything, including scripts. A second goroutine
+// for reading or writing would cost more than all other work of a small call.
 func (w *worker) serve() int {
 	for {
 		k, payload, err := readFrame(w.from, fromParent)
@@ -139,7 +140,7 @@ func (w *worker) serve() int {
 	}
 }
 
-// newTask makes the call of its frame.
+// newTask decodes a call.
 func (w *worker) newTask(payload []byte) (*task, error) {
 	var m callMessage
 	d := &decoder{b: payload, trusted: true}
@@ -175,8 +176,8 @@ func (w *worker) newTask(payload []byte) (*task, error) {
 // hangup is SIGHUP, which package syscall lacks for js/wasm.
 const hangup = syscall.Signal(1)
 
-// parentGrace is how long after the deadline a child ends by itself. Its parent,
-// if it lives, has killed it by then.
+// parentGrace is how long after the deadline a child ends by itself. By then its
+// parent has killed it, if the parent is alive.
 const parentGrace = time.Second
 
 // run runs the script and sends the result. It reports whether the child can
@@ -199,13 +200,13 @@ func (t *task) run() bool {
 	return e.send(t.w.out, m, t.limits.of) == nil && !spent
 }
 
-// callsPerLook is how many calls that compiled nothing pass between two looks at
+// callsPerLook is the number of calls that compile nothing between two checks of
 // the memory.
 const callsPerLook = 16
 
-// bloated reports whether the memory that outlives calls, most of it compiled
-// scripts, leaves too little for a call. The argument tells whether the call that
-// has just ended compiled a script.
+// bloated reports whether the memory that outlives calls, mostly compiled
+// scripts, leaves too little for a call. compiled means that the last call has
+// compiled a script.
 func (w *worker) bloated(compiled bool) bool {
 	if w.calls++; !compiled && w.calls%callsPerLook != 0 {
 		return false

@@ -9,16 +9,16 @@ import (
 	"example.com/callback/internal/tree"
 )
 
-// A kind tells the messages apart.
+// A kind is the kind of a message.
 type kind byte
 
 const (
 	// To the child.
 	kindSetup     kind = 's' // setup; once, after the greeting
 	kindCall      kind = 'c' // callMessage
-	kindReply     kind = 'a' // the reply to the child's last question, unless that has a number
+	kindReply     kind = 'a' // the reply to the last question without a number
 	kindCancel    kind = 'x' // cancelMessage; in place of a reply
-	kindHTTPReply kind = 'h' // httpReply, by number: requests go on at the same time
+	kindHTTPReply kind = 'h' // httpReply, by number, because several requests are under way
 
 	// To the parent: the reply to setup.
 	kindReady kind = 'y' // readyMessage
@@ -48,7 +48,7 @@ type callMessage struct {
 	Levels    uint64         // set of the levels that Call.Logger takes, by index in logLevels
 	Files     []fileState    // files that the script is known to need
 
-	// Members is an encoded memberList. nil means the one of the call before.
+	// Members is an encoded memberList. nil means the list of the previous call.
 	Members []byte
 }
 
@@ -143,8 +143,8 @@ func decodeParams(d *decoder) []callback.Param {
 	return params
 }
 
-// A cancelMessage replaces a reply when the call is cancelled: the script is to
-// stop. It has no fields.
+// A cancelMessage replaces a reply when the call is cancelled. The child then
+// stops the script. It has no fields.
 type cancelMessage struct{}
 
 func (*cancelMessage) kind() kind      { return kindCancel }
@@ -192,9 +192,9 @@ func (m *resultMessage) decode(d *decoder) {
 	}
 }
 
-// decodePositions decodes those of Result.Where.
+// decodePositions decodes Result.Where.
 func decodePositions(d *decoder) map[string]callback.Position {
-	const reserved = 2 // names that have one
+	const reserved = 2 // number of names that may have one
 	n := d.count()
 	switch {
 	case n == 0:
@@ -230,7 +230,7 @@ func decodeFields(d *decoder) []callback.Field {
 	return fields
 }
 
-// A statQuestion asks for the version of a file that is to run.
+// A statQuestion asks for the version of a file to run.
 type statQuestion struct{ Name string }
 
 func (m *statQuestion) kind() kind        { return kindStat }
@@ -265,9 +265,9 @@ type readReply struct {
 	Err  error // the other fields are meaningless if it is not nil
 	File fileText
 
-	// OnTrial means that no child has compiled File before. This one does, sends
-	// a verdictMessage, and runs Previous, if there is one, in place of a File
-	// that does not compile.
+	// OnTrial means that no child has compiled File yet. This child compiles it
+	// and sends a verdictMessage. If File does not compile, the child runs
+	// Previous, if there is one.
 	OnTrial  bool
 	Previous *fileText
 }
@@ -294,8 +294,8 @@ func (m *readReply) decode(d *decoder) {
 	}
 }
 
-// A verdictMessage tells how the version on trial compiles.
-type verdictMessage struct{ Err error } // nil: it does
+// A verdictMessage says whether the version on trial compiles.
+type verdictMessage struct{ Err error } // nil means that it does
 
 func (m *verdictMessage) kind() kind        { return kindVerdict }
 func (m *verdictMessage) encode(e *encoder) { encodeError(e, m.Err) }
@@ -398,8 +398,8 @@ func (m *logMessage) decode(d *decoder) {
 	}
 }
 
-// An httpQuestion asks for an outbound request. The child may ask for others, and
-// ask other questions, before the reply comes.
+// An httpQuestion asks for an outbound request. Before the reply comes, the child
+// may ask for other requests and other questions.
 type httpQuestion struct {
 	Number  uint64 // of this child's requests, over all calls
 	Method  string
@@ -462,8 +462,8 @@ func (m *httpReply) decode(d *decoder) {
 	m.Body = d.bytes()
 }
 
-// A dropMessage drops an outbound request: the reply comes at once. The parent
-// ignores it if the reply is on its way.
+// A dropMessage gives up an outbound request, to which the parent then replies at
+// once. The parent ignores it if it has replied already.
 type dropMessage struct{ Number uint64 }
 
 func (m *dropMessage) kind() kind        { return kindDrop }

@@ -15,7 +15,8 @@ import (
 	"example.com/callback/internal/fair"
 )
 
-// A delivery is what a waiting call gets: a child, or the reason for none.
+// A delivery is the result of waiting for a child: the child, or the reason why
+// there is none.
 type delivery struct {
 	child *child
 	err   error
@@ -65,8 +66,8 @@ func (r *Runner) setup() *setup {
 	return s
 }
 
-// startOrdered starts children until the Runner is closed. It locks its thread:
-// the kernel kills a child when the thread that started it ends.
+// startOrdered starts children until the Runner is closed. It locks its thread,
+// because the kernel kills a child when the thread that has started it ends.
 func (r *Runner) startOrdered() {
 	defer close(r.ended)
 	runtime.LockOSThread()
@@ -88,15 +89,15 @@ func (r *Runner) startOrdered() {
 	r.children.Wait()
 }
 
-// A first child gets minGreetTimeout for its greeting. Each that is too slow
-// doubles the time for the next, up to maxGreetTimeout.
+// The first child gets minGreetTimeout for its greeting. Each child that is too
+// slow doubles the time for the next one, up to maxGreetTimeout.
 const (
 	minGreetTimeout = 5 * time.Second
 	maxGreetTimeout = time.Minute
 )
 
-// greet waits for the child's greeting. If none comes it ends the process and
-// says why.
+// greet waits for the greeting of a child. If none comes, it ends the process and
+// returns the reason.
 func (r *Runner) greet(c *child) error {
 	r.mu.Lock()
 	timeout := r.greetTimeout
@@ -121,7 +122,7 @@ func (r *Runner) greet(c *child) error {
 	case errors.Is(err, errEnded) && c.process.ProcessState.Exited():
 		return fmt.Errorf("%w: it ended by itself (%s)", ErrNoMain, lastWords)
 	}
-	// A signal: any process can get one.
+	// A signal, which any process can get.
 	return fmt.Errorf("callback/sandbox: child process died as it started: %w (%s)", err, lastWords)
 }
 
@@ -169,13 +170,14 @@ func (r *Runner) order() {
 		return
 	}
 	if !r.proved && r.ordered > 0 {
-		return // the program may lack Main and do anything: not several times at once
+		return // the program may lack Main and do anything, so it is not started several times at once
 	}
 	r.ordered++
 	r.orders <- struct{}{} // its capacity is the limit of r.ordered
 }
 
-// arrived ends an order: with a child that is ready, or the reason for none.
+// arrived ends an order with a child that is ready, or with the reason why there
+// is none.
 func (r *Runner) arrived(c *child, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -196,7 +198,7 @@ func (r *Runner) arrived(c *child, err error) {
 	if r.proved {
 		r.logger().Error(err.Error())
 	} else if errors.Is(err, ErrNoMain) || errors.Is(err, ErrNoSeccomp) {
-		r.failed = err // for good: it will be the same the next time
+		r.failed = err // permanently, because the next child would fail as well
 	}
 	if r.live+r.ordered == 0 {
 		fail := len(r.waiting)
@@ -241,7 +243,7 @@ func (r *Runner) acquire(ctx context.Context, key fair.Key) (*child, fair.Place,
 	if err != nil {
 		r.places.Leave(place)
 	}
-	r.places.Restart(&place) // to wait for a child is not the credential's fault
+	r.places.Restart(&place) // the credential has not caused the wait for a child
 	return c, place, err
 }
 
@@ -296,8 +298,8 @@ func (r *Runner) release(c *child, place fair.Place) {
 	r.places.Leave(place)
 }
 
-// retire returns the place and a child that must not take another call.
-// script names what it ran if it may have died by itself.
+// retire returns the place and a child that must not take another call. script is
+// what the child ran, if it may have died by itself.
 func (r *Runner) retire(c *child, place fair.Place, script string) {
 	r.mu.Lock()
 	r.discard(c, script)

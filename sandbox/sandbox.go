@@ -78,7 +78,7 @@ import (
 	"example.com/callback/internal/fair"
 )
 
-// Defaults of the [Runner]'s limits: what a field that is zero means.
+// Defaults of the [Runner]'s limits.
 const (
 	DefaultMaxMemory = 512 << 20
 	DefaultMaxCalls  = 10_000
@@ -100,10 +100,10 @@ type Runner struct {
 	// the children, which keep compiled scripts by the Version of their tree.
 	Source callback.ScriptSource
 
-	// Processes is how many children there may be, and with it how many calls
-	// can be under way at once: one that waits for an outbound request keeps
-	// its child. Zero means 4 times GOMAXPROCS. They are started as they are
-	// needed, all of them by Start.
+	// Processes is the number of children, and so of calls under way: a call that
+	// waits for an outbound request keeps its child. Zero means 4 times
+	// GOMAXPROCS. Children are started when they are needed; Start starts all of
+	// them.
 	Processes int
 
 	// Reserve is how many children there may be beyond Processes, each for a
@@ -116,18 +116,18 @@ type Runner struct {
 	// below zero means none.
 	Reserve int
 
-	// MaxMemory is how much memory a child may use, in bytes, beyond what the
-	// program takes when it starts. One that needs more dies, and the call
-	// fails. Zero means DefaultMaxMemory. Below 128 MiB not much can run.
+	// MaxMemory bounds the memory of a child, in bytes, in addition to what the
+	// program takes when it starts. A child that needs more dies, and its call
+	// fails. Zero means DefaultMaxMemory. Below 128 MiB little can run.
 	MaxMemory int64
 
-	// MaxCalls is how many calls a child serves before another takes its
-	// place. Zero means DefaultMaxCalls.
+	// MaxCalls is how many calls a child serves before a new one replaces it.
+	// Zero means DefaultMaxCalls.
 	MaxCalls int
 
-	// MaxQueue is how many calls may wait for a child, each until its
-	// deadline. Zero means DefaultMaxQueue. For one more, and for one that
-	// waited in vain, RunScript returns [callback.ErrOverloaded].
+	// MaxQueue is how many calls may wait for a child, each until its deadline.
+	// Zero means DefaultMaxQueue. If too many wait, or a call has waited in vain,
+	// RunScript returns [callback.ErrOverloaded].
 	MaxQueue int
 
 	// MaxScriptSize is the longest script or module, in bytes. Zero means
@@ -136,13 +136,13 @@ type Runner struct {
 	MaxScriptSize int64
 
 	// Zone is the local time zone of scripts. nil means UTC, whatever the host's
-	// is. A child must be able to load it by its name, or knows only the offset
-	// that the zone has when the child starts.
+	// zone is. A child loads it by its name. If it cannot, it knows only the
+	// offset that the zone has when the child starts.
 	Zone *time.Location
 
-	// RequireSeccomp refuses to run scripts where the kernel does not restrict
-	// the system calls of children: RunScript and Start then return
-	// [ErrNoSeccomp]. Without it the log says so, once, and calls are served. It
+	// RequireSeccomp refuses to run scripts if the kernel does not restrict the
+	// system calls of children: RunScript and Start then return [ErrNoSeccomp].
+	// Otherwise the log says so once, and calls are served. Restricting them
 	// takes Linux on amd64 or arm64, with seccomp filters.
 	RequireSeccomp bool
 
@@ -160,7 +160,7 @@ type Runner struct {
 	mu           sync.Mutex
 	begun        bool
 	closing      bool
-	failed       error               // for good: the program does not call Main
+	failed       error               // permanently: the program does not call Main
 	proved       bool                // the program calls Main
 	greetTimeout time.Duration       // for the next child
 	orders       chan struct{}       // children to start; nil until begun
@@ -177,15 +177,16 @@ type Runner struct {
 }
 
 var (
-	// ErrNoMain means that a process started as a child did not turn into
-	// one: the program's main, or a test's TestMain, does not begin with Main.
+	// ErrNoMain means that a process that was started as a child did not become
+	// one, because the program's main, or a test's TestMain, does not begin with
+	// Main.
 	ErrNoMain = errors.New("callback/sandbox: child process did not reach sandbox.Main: call it first in main, or in TestMain")
 
-	// ErrNoSeccomp means that the system calls of children cannot be restricted
-	// and that the Runner requires it.
+	// ErrNoSeccomp means that the Runner requires restricted system calls, and
+	// the kernel cannot restrict them.
 	ErrNoSeccomp = errors.New("callback/sandbox: system calls of child processes cannot be restricted")
 
-	// ErrClosed is returned by a [Runner] that is closed.
+	// ErrClosed is the error of a closed [Runner].
 	ErrClosed = errors.New("callback/sandbox: Runner is closed")
 
 	errNoScripts  = errors.New("callback/sandbox: Runner has no Scripts and no Source")
@@ -243,9 +244,9 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 	}
 }
 
-// Start starts the first child and returns when it is ready, or with the reason
-// why it is not; the others follow on their own. It need not be called: it finds
-// out early whether the Runner can work, and spares the first calls a wait.
+// Start starts all children and returns when the first one is ready, or with the
+// reason why it is not. Calling it is optional: it shows early whether the Runner
+// can work, and saves the first calls a wait.
 func (r *Runner) Start(ctx context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
@@ -263,8 +264,8 @@ func (r *Runner) Start(ctx context.Context) error {
 	return nil
 }
 
-// Validate reports a Runner without scripts, or with limits under which nothing could
-// run. It starts no child and does not ask the Source.
+// Validate reports a Runner without scripts, or with limits under which nothing
+// could run. It starts no child and does not call the Source.
 func (r *Runner) Validate() error {
 	errs := []error{callback.ValidateScripts("sandbox.Runner", r.Scripts, r.Source)}
 	for _, limit := range [...]struct {

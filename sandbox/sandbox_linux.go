@@ -13,7 +13,8 @@ import (
 // unenforced lists what this system does not enforce on children.
 const unenforced = ""
 
-// executable is the file of this program, even if it has been replaced since.
+// executable is the file of this program, even if it has been replaced in the
+// meantime.
 func executable() string { return "/proc/self/exe" }
 
 // isolate makes the kernel kill the process when the thread that starts it ends,
@@ -29,12 +30,13 @@ func killProcess(p *os.Process) {
 	_ = p.Kill()
 }
 
-// quietStderr drops what does not fit into the pipe of standard error: nothing
-// reads it while the child lives.
+// quietStderr drops output that does not fit into the pipe of standard error,
+// because nothing reads the pipe while the child lives.
 func quietStderr() { _ = syscall.SetNonblock(2, true) }
 
-// confine limits what the child can use, for good. It can open no more files and
-// sockets, because the limit on their number is below the number of open ones.
+// confine limits the resources of the child permanently. The child cannot open
+// files and sockets, because the limit on their number is lower than the number
+// of open ones.
 func confine(maxMemory int64) error {
 	if err := closeInherited(); err != nil {
 		return err
@@ -49,7 +51,7 @@ func confine(maxMemory int64) error {
 			return err
 		}
 	}
-	// Other processes of this user may not trace it nor read its memory.
+	// Other processes of this user must not trace the child or read its memory.
 	const setDumpable = 4
 	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, setDumpable, 0, 0, 0, 0, 0); errno != 0 {
 		return errno
@@ -57,9 +59,9 @@ func confine(maxMemory int64) error {
 	return nil
 }
 
-// closeInherited closes the files that came with the process: those that the
-// parent itself was started with, say by a shell or for socket activation. They
-// lack the close-on-exec flag, which every file that Go opens has.
+// closeInherited closes files that the parent itself was started with, such as by
+// a shell or for socket activation. They lack the close-on-exec flag, which every
+// file that Go opens has.
 func closeInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -78,8 +80,8 @@ func closeInherited() error {
 	return nil
 }
 
-// dataSize is how much counts towards RLIMIT_DATA already: little, unless the
-// program has the race detector or much C code.
+// dataSize is the memory that already counts towards RLIMIT_DATA. It is small
+// unless the program has the race detector or much C code.
 func dataSize() uint64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	fields := bytes.Fields(text)

@@ -11,7 +11,8 @@ import (
 	"example.com/callback/internal/tree"
 )
 
-// stat is the Stat of the call's tree. Mostly the call has brought the answer.
+// stat implements Stat for the call's tree. Usually the call has brought the
+// answer.
 func (w *worker) stat(name string) (fs.FileInfo, error) {
 	t := w.task
 	for i := range t.files {
@@ -37,9 +38,9 @@ func (f fileState) info() (fs.FileInfo, error) {
 	return fileInfo(f), nil
 }
 
-// open is the Open of the call's tree. If no child has compiled the version before, this one
-// does and tells the parent how that went. In place of a version that does not
-// compile it opens the previous one, if there is one.
+// open implements Open for the call's tree. If no child has compiled the version
+// before, this one does, and reports the result to the parent. If the version
+// does not compile, open opens the previous one, if there is one.
 func (w *worker) open(name string) (fs.File, error) {
 	t := w.task
 	t.compile = true
@@ -97,5 +98,5 @@ func (f fileInfo) ModTime() time.Time { return time.Unix(f.stamp.Sec, f.stamp.Ns
 func (f fileInfo) IsDir() bool        { return false }
 func (f fileInfo) Sys() any           { return nil }
 
-// Stamp tells package tree the stamp that the file has in the parent.
+// Stamp returns the stamp that the file has in the parent. Package tree calls it.
 func (f fileInfo) Stamp() tree.Stamp { return f.stamp }

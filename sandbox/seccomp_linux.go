@@ -20,8 +20,8 @@ type rule struct {
 	conditions   []condition
 }
 
-// A condition is on the lower 32 bits of an argument: of those that have one,
-// the kernel reads no more.
+// A condition tests the lower 32 bits of an argument. The kernel reads no more of
+// arguments that have a condition.
 type condition struct {
 	arg  int
 	test bpf.JumpTest // the condition is met if it fails
@@ -42,8 +42,8 @@ const (
 	firstFailure = 100        // MADV_HWPOISON, MADV_SOFT_OFFLINE: break the machine's memory
 )
 
-// rules is what a Go program needs to compute and to use pipes that are open. The
-// most frequent calls come first.
+// rules are the system calls that a Go program needs to compute and to use open
+// pipes. The most frequent calls come first.
 func rules(pid int) []rule {
 	return []rule{
 		{"read", 0, 63, nil},
@@ -64,8 +64,8 @@ func rules(pid int) []rule {
 		{"rt_sigaction", 13, 134, nil},
 		{"sigaltstack", 131, 132, nil},
 		{"restart_syscall", 219, 128, nil},
-		// Shared memory, and memory that grows down, do not count towards
-		// RLIMIT_DATA. Nothing needs new code.
+		// Shared memory and memory that grows down do not count towards
+		// RLIMIT_DATA, and nothing needs new code.
 		{"mmap", 9, 222, []condition{
 			noneSet(2, syscall.PROT_EXEC), noneSet(3, syscall.MAP_SHARED|syscall.MAP_GROWSDOWN),
 		}},
@@ -101,8 +101,8 @@ const (
 	actionAllow = 0x7fff0000
 )
 
-// filter returns the program that judges each system call of a child. On the
-// offsets, see struct seccomp_data of the kernel.
+// filter returns the program that decides about each system call of a child. The
+// offsets are those of struct seccomp_data of the kernel.
 func filter(arch string, pid int) ([]bpf.RawInstruction, error) {
 	var audit uint32
 	number := func(r rule) uint32 { return r.amd64 }
@@ -141,15 +141,15 @@ func filter(arch string, pid int) ([]bpf.RawInstruction, error) {
 		program = append(program, body...)
 	}
 	return bpf.Assemble(append(program,
-		// The flags of clone3 are in memory, where no filter can read them.
-		// Without it the C library uses clone.
+		// The flags of clone3 are in memory, where a filter cannot read them.
+		// Without clone3 the C library uses clone.
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: clone3, SkipTrue: 1},
 		bpf.RetConstant{Val: actionErrno | uint32(syscall.ENOSYS)},
 		bpf.RetConstant{Val: actionErrno | uint32(syscall.EPERM)},
 	))
 }
 
-// install applies a filter to all threads of the process, for good.
+// install applies a filter to all threads of the process, permanently.
 func install(program []bpf.RawInstruction) error {
 	const (
 		setNoNewPrivs  = 38
@@ -182,7 +182,8 @@ func install(program []bpf.RawInstruction) error {
 	return nil
 }
 
-// restrictSystemCalls leaves the child, for good, those of rules.
+// restrictSystemCalls permanently leaves the child only the system calls in
+// rules.
 func restrictSystemCalls() error {
 	program, err := filter(runtime.GOARCH, os.Getpid())
 	if err != nil {

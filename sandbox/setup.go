@@ -64,7 +64,7 @@ func (m *readyMessage) decode(d *decoder) {
 	m.SystemCalls = d.string()
 }
 
-// apply confines the process, for good.
+// apply confines the process permanently.
 func (s *setup) apply() *readyMessage {
 	s.setZone()
 	runtime.GOMAXPROCS(childProcs)
@@ -80,7 +80,7 @@ func (s *setup) apply() *readyMessage {
 	return m
 }
 
-// setZone sets local time. It needs the files of the system.
+// setZone sets the local time zone. It needs files of the system.
 func (s *setup) setZone() {
 	if s.Zone != "Local" {
 		location, err := time.LoadLocation(s.Zone)

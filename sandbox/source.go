@@ -11,7 +11,7 @@ import (
 	"example.com/callback/internal/tree"
 )
 
-// A treeName tells trees apart: by their version or, without one, by a number.
+// A treeName identifies a tree by its version or, without one, by a number.
 type treeName struct {
 	Version string
 	Number  uint64
@@ -30,15 +30,15 @@ func (n *treeName) decode(d *decoder) {
 // scripts is the parent's access to the tree of one call.
 type scripts interface {
 	// states returns the name of the call's main script and the states of the
-	// files that it is known to need. The error is the call's.
+	// files that it is known to need. The error is the error of the call.
 	states(call *callback.Call) (main string, files []fileState, err error)
 
-	// stat returns the stamp of the version of a file that is to run. main is the
-	// script that needs it.
+	// stat returns the stamp of the version of a file to run. main is the script
+	// that needs the file.
 	stat(main, name string) (tree.Stamp, error)
 
-	// read returns the version of a file that is to run, and its trial if it has to
-	// be tried.
+	// read returns the version of a file to run, and a trial if the version has
+	// not been tried.
 	read(name string) (*readReply, *trial)
 }
 
@@ -57,7 +57,8 @@ func (r *Runner) scriptsOf(ctx context.Context, call *callback.Call) (treeName, 
 	return treeName{Number: number}, lib, nil
 }
 
-// libraries are those of the trees without a version that a Source has returned.
+// libraries are the libraries of trees without a version that a Source has
+// returned.
 type libraries struct {
 	mu   sync.Mutex
 	last uint64 // number
@@ -69,7 +70,7 @@ type numbered struct {
 	lib    *library
 }
 
-// maxLibraries bounds the trees without a version that are remembered.
+// maxLibraries bounds the number of remembered trees without a version.
 const maxLibraries = 1024
 
 func (l *libraries) of(fsys fs.FS, maxSize int64) (number uint64, lib *library) {
@@ -87,8 +88,8 @@ func (l *libraries) of(fsys fs.FS, maxSize int64) (number uint64, lib *library) 
 	return known.number, known.lib
 }
 
-// versioned is a tree that has a Version: its files do not change, and so there is
-// nothing to look at and nothing to put on trial.
+// versioned is a tree with a Version. Its files do not change, so they are
+// neither checked nor put on trial.
 type versioned struct {
 	tree    callback.Tree
 	texts   *texts
@@ -117,7 +118,7 @@ func (v *versioned) read(name string) (*readReply, *trial) {
 	return &readReply{File: fileText{text: text}, Err: err}, nil
 }
 
-// text returns a file of the tree, up to one byte more than the limit.
+// text returns a file of the tree, but at most one byte more than the limit.
 func (v *versioned) text(name string) ([]byte, error) {
 	if !cloudcode.IsScript(name) {
 		return nil, fs.ErrNotExist
@@ -142,16 +143,16 @@ func (v *versioned) text(name string) ([]byte, error) {
 	return text, err
 }
 
-// texts keeps the files of trees that have a Version, and which files they lack.
+// texts caches the files of trees with a Version, and which files they lack.
 type texts struct {
 	mu    sync.Mutex
 	bytes int
-	all   map[textKey][]byte // nil: the tree has no such file
+	all   map[textKey][]byte // nil means that the tree has no such file
 }
 
 type textKey struct{ version, name string }
 
-// Limits of what is kept. Past them everything is read again.
+// Limits of the cache. When they are exceeded, everything is read again.
 const (
 	maxTexts     = 16384
 	maxTextBytes = 64 << 20

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A Key is a credential: who holds a place or waits for one.
+// A Key is a credential that holds a place or waits for one.
 type Key struct{ APIKey, Credential string }
 
 // Places are places for runs, some of them in reserve.
@@ -35,9 +35,9 @@ type Places struct {
 	reserve int
 
 	mu      sync.Mutex
-	used    int            // places, of both kinds
-	owners  map[Key]*owner // those that hold or want places, and some idle ones
-	waiting int            // waiters of all owners
+	used    int            // of both kinds
+	owners  map[Key]*owner // that hold or want places, and some idle ones
+	waiting int            // number of waiters of all owners
 	lists   [classes]list  // of the owners that have waiters, by their class
 }
 
@@ -52,7 +52,7 @@ const (
 	firstClass = 10 * time.Millisecond
 )
 
-// A Place is one that a credential holds.
+// A Place is a place that a credential holds.
 type Place struct {
 	owner *owner
 	since time.Duration // since Open
@@ -61,25 +61,25 @@ type Place struct {
 // An owner is a credential.
 type owner struct {
 	held      int
-	typical   time.Duration // for which it holds a place
+	typical   time.Duration // how long it usually holds a place
 	quickFrom time.Duration // since Open
 	waiters   []*waiter     // the first has waited longest
 
-	in             *list // if it has waiters
+	in             *list // nil if it has no waiters
 	previous, next *owner
 }
 
-// A list is one of owners that have waiters. The first has waited longest.
+// A list is a list of owners that have waiters. The first has waited longest.
 type list struct{ first, last *owner }
 
 // A waiter is a call that waits for a place.
 type waiter struct {
 	granted chan struct{} // closed when it has the place
-	since   time.Duration // it has the place
+	since   time.Duration // when it got the place
 }
 
-// maxIdle is how many credentials that hold and want nothing are remembered, so
-// that their next call allocates nothing.
+// maxIdle is how many credentials that neither hold nor want a place are
+// remembered, so that their next call allocates nothing.
 const maxIdle = 1024
 
 // Open sets the numbers of places. Only the first call counts.
@@ -91,10 +91,10 @@ func (p *Places) Open(shared, reserve int) {
 	})
 }
 
-// DefaultReserve is how many places are in reserve unless the host says otherwise.
+// DefaultReserve is the number of places in reserve if the host does not set it.
 func DefaultReserve(shared int) int { return max(2, shared/4) }
 
-// TryEnter takes a place if there is one for the credential now.
+// TryEnter takes a place, if there is one for the credential now.
 func (p *Places) TryEnter(key Key) (place Place, ok bool) {
 	now := p.now()
 	p.mu.Lock()
@@ -103,9 +103,10 @@ func (p *Places) TryEnter(key Key) (place Place, ok bool) {
 	return Place{o, now}, p.take(o, now)
 }
 
-// Enter takes a place. If there is none it waits until ctx is done. If queue others
-// wait already it is an error, except for the first waiters, up to the number of
-// places in reserve, of credentials that hold no place.
+// Enter takes a place. If there is none, it waits until ctx is done. If as many
+// calls as queue says wait already, it returns an error. The exception is the
+// first waiter of a credential that holds no place: as many of these as there are
+// places in reserve may wait in addition.
 func (p *Places) Enter(ctx context.Context, key Key, queue int) (Place, error) {
 	now := p.now()
 	p.mu.Lock()
@@ -139,7 +140,7 @@ func (p *Places) Enter(ctx context.Context, key Key, queue int) (Place, error) {
 	return Place{}, errors.New("no place to run in time")
 }
 
-// Restart has the time for which the place is held begin now.
+// Restart counts the time for which the place is held from now.
 func (p *Places) Restart(place *Place) { place.since = p.now() }
 
 // Leave gives a place back.
@@ -151,7 +152,8 @@ func (p *Places) Leave(place Place) {
 	p.leave(place.owner, now)
 }
 
-// Waiting returns how many calls wait for a place, and how many hold one.
+// Waiting returns the number of calls that wait for a place, and of those that
+// hold one.
 func (p *Places) Waiting() (waiting, used int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -187,7 +189,7 @@ func (p *Places) forgetIdle(which func(*owner) bool) {
 	}
 }
 
-// note notes for how long the owner has held a place.
+// note records how long the owner has held a place.
 func (o *owner) note(d, now time.Duration) {
 	if o.quickFrom == never || o.isQuick(now) && o.typical > slowAfter { // new, or slow long ago
 		o.typical = d
@@ -200,7 +202,8 @@ func (o *owner) note(d, now time.Duration) {
 	}
 }
 
-// class is that of the owner's list. Those that are not quick have the last one.
+// class is the class of the owner's list. Owners that are not quick have the last
+// one.
 func (o *owner) class(now time.Duration) int {
 	if !o.isQuick(now) {
 		return classes - 1
@@ -261,15 +264,15 @@ func (p *Places) grant(now time.Duration) {
 		p.waiting--
 		best.in.remove(best)
 		if len(best.waiters) > 0 {
-			p.append(best, now) // after those that hold as few
+			p.append(best, now) // after others that hold as few
 		}
 		w.since = now
 		close(w.granted)
 	}
 }
 
-// best returns the owner of the list that holds the fewest. Owners that hold
-// something are no more than the places, so that the search is short.
+// best returns the owner in the list that holds the fewest places. The search is
+// short, because only as many owners hold something as there are places.
 func (l *list) best() (best *owner) {
 	for o := l.first; o != nil; o = o.next {
 		if best == nil || o.held < best.held {
@@ -282,7 +285,7 @@ func (l *list) best() (best *owner) {
 	return best
 }
 
-// wait adds a waiter to the owner's.
+// wait adds a waiter of the owner.
 func (p *Places) wait(o *owner, w *waiter, now time.Duration) {
 	if len(o.waiters) == 0 {
 		p.append(o, now)
@@ -291,7 +294,7 @@ func (p *Places) wait(o *owner, w *waiter, now time.Duration) {
 	p.waiting++
 }
 
-// giveUp removes a waiter from the owner's.
+// giveUp removes a waiter of the owner.
 func (p *Places) giveUp(o *owner, w *waiter) {
 	for i := range o.waiters {
 		if o.waiters[i] == w {

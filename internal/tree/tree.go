@@ -26,8 +26,8 @@ type Stamp struct {
 	Sum                   [16]byte
 }
 
-// A Told tree is one whose Stat looks at no file: the states of its files were told
-// for the call under way.
+// A Told tree is told the states of its files for each call, so that its Stat
+// reads no file.
 type Told interface {
 	fs.StatFS
 	Told()
