@@ -24,7 +24,7 @@ function drawList(view) {
   fill(view, h(".page", keys.map((key) => h("section.panel",
     h("h2", key.apiKey || "All API keys", key.version && h("span.dim.small", "  version ", h("span.mono", short(key.version)))),
     key.error && h(".fault", key.error),
-    h(".scroll", h("table",
+    h(".scroll", h("table.scripts",
       h("thead", h("tr", ["Credential", "URL", "Version", "Problems", "Last runs"].map((t) => h("th", { scope: "col" }, t)), h("th", { scope: "col" }, h("span.unseen", "Actions")))),
       h("tbody", key.scripts.map((script) => row(key, script))))),
     key.modules.length > 0 && [h("h3", "Modules"), h("p", key.modules.map((m) => [
@@ -51,7 +51,7 @@ function row(key, script) {
     h("td", script.problems.length
       ? h("a", { href: sourceLink(key.apiKey, script.file) }, h("span.tag." + worst(script.problems), count(script.problems.length, "problem")))
       : h("span.dim", "none")),
-    h("td", spark, " ", last ? h("a", { href: "#/runs/" + last.id }, outcomeTag(last.outcome)) : h("span.dim", "no runs")),
+    h("td", last && [spark, " "], last ? h("a", { href: "#/runs/" + last.id }, outcomeTag(last.outcome)) : h("span.dim", "no runs")),
     h("td.num", h("a.button", { href: "#/try?" + new URLSearchParams({ apiKey: key.apiKey, credential: script.credential }) }, "Try")));
 }
 
