@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -298,4 +299,37 @@ $`), string(result))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// On a disk that is full, a secret that cannot be stored is said, on one line, and
+// the secrets stay as they were.
+func TestSecretsOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	const reason = "needs root, to mount a disk that is full"
+	if _, err := exec.LookPath("unshare"); err != nil || os.Getuid() != 0 {
+		t.Skip(reason)
+	}
+	direct := callbackd(t)
+	cmd := exec.Command("unshare", "--mount", "sh", "-c", `
+set -e
+mount --make-rprivate / && mount -t tmpfs -o size=64k tmpfs "$1" && cd "$1"
+echo '{"KEY": {"hello": ["s3cret"]}}' >secrets.json && cp secrets.json before
+cat /dev/zero >filler 2>/dev/null || true
+code=0
+"$0" secret rotate -secrets secrets.json KEY/hello || code=$?
+cmp secrets.json before
+ls
+exit $code
+`, direct.Path, t.TempDir())
+	cmd.Env = direct.Env
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	_ = cmd.Run()
+	if strings.Contains(stderr.String(), "mount:") {
+		t.Skipf("%s: %s", reason, stderr.String())
+	}
+	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode(), stderr.String())
+	require.Equal(t, 1, strings.Count(stderr.String(), "\n"), stderr.String())
+	require.Contains(t, stderr.String(), "no space left on device")
+	require.NotContains(t, stdout.String(), "tmp", "what could not be written is taken away")
 }
