@@ -386,18 +386,21 @@ func TestManyCredentials(t *testing.T) {
 func TestManyCredentialsBesideOneThatWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := open(1, 0)
+		p := open(1, 2)
 		require.True(t, p.TryEnter(key("a")))
+		require.True(t, p.TryEnter(key("c")))
 		entered := make(chan error, 1)
 		go func() { entered <- p.Enter(t.Context(), key("b"), 1) }()
 		synctest.Wait()
 		for i := range 10000 {
 			require.False(t, p.TryEnter(key(fmt.Sprint(i))))
 		}
-		p.Leave(key("a"))
+		p.Leave(key("c"))
 		require.NoError(t, <-entered)
+		p.Leave(key("a"))
+		require.False(t, p.TryEnter(key("b")), "it holds one, so it has no right to one in reserve")
 		p.Leave(key("b"))
-		require.True(t, p.TryEnter(key("a")))
+		require.True(t, p.TryEnter(key("b")))
 	})
 }
 
