@@ -442,7 +442,7 @@ func TestIncompleteHost(t *testing.T) {
 	h, log = httpHandler(``)
 	h.Runner = new(callback.GojaRunner)
 	require.Equal(t, 500, get(t, h, helloURL).Code)
-	require.Contains(t, log.String(), "GojaRunner has no Scripts")
+	require.Contains(t, log.String(), "the runner has no Scripts")
 
 	h, _ = httpHandler(`
 		Spark.getLog().debug("dropped by the default logger")
