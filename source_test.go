@@ -263,9 +263,9 @@ func TestOneLookAMillisecond(t *testing.T) {
 		write("1")
 		want("1", 2) // one of them reads it
 		want("1", 0)
-		time.Sleep(time.Millisecond - 1)
+		time.Sleep(time.Millisecond - time.Nanosecond)
 		want("1", 0)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		want("1", 1)
 		write("2")
 		want("1", 0)
