@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,4 +82,30 @@ func TestMemoryForBodies(t *testing.T) {
 		_, offered = send("x", 1)
 		require.LessOrEqual(t, offered, 2*small, "the memory of the large body is kept")
 	}
+}
+
+// A readDeadlines is a ResponseWriter that notes the read deadlines that are set.
+type readDeadlines struct {
+	*httptest.ResponseRecorder
+	set []time.Time
+}
+
+func (w *readDeadlines) SetReadDeadline(t time.Time) error {
+	w.set = append(w.set, t)
+	return nil
+}
+
+// TestReadDeadline: the body is read with a deadline, and the script runs without:
+// net/http reads on to see whether the caller leaves.
+func TestReadDeadline(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler("")
+	w := &readDeadlines{ResponseRecorder: httptest.NewRecorder()}
+	h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
+		end, _ := ctx.Deadline()
+		require.Equal(t, []time.Time{end, {}}, w.set)
+		return nil, nil
+	})
+	h.ServeHTTP(w, httptest.NewRequest("POST", helloURL, strings.NewReader("a=1")))
+	require.Equal(t, 200, w.Code)
 }
