@@ -109,3 +109,21 @@ func TestReadDeadline(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest("POST", helloURL, strings.NewReader("a=1")))
 	require.Equal(t, 200, w.Code)
 }
+
+// TestKeepMultipartToItsEnd: the bytes of a multipart body include what follows its
+// last part.
+func TestKeepMultipartToItsEnd(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler("")
+	h.KeepMultipart = true
+	body := "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--\r\n" + strings.Repeat("x", 64<<10)
+	h.Runner = callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
+		require.Equal(t, body, string(call.Body))
+		return nil, nil
+	})
+	r := httptest.NewRequest("POST", helloURL, strings.NewReader(body))
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	require.Equal(t, 200, w.Code)
+}
