@@ -48,7 +48,7 @@ func TestOneLookAMillisecond(t *testing.T) {
 		time.Sleep(lookEvery - 1)
 		require.EqualValues(t, 1, sizeOf())
 		require.Equal(t, 1, looks)
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		require.EqualValues(t, 2, sizeOf())
 		require.Equal(t, 2, looks)
 
