@@ -279,7 +279,7 @@ func TestEveryFlagWrong(t *testing.T) {
 		"prefix": "callback", "run-id-header": "a b", "addr": "nowhere", "tls-cert": "/nonexistent", "tls-key": "/nonexistent",
 		"timeout": "0s", "http-timeout": "-1s", "max-body": "0", "max-in-flight": "many", "allow-private": "maybe",
 		"database": "nonsense", "stage": "a/b", "secret-ttl": "0s", "secret-stale": "-1s",
-		"deferred-timeout": "0s", "attempts": "0", "places": "0", "per-credential": "-1", "keep": "1s",
+		"cron": "/nonexistent", "deferred-timeout": "0s", "attempts": "0", "places": "-1", "per-credential": "-1", "keep": "1s",
 		"sandbox": "maybe", "in-process": "maybe", "dangerously-in-process": "maybe", "processes": "-1", "max-memory": "1", "zone": "Mars",
 		"admin": "nowhere", "record": "-1", "record-bodies": "maybe", "log-format": "xml", "log-level": "LOUD",
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // activatedListeners are the sockets that systemd has opened for this process,
@@ -26,7 +25,6 @@ func activatedListeners(getenv func(string) string, pid int) (map[string]net.Lis
 	for i := range count {
 		const firstSocket = 3
 		fd := firstSocket + i
-		syscall.CloseOnExec(fd)
 		file := os.NewFile(uintptr(fd), "socket")
 		listener, err := net.FileListener(file) // has a descriptor of its own
 		err = errors.Join(err, file.Close())
