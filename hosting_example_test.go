@@ -202,8 +202,8 @@ func ExampleSecretCache() {
 		Runner: &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "Spark.setScriptData('paid', true)")},
 		Secrets: &callback.SecretCache{
 			Store:    vault,
-			TTL:      time.Minute, // a revoked secret is refused after a minute
-			MaxStale: time.Hour,   // while the vault is down, known ones are good for an hour more
+			TTL:      time.Minute, // a revoked secret is refused after a minute, while the vault answers
+			MaxStale: time.Hour,   // while it is down, known and revoked secrets stay valid for an hour more
 		},
 		Logger: slog.New(slog.DiscardHandler),
 	}

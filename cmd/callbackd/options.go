@@ -127,7 +127,7 @@ func (o *serveOptions) flags() *flagSet {
 	})
 	f.in("Database", func() {
 		o.databaseFlags(f)
-		f.DurationVar(&o.secretTTL, "secret-ttl", 30*time.Second, "how long secrets of the database are remembered: a revoked one opens nothing after\nthat")
+		f.DurationVar(&o.secretTTL, "secret-ttl", 30*time.Second, "how long secrets of the database are remembered: a revoked one opens nothing after\nthat (see -secret-stale)")
 		f.DurationVar(&o.secretStale, "secret-stale", 0, "how long beyond that they open while the database is down, revoked ones included")
 	})
 	f.in("Deferred runs", func() {
