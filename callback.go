@@ -448,7 +448,7 @@ func (h *Handler) whileAdmitted(ctx context.Context, call *Call, f func() error)
 	if h.Admit != nil {
 		done, err := h.Admit(ctx, call)
 		if err != nil {
-			return fmt.Errorf("%w: Handler.Admit: %w", ErrUnavailable, err)
+			return &unavailableError{part: "Handler.Admit", err: err, mayRefuse: true}
 		}
 		if done != nil {
 			defer done()
@@ -541,10 +541,7 @@ func (h *Handler) authenticate(ctx context.Context, x *inbound) *failure {
 		return failureOf(ctx, err)
 	case err != nil:
 		h.logger().ErrorContext(ctx, "callback: secret store failed", "error", err)
-		if !errors.Is(err, ErrTooMany) {
-			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		return failureOf(ctx, err)
+		return failureOf(ctx, &unavailableError{part: "Handler.Secrets", err: err})
 	case !ok:
 		return &failure{status: http.StatusForbidden, message: "forbidden"}
 	}
@@ -646,6 +643,36 @@ func failureOf(ctx context.Context, err error) *failure {
 	}
 	return &failure{http.StatusInternalServerError, "script failed", OutcomeInternal, err}
 }
+
+// An unavailableError is an error of the host's code that a call cannot go on
+// without. It is an [ErrUnavailable]. It is none of the errors that a runner returns,
+// even if err is one: a look-up that fails must not be the 404 of a missing script.
+type unavailableError struct {
+	part      string // the field of Handler
+	err       error
+	mayRefuse bool // an ErrTooMany of it refuses the call
+}
+
+// Error implements [error].
+func (e *unavailableError) Error() string {
+	return fmt.Sprintf("%v: %s: %v", ErrUnavailable, e.part, e.err)
+}
+
+// Is is for [errors.Is].
+func (e *unavailableError) Is(target error) bool {
+	switch target {
+	case ErrUnavailable:
+		return true
+	case ErrNoScript, ErrNoVersion:
+		return false
+	case ErrTooMany:
+		return e.mayRefuse && errors.Is(e.err, ErrTooMany)
+	}
+	return errors.Is(e.err, target)
+}
+
+// As is for [errors.As].
+func (e *unavailableError) As(target any) bool { return errors.As(e.err, target) }
 
 // explain classifies and logs why a call failed.
 func (h *Handler) explain(ctx context.Context, call *Call, err error) *failure {

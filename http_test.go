@@ -493,22 +493,28 @@ func TestRunnerErrors(t *testing.T) {
 	}
 }
 
-// TestStoreFails is a 503: the sender of a webhook comes again.
+// TestStoreFails is a 503, whatever the error: the sender of a webhook comes again.
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
-	h, log := httpHandler(``)
-	h.Secrets = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) {
-		return nil, errors.New("connection lost")
-	})
-	for _, target := range []string{helloURL, "/callback/E3/srv/", "/callback/E3/hello/s3cret/p1"} {
-		w := get(t, h, target)
-		require.Equal(t, 503, w.Code)
-		require.Equal(t, `{"error":"unavailable"}`, w.Body.String())
-		require.NotEmpty(t, w.Header().Get("Retry-After"))
+	for _, err := range []error{
+		errors.New("connection lost"), callback.ErrNoScript, callback.ErrNoVersion,
+		fmt.Errorf("vault: %w", callback.RetryAfter(callback.ErrTooMany, time.Second)),
+	} {
+		t.Run(err.Error(), func(t *testing.T) {
+			t.Parallel()
+			h, log := httpHandler(``)
+			h.Secrets = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) { return nil, err })
+			for _, target := range []string{helloURL, "/callback/E3/srv/", "/callback/E3/hello/s3cret/p1"} {
+				w := get(t, h, target)
+				require.Equal(t, 503, w.Code)
+				require.Equal(t, `{"error":"unavailable"}`, w.Body.String())
+				require.Equal(t, "1", w.Header().Get("Retry-After"))
+			}
+			require.Contains(t, log.String(), err.Error())
+			require.NotContains(t, log.String(), "s3cret")
+			require.NotContains(t, log.String(), "srv")
+		})
 	}
-	require.Contains(t, log.String(), "connection lost")
-	require.NotContains(t, log.String(), "s3cret")
-	require.NotContains(t, log.String(), "srv")
 }
 
 // TestSecretsAsked shows what a store is asked for, and with what.

@@ -73,6 +73,9 @@ func TestRunScriptFailures(t *testing.T) {
 		{"not admitted", func(h *callback.Handler) {
 			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, errors.New("no") }
 		}, callback.ErrUnavailable, callback.OutcomeUnavailable},
+		{"not admitted, as a look-up found nothing", func(h *callback.Handler) {
+			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, callback.ErrNoScript }
+		}, callback.ErrUnavailable, callback.OutcomeUnavailable},
 		{"no script", func(h *callback.Handler) { h.Runner = &callback.GojaRunner{Scripts: fstest.MapFS{}} }, callback.ErrNoScript, callback.OutcomeNoScript},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -82,6 +85,7 @@ func TestRunScriptFailures(t *testing.T) {
 			runs := observe(h)
 			_, err := h.RunScript(context.Background(), &callback.Call{APIKey: "E3", Credential: "hello"})
 			require.ErrorIs(t, err, test.is)
+			require.Equal(t, test.outcome == callback.OutcomeNoScript, errors.Is(err, callback.ErrNoScript))
 			run := runs.next(t)
 			require.Equal(t, test.outcome, run.Outcome)
 			require.Equal(t, err, run.Err)
@@ -207,6 +211,9 @@ func TestAdmit(t *testing.T) {
 		{fmt.Errorf("limiter: %w", callback.RetryAfter(callback.ErrUnavailable, time.Minute)), 503, `{"error":"unavailable"}`, "60"},
 		{callback.ErrOverloaded, 503, `{"error":"overloaded"}`, "1"},
 		{errors.New("redis is down"), 503, `{"error":"unavailable"}`, "1"},
+		{fmt.Errorf("plans: %w", callback.ErrNoScript), 503, `{"error":"unavailable"}`, "1"},
+		{callback.RetryAfter(callback.ErrNoVersion, time.Minute), 503, `{"error":"unavailable"}`, "60"},
+		{context.DeadlineExceeded, 503, `{"error":"unavailable"}`, "1"},
 	} {
 		t.Run(test.err.Error(), func(t *testing.T) {
 			t.Parallel()
