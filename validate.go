@@ -40,7 +40,7 @@ func (h *Handler) Validate() error {
 			v.add("%s is negative: no call could succeed", name)
 		}
 	}
-	for name, n := range map[string]int{"MaxInFlight": h.MaxInFlight, "MaxLookups": h.MaxLookups} {
+	for name, n := range map[string]int64{"MaxInFlight": int64(h.MaxInFlight), "MaxLookups": int64(h.MaxLookups), "MaxResponse": h.MaxResponse} {
 		if n < 0 {
 			v.add("%s is negative: no call could succeed", name)
 		}

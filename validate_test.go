@@ -76,6 +76,8 @@ func TestValidate(t *testing.T) {
 		{"Timeout", func(h *callback.Handler) { h.Timeout = -time.Second }, "Handler.Timeout is negative"},
 		{"HTTPTimeout", func(h *callback.Handler) { h.HTTPTimeout = -1 }, "Handler.HTTPTimeout is negative"},
 		{"MaxInFlight", func(h *callback.Handler) { h.MaxInFlight = -1 }, "Handler.MaxInFlight is negative"},
+		{"MaxLookups", func(h *callback.Handler) { h.MaxLookups = -1 }, "Handler.MaxLookups is negative: no call could succeed"},
+		{"MaxResponse", func(h *callback.Handler) { h.MaxResponse = -1 }, "Handler.MaxResponse is negative: no call could succeed"},
 		{"KeepLog", func(h *callback.Handler) { h.KeepLog = -1 }, "Handler.KeepLog is negative"},
 		{"no outbound requests at all", func(h *callback.Handler) { h.MaxHTTPCalls = -1 }, ""},
 		{"RequestHeaders", func(h *callback.Handler) { h.RequestHeaders = []string{"X-Ok", "X Bad"} }, `Handler.RequestHeaders: "X Bad" is not a header name`},
