@@ -18,12 +18,12 @@ import (
 // It is used by pointer, its fields must not change once it observes, and it is
 // safe for concurrent use.
 type Recorder struct {
-	// MaxRuns is how many runs are retained. Zero means 1000.
+	// MaxRuns is how many runs are retained. Zero means 1000, below zero none.
 	MaxRuns int
 
 	// MaxBytes bounds the memory of the retained runs, by an estimate. Zero means
-	// 64 MiB. The oldest runs are dropped first. A run that takes more by itself
-	// is not retained.
+	// 64 MiB, below zero retains none. The oldest runs are dropped first. A run
+	// that takes more by itself is not retained.
 	MaxBytes int64
 
 	// Requests retains what callers sent: Call.Data, RequestHeaders, Body and
@@ -60,16 +60,16 @@ func (r *Recorder) Observe(_ context.Context, run *Run) {
 	if r.Redact != nil {
 		r.Redact(run)
 	}
-	size := run.size()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if size > cmp.Or(r.MaxBytes, 64<<20) {
+	size, maxBytes, maxRuns := run.size(), cmp.Or(r.MaxBytes, 64<<20), cmp.Or(r.MaxRuns, 1000)
+	if size > maxBytes || maxRuns < 0 {
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.runs = append(r.runs, recordedRun{run, size})
 	r.bytes += size
 	gone := 0
-	for r.bytes > cmp.Or(r.MaxBytes, 64<<20) || len(r.runs)-gone > cmp.Or(r.MaxRuns, 1000) {
+	for r.bytes > maxBytes || len(r.runs)-gone > maxRuns {
 		r.bytes -= r.runs[gone].size
 		r.runs[gone] = recordedRun{}
 		gone++

@@ -118,6 +118,17 @@ func TestRecorderMaxBytes(t *testing.T) {
 	require.Equal(t, "8000", runs[0].Call.RunID)
 }
 
+func TestRecorderRetainsNone(t *testing.T) {
+	t.Parallel()
+	for name, recorder := range map[string]*callback.Recorder{"MaxRuns": {MaxRuns: -1}, "MaxBytes": {MaxBytes: -1}} {
+		for range 2 {
+			recorder.Observe(context.Background(), &callback.Run{Call: &callback.Call{RunID: "R"}})
+		}
+		require.Empty(t, recorder.Runs(), name)
+		require.Nil(t, recorder.Find("R"), name)
+	}
+}
+
 // TestRecorderFind: of two runs with one id, the newer one is found.
 func TestRecorderFind(t *testing.T) {
 	t.Parallel()
