@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing/fstest"
@@ -291,9 +292,13 @@ func ExampleRecorder() {
 		Requests: true,
 		Redact: func(run *callback.Run) {
 			for i, p := range run.Call.Data {
-				if p.Name == "card" {
+				if p.Name == "card" || p.Name == "REQUEST_BODY" {
 					run.Call.Data[i].Values = []string{"…"}
 				}
+			}
+			run.Call.Body, run.Exchange = nil, nil
+			for i := range run.Outbound {
+				run.Outbound[i].Exchange = nil
 			}
 		},
 	}
@@ -305,15 +310,20 @@ func ExampleRecorder() {
 			recorder.Observe(ctx, run)
 			recorded <- true
 		},
+		KeepBodies: 1 << 20,
 	}
-	call(handler, "/callback/SHOP/pay/s3cret?card=4111&amount=5")
+	r := httptest.NewRequest(http.MethodPost, "/callback/SHOP/pay/s3cret", strings.NewReader("card=4111&amount=5"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Body)
 	<-recorded
 	for _, run := range recorder.Runs() {
-		fmt.Println(run.Call.Credential, run.Outcome, run.Call.Data)
+		fmt.Println(run.Call.Credential, run.Outcome, run.Call.Data, run.Call.Body, run.Exchange)
 	}
 	// Output:
 	// 200 {"paid":true}
-	// pay ok [{card […]} {amount [5]}]
+	// pay ok [{card […]} {amount [5]} {REQUEST_BODY […]}] [] <nil>
 }
 
 func Example_idempotency() {
