@@ -254,7 +254,12 @@ type Handler struct {
 	equal           func(a, b Secret) int // constantTimeEqual, unless a test counts
 }
 
-// ServeHTTP answers one callback.
+// ServeHTTP answers one callback. An authorised request gets the status of its
+// [Outcome]. Any other gets
+//   - 405 for a method that is not served;
+//   - 404 for a path that does not have the form of a callback;
+//   - 403 for an unknown API key or credential, or a wrong secret;
+//   - 503 if its secrets cannot be looked up.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.respond(w, r, nil) }
 
 // ServeCall answers r as ServeHTTP does, for a caller that the host has

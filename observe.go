@@ -15,7 +15,9 @@ import (
 	"example.com/callback/internal/host"
 )
 
-// A Run is the record of an authorised call. It holds no URL and no secret.
+// A Run is the record of an authorised call. It never holds the callback's URL or
+// its secret. Call and the Exchanges hold what callers and other servers sent,
+// which may be secret.
 type Run struct {
 	// Call is the call, without the fields that JSON leaves out.
 	Call *Call
@@ -88,12 +90,12 @@ const (
 	OutcomeNoScript    Outcome = "no_script"    // 404
 	OutcomeOverloaded  Outcome = "overloaded"   // 503: MaxInFlight, or a runner's ErrOverloaded
 	OutcomeTooMany     Outcome = "too_many"     // 429: ErrTooMany
-	OutcomeUnavailable Outcome = "unavailable"  // 503: ErrUnavailable
+	OutcomeUnavailable Outcome = "unavailable"  // 503: ErrUnavailable, a failing ScriptSource, any other error of Admit
 	OutcomeTooLarge    Outcome = "too_large"    // 413
 	OutcomeBadRequest  Outcome = "bad_request"  // 400, 408, 415
 	OutcomeCanceled    Outcome = "canceled"     // 503 to a caller that has gone
 	OutcomePanic       Outcome = "panic"        // 500: of the host's code or the runner
-	OutcomeInternal    Outcome = "internal"     // 500: any other error of the runner
+	OutcomeInternal    Outcome = "internal"     // 500: any other error of the runner, such as ErrNoVersion
 )
 
 // An Outbound is an outbound request of a run.
