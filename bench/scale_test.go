@@ -18,6 +18,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/bench/internal/work"
+	"example.com/callback/internal/compiler"
 )
 
 func w1() *work.Workload { return work.All("")[0] }
@@ -77,6 +78,21 @@ func BenchmarkScaleScriptSize(b *testing.B) {
 				benchmark(b, w.NewClient(h))
 			})
 		}
+	}
+}
+
+// The cost of compiling a script, which happens once, by its length.
+func BenchmarkScaleCompile(b *testing.B) {
+	for _, size := range []int{1 << 10, 10 << 10, 100 << 10} {
+		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
+			lib := work.Library(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, fault := compiler.Compile("modules/LIB.js", lib, true); fault != nil {
+					b.Fatal(fault)
+				}
+			}
+		})
 	}
 }
 
