@@ -21,8 +21,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/callback/internal/headers"
+	"example.com/callback/internal/jsjson"
 	scriptlimit "example.com/callback/internal/limit"
 	"example.com/callback/internal/testkit"
+	"example.com/callback/internal/web/loop"
 )
 
 // A docExample is a fenced js block of docs/scripts.md.
@@ -184,19 +187,23 @@ func TestScriptsPageLimits(t *testing.T) {
 	page, err := os.ReadFile("docs/scripts.md")
 	require.NoError(t, err)
 	for of, limit := range map[string]string{
-		"a run, waiting included":                    fmt.Sprintf("%g s", DefaultTimeout.Seconds()),
-		"an outbound request":                        fmt.Sprintf("%g s, changed by the second argument of `getHttp`", DefaultHTTPTimeout.Seconds()),
-		"outbound requests of a run":                 fmt.Sprint(defaultMaxHTTPCalls),
-		"an outbound answer":                         fmt.Sprintf("%d MiB", defaultMaxHTTPBody>>20),
-		"the request's body":                         fmt.Sprintf("%d MiB", defaultMaxBody>>20),
-		"the answer's body":                          fmt.Sprintf("%d MiB", defaultMaxResponse>>20),
-		"a script or module":                         fmt.Sprintf("%d MiB", DefaultMaxScriptSize>>20),
-		"nested calls":                               fmt.Sprint(maxCallStack),
-		"arguments of one call of a host's function": fmt.Sprintf("%d MiB of JSON, %d arguments", scriptlimit.ArgBytes>>20, scriptlimit.Args),
-		"an outbound request's URL with its headers": fmt.Sprintf("%d KiB", scriptlimit.RequestHead>>10),
-		"an outbound request's body":                 fmt.Sprintf("%d MiB", scriptlimit.RequestBody>>20),
-		"script data and script errors":              fmt.Sprintf("%d names", scriptlimit.ResultNames),
-		"log lines of a run":                         fmt.Sprintf("%d, each of %d KiB, %d KiB together", scriptlimit.LogLines, scriptlimit.LogLine>>10, scriptlimit.LogBytes>>10),
+		"a run, waiting included":                              fmt.Sprintf("%g s", DefaultTimeout.Seconds()),
+		"an outbound request":                                  fmt.Sprintf("%g s, changed by the second argument of `getHttp`", DefaultHTTPTimeout.Seconds()),
+		"outbound requests of a run":                           fmt.Sprint(defaultMaxHTTPCalls),
+		"an outbound answer":                                   fmt.Sprintf("%d MiB", defaultMaxHTTPBody>>20),
+		"the request's body":                                   fmt.Sprintf("%d MiB", defaultMaxBody>>20),
+		"parameters, fields and parts of the request together": fmt.Sprint(defaultMaxParams),
+		"objects and arrays in one text of JSON":               fmt.Sprint(jsjson.MaxNodes),
+		"headers that a script sets":                           fmt.Sprintf("%d, of %d KiB together", headers.MaxScriptHeaders, headers.MaxScriptHeaderBytes>>10),
+		"timers that wait":                                     fmt.Sprint(loop.MaxTimers),
+		"the answer's body":                                    fmt.Sprintf("%d MiB", defaultMaxResponse>>20),
+		"a script or module":                                   fmt.Sprintf("%d MiB", DefaultMaxScriptSize>>20),
+		"nested calls":                                         fmt.Sprint(maxCallStack),
+		"arguments of one call of a host's function":           fmt.Sprintf("%d MiB of JSON, %d arguments", scriptlimit.ArgBytes>>20, scriptlimit.Args),
+		"an outbound request's URL with its headers":           fmt.Sprintf("%d KiB", scriptlimit.RequestHead>>10),
+		"an outbound request's body":                           fmt.Sprintf("%d MiB", scriptlimit.RequestBody>>20),
+		"script data and script errors":                        fmt.Sprintf("%d names", scriptlimit.ResultNames),
+		"log lines of a run":                                   fmt.Sprintf("%d, each of %d KiB, %d KiB together", scriptlimit.LogLines, scriptlimit.LogLine>>10, scriptlimit.LogBytes>>10),
 	} {
 		require.Contains(t, string(page), "\n| "+of+" | "+limit+" | ")
 	}

@@ -18,8 +18,8 @@ const scriptData = "RESPONSE_HEADERS"
 
 // Limits of the headers that a script may set. Headers beyond them are dropped.
 const (
-	maxScriptHeaders     = 100
-	maxScriptHeaderBytes = 64 << 10
+	MaxScriptHeaders     = 100
+	MaxScriptHeaderBytes = 64 << 10
 )
 
 // A Script sets the headers that a script gives for an answer. It drops invalid
@@ -58,13 +58,13 @@ func (s *Script) Set(value []byte) {
 }
 
 func (s *Script) drop(name, reason string) {
-	if s.Dropped++; s.Dropped <= maxScriptHeaders && s.Drop != nil {
+	if s.Dropped++; s.Dropped <= MaxScriptHeaders && s.Drop != nil {
 		s.Drop(name, reason)
 	}
 }
 
 // full reports whether the rest of the headers is ignored.
-func (s *Script) full() bool { return s.Dropped > maxScriptHeaders }
+func (s *Script) full() bool { return s.Dropped > MaxScriptHeaders }
 
 func (s *Script) set(name, value []byte) {
 	switch {
@@ -111,7 +111,7 @@ func (s *Script) add(name, value []byte, repeat bool) bool {
 	}
 	s.count++
 	s.bytes += len(name) + len(text)
-	if s.count > maxScriptHeaders || s.bytes > maxScriptHeaderBytes {
+	if s.count > MaxScriptHeaders || s.bytes > MaxScriptHeaderBytes {
 		s.drop(http.CanonicalHeaderKey(string(name)), "too many headers")
 		return false
 	}

@@ -22,14 +22,13 @@ import (
 // frames.
 const OwnProgram = "<native>"
 
+// MaxNodes bounds the objects and arrays in a text. Each takes up to 700 bytes,
+// however short its text is. Other values take little more than their text.
+const MaxNodes = 1 << 17
+
 const (
 	// maxDepth bounds the nesting of arrays and objects.
 	maxDepth = 512
-
-	// maxNodes bounds the objects and arrays in a text. Each takes up to 700
-	// bytes, however short its text is. Other values take little more than their
-	// text.
-	maxNodes = 1 << 17
 
 	// maxReentry bounds how deeply calls of one builtin may be nested. Each may
 	// use maxDepth levels of the Go stack.

@@ -156,8 +156,8 @@ func (p *parser) enter() error {
 	if p.depth >= maxDepth {
 		return &syntaxError{fmt.Sprintf("JSON is nested deeper than %d levels", maxDepth)}
 	}
-	if p.nodes >= maxNodes {
-		return &syntaxError{fmt.Sprintf("JSON has more than %d objects and arrays", maxNodes)}
+	if p.nodes >= MaxNodes {
+		return &syntaxError{fmt.Sprintf("JSON has more than %d objects and arrays", MaxNodes)}
 	}
 	p.depth++
 	p.nodes++
