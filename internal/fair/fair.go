@@ -39,6 +39,7 @@ type Places struct {
 	owners  map[Key]*owner // that hold or want places, and some idle ones
 	waiting int            // number of waiters of all owners
 	lists   [classes]list  // of the owners that have waiters, by their class
+	quickAt time.Duration  // since Open; no owner in the last list becomes quick before
 }
 
 const (
@@ -88,6 +89,7 @@ func (p *Places) Open(shared, reserve int) {
 		p.opened = time.Now()
 		p.shared, p.reserve = shared, max(reserve, 0)
 		p.owners = map[Key]*owner{}
+		p.quickAt = never
 	})
 }
 
@@ -149,7 +151,16 @@ func (p *Places) Leave(place Place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	place.owner.note(now-place.since, now)
+	p.move(place.owner, now)
 	p.leave(place.owner, now)
+}
+
+// Cancel gives back a place in which nothing has run. The time for which it was
+// held says nothing of the credential.
+func (p *Places) Cancel(place Place) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leave(place.owner, p.now())
 }
 
 // Waiting returns the number of calls that wait for a place, and of those that
@@ -248,6 +259,9 @@ func (p *Places) leave(o *owner, now time.Duration) {
 
 // grant gives free places to those who wait.
 func (p *Places) grant(now time.Duration) {
+	if now >= p.quickAt {
+		p.moveQuick(now)
+	}
 	for {
 		var best *owner
 		for i := range p.lists {
@@ -308,9 +322,35 @@ func (p *Places) giveUp(o *owner, w *waiter) {
 	}
 }
 
+// move puts an owner that has waiters into the list of its class. In the list of
+// another class it could keep others from a place that it may not have itself.
+func (p *Places) move(o *owner, now time.Duration) {
+	if o.in != nil && o.in != &p.lists[o.class(now)] {
+		o.in.remove(o)
+		p.append(o, now)
+	}
+}
+
+// moveQuick moves the owners that have become quick in the last list.
+func (p *Places) moveQuick(now time.Duration) {
+	p.quickAt = never
+	var next *owner
+	for o := p.lists[classes-1].first; o != nil; o = next {
+		next = o.next
+		if o.isQuick(now) {
+			p.move(o, now)
+		} else {
+			p.quickAt = min(p.quickAt, o.quickFrom)
+		}
+	}
+}
+
 // append makes the owner the last of its list.
 func (p *Places) append(o *owner, now time.Duration) {
 	l := &p.lists[o.class(now)]
+	if l == &p.lists[classes-1] {
+		p.quickAt = min(p.quickAt, o.quickFrom)
+	}
 	o.in, o.previous, o.next = l, l.last, nil
 	if l.last != nil {
 		l.last.next = o

@@ -109,6 +109,10 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := open(3, 0)
+		for _, name := range []string{"a", "b", "c", "d"} { // all are as quick
+			require.True(t, p.TryEnter(key(name)))
+			p.Leave(key(name))
+		}
 		for _, name := range []string{"a", "a", "b"} {
 			require.True(t, p.TryEnter(key(name)))
 		}
@@ -233,6 +237,72 @@ func TestOrderByTime(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"10 ms", "0", "40 ms", "400 ms", "41 ms", "new"}, order)
 	})
+}
+
+// A credential that waits while it becomes slow or quick is served as what it is:
+// one that may have no place never waits in front of one that may have it.
+func TestClassChangesInTheQueue(t *testing.T) {
+	t.Parallel()
+	const slow, quick = 10 * time.Second, time.Millisecond
+	for name, test := range map[string]struct {
+		before func(use func(name string, d time.Duration))
+		holds  string        // the credential that has a place beside three others
+		wait   []string      // in this order
+		after  time.Duration // the place is left
+		want   string
+	}{
+		"becomes slow": {
+			before: func(use func(string, time.Duration)) { use("a", quick); use("b", 20*quick) },
+			holds:  "a", wait: []string{"a", "b"}, after: slow, want: "b",
+		},
+		"becomes quick": {
+			before: func(func(string, time.Duration)) {},
+			holds:  "new", wait: []string{"unknown", "new"}, after: quick, want: "new",
+		},
+		"was slow long ago": {
+			before: func(use func(string, time.Duration)) {
+				use("once", slow)
+				time.Sleep(4 * time.Minute)
+				use("still", slow)
+				time.Sleep(50*time.Second - quick) // it ends 5 minutes after the first
+			},
+			holds: "a", wait: []string{"still", "once"}, after: 2 * quick, want: "once",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := open(2, 2)
+				use := func(name string, d time.Duration) {
+					require.True(t, p.TryEnter(key(name)))
+					time.Sleep(d)
+					p.Leave(key(name))
+				}
+				for _, name := range []string{"x", "y", "z"} {
+					use(name, quick)
+				}
+				test.before(use)
+				for _, name := range []string{test.holds, "x", "y", "z"} {
+					require.True(t, p.TryEnter(key(name)))
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				var served []string
+				for _, name := range test.wait {
+					go func() {
+						if p.Enter(ctx, key(name), math.MaxInt) == nil {
+							served = append(served, name)
+						}
+					}()
+					synctest.Wait()
+				}
+				time.Sleep(test.after)
+				p.Leave(key(test.holds))
+				synctest.Wait()
+				require.Equal(t, []string{test.want}, served)
+				cancel()
+			})
+		})
+	}
 }
 
 // The first that is over the length of the queue is refused, unless its credential
