@@ -241,10 +241,11 @@ func (r *Runner) acquire(ctx context.Context, key fair.Key) (*child, fair.Place,
 	}
 	c, err := r.takeChild(ctx)
 	if err != nil {
-		r.places.Leave(place)
+		r.places.Cancel(place)
+		return nil, place, err
 	}
 	r.places.Restart(&place) // the credential has not caused the wait for a child
-	return c, place, err
+	return c, place, nil
 }
 
 // takeChild takes an idle child, or waits for one that starts up.
