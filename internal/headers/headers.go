@@ -25,8 +25,9 @@ func IsFraming(name string) bool {
 // answer lasts.
 func ActsBeyond(name string) bool {
 	switch name = http.CanonicalHeaderKey(name); name {
-	case "Accept-Ch", "Alt-Svc", "Clear-Site-Data", "Expect-Ct", "Nel", "Public-Key-Pins", "Public-Key-Pins-Report-Only",
-		"Report-To", "Sec-Session-Registration", "Secure-Session-Registration", "Service-Worker-Allowed", "Set-Cookie",
+	case "Accept-Ch", "Alt-Svc", "Attribution-Reporting-Register-Source", "Attribution-Reporting-Register-Trigger",
+		"Clear-Site-Data", "Expect-Ct", "Idp-Signin-Status", "Nel", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Report-To",
+		"Sec-Session-Registration", "Secure-Session-Registration", "Service-Worker-Allowed", "Set-Cookie",
 		"Set-Cookie2", "Set-Login", "Strict-Transport-Security", "Use-As-Dictionary":
 		return true
 	}
