@@ -1,5 +1,5 @@
-// Package sandbox runs scripts that nobody has to trust: a [Runner] is a
-// [callback.ScriptRunner] over a pool of child processes.
+// Package sandbox runs untrusted scripts: a [Runner] is a [callback.ScriptRunner]
+// over a pool of child processes.
 //
 //	func main() {
 //		sandbox.Main() // in a child process it does not return
@@ -126,8 +126,9 @@ type Runner struct {
 	MaxCalls int
 
 	// MaxQueue is how many calls may wait for a child, each until its deadline.
-	// Zero means DefaultMaxQueue. If too many wait, or a call has waited in vain,
-	// RunScript returns [callback.ErrOverloaded].
+	// Zero means DefaultMaxQueue, below zero none. As many as Reserve may wait in
+	// addition, each of a credential that has no other call. If too many wait, or
+	// a call has waited in vain, RunScript returns [callback.ErrOverloaded].
 	MaxQueue int
 
 	// MaxScriptSize is the longest script or module, in bytes. Zero means

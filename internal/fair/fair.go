@@ -110,6 +110,7 @@ func (p *Places) TryEnter(key Key) (place Place, ok bool) {
 // first waiter of a credential that holds no place: as many of these as there are
 // places in reserve may wait in addition.
 func (p *Places) Enter(ctx context.Context, key Key, queue int) (Place, error) {
+	queue = max(queue, 0)
 	now := p.now()
 	p.mu.Lock()
 	o := p.owner(key, now)

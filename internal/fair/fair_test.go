@@ -337,31 +337,33 @@ func TestQueue(t *testing.T) {
 
 func TestQueueOfNewcomers(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p := open(1, 2)
-		for _, name := range []string{"c", "b", "a"} {
-			require.True(t, p.TryEnter(key(name)))
-			if name == "c" {
-				p.Leave(key(name)) // and so it is known to be quick
+	for _, queue := range []int{0, -1} { // below zero is as zero
+		synctest.Test(t, func(t *testing.T) {
+			p := open(1, 2)
+			for _, name := range []string{"c", "b", "a"} {
+				require.True(t, p.TryEnter(key(name)))
+				if name == "c" {
+					p.Leave(key(name)) // and so it is known to be quick
+				}
 			}
-		}
-		require.True(t, p.TryEnter(key("c")))
-		ctx, cancel := context.WithCancel(t.Context())
-		for _, name := range []string{"d", "e"} {
-			go func() { assert.Error(t, p.Enter(ctx, key(name), 0)) }()
+			require.True(t, p.TryEnter(key("c")))
+			ctx, cancel := context.WithCancel(t.Context())
+			for _, name := range []string{"d", "e"} {
+				go func() { assert.Error(t, p.Enter(ctx, key(name), queue)) }()
+				synctest.Wait()
+				require.EqualError(t, p.Enter(canceled(), key(name), queue), "0 calls wait to run", "one of it waits already")
+			}
+			waiting, _ := p.Waiting()
+			require.Equal(t, 2, waiting, "as many as there are places in reserve")
+			require.EqualError(t, p.Enter(t.Context(), key("f"), queue), "0 calls wait to run")
+			require.EqualError(t, p.Enter(t.Context(), key("d"), queue), "0 calls wait to run")
+			require.EqualError(t, p.Enter(t.Context(), key("a"), queue), "0 calls wait to run")
+			cancel()
 			synctest.Wait()
-			require.EqualError(t, p.Enter(canceled(), key(name), 0), "0 calls wait to run", "one of it waits already")
-		}
-		waiting, _ := p.Waiting()
-		require.Equal(t, 2, waiting, "as many as there are places in reserve")
-		require.EqualError(t, p.Enter(t.Context(), key("f"), 0), "0 calls wait to run")
-		require.EqualError(t, p.Enter(t.Context(), key("d"), 0), "0 calls wait to run")
-		require.EqualError(t, p.Enter(t.Context(), key("a"), 0), "0 calls wait to run")
-		cancel()
-		synctest.Wait()
-		waiting, _ = p.Waiting()
-		require.Zero(t, waiting)
-	})
+			waiting, _ = p.Waiting()
+			require.Zero(t, waiting)
+		})
+	}
 }
 
 // A passingContext runs pass when somebody is about to wait for it, and is done.
