@@ -83,7 +83,7 @@ const (
 // A Handler serves callback URLs. It is an [http.Handler] for any mux, used by
 // pointer. Its fields must not change once it serves. It is safe for concurrent
 // use, and what its fields hold must be too. A limit that is zero means its
-// default; a negative one allows nothing.
+// default and a negative one allows nothing, unless its comment says otherwise.
 //
 // Below Prefix it answers these URLs, each with or without a final slash:
 //
@@ -115,9 +115,9 @@ type Handler struct {
 	// slashes. Empty means "/callback/". Under [http.StripPrefix] it is "/".
 	Prefix string
 
-	// Timeout bounds a whole call, from its authorisation to its answer. Zero
-	// means 10 seconds. An earlier deadline of the request's context holds
-	// as well.
+	// Timeout bounds a whole call, from the look-up of its secrets to its answer.
+	// Zero means 10 seconds. An earlier deadline of the request's context holds as
+	// well.
 	Timeout time.Duration
 
 	// HTTPTimeout bounds an outbound request for which the script names no
@@ -174,8 +174,8 @@ type Handler struct {
 	AllowHeaders []string
 
 	// Methods names the methods to serve beside GET, HEAD and POST. PUT, PATCH
-	// and DELETE are read as POST is, OPTIONS as GET is, and others are not
-	// served. Spark.getRequestMethod() tells them apart. Empty means none. The
+	// and DELETE are read as POST is, OPTIONS as GET is. Others are not served,
+	// and Validate reports them. Spark.getRequestMethod() tells them apart. Empty means none. The
 	// original served GET and POST.
 	Methods []string
 
@@ -214,9 +214,9 @@ type Handler struct {
 	VersionHeader string
 
 	// Admit, if not nil, is for the host's own limits. It is called after the
-	// authorisation of a call and before its body is read; Call.Data is still
-	// empty. An error refuses the call: with a 429 if it is [ErrTooMany], else
-	// with a 503. [RetryAfter] says when to try again. done, if not nil, is
+	// authorisation of a call and before its body is read: in a request, Call.Data
+	// is still empty. An error refuses the call: with a 429 if it is [ErrTooMany],
+	// else with a 503. [RetryAfter] says when to try again. done, if not nil, is
 	// called when the call has ended.
 	Admit func(ctx context.Context, call *Call) (done func(), err error)
 
@@ -259,14 +259,15 @@ type Handler struct {
 //   - 405 for a method that is not served;
 //   - 404 for a path that does not have the form of a callback;
 //   - 403 for an unknown API key or credential, or a wrong secret;
-//   - 503 if its secrets cannot be looked up.
+//   - 503 if its secrets cannot be looked up, and 500 if the store panics.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.respond(w, r, nil) }
 
 // ServeCall answers r as ServeHTTP does, for a caller that the host has
 // authorised in a way of its own, such as by a session or a client certificate.
 // It uses neither Secrets nor the path of r: as names the API key, the credential
-// and the player, and may set RunID, Script, Now and Seed. ServeCall does not
-// change it.
+// and the player, and may set RunID, Script, Now and Seed. Its other fields are
+// ignored. ServeCall does not change it. If as is nil, r must be authorised by its
+// path, as for ServeHTTP.
 func (h *Handler) ServeCall(w http.ResponseWriter, r *http.Request, as *Call) { h.respond(w, r, as) }
 
 // respond answers r. If as is nil, the path of r must authorise it.

@@ -49,7 +49,7 @@ type CheckReport struct {
 
 // A CheckedScript is a script that was checked.
 type CheckedScript struct {
-	Name string `json:"name"` // it has no Fatal [Problem]
+	Name string `json:"name"` // the file, such as "callbacks/hello.js"
 	Runs bool   `json:"runs"` // it has no [Problem] that is Fatal
 }
 

@@ -189,7 +189,8 @@ type Field struct {
 }
 
 // Set encodes value with [json.Marshal] and makes it the script data called
-// name. It is for runners written in Go.
+// name. The error is json.Marshal's; the Result is then unchanged. Set is for
+// runners written in Go.
 func (r *Result) Set(name string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -205,11 +206,11 @@ func (r *Result) Set(name string, value any) error {
 	return nil
 }
 
-// ErrNoScript means that a call's credential has no script.
+// ErrNoScript means that a call's credential has no script. The caller gets a 404.
 var ErrNoScript = errors.New("callback: no script")
 
 // ErrOverloaded means that a [ScriptRunner] is at its capacity and has not
-// started the script.
+// started the script. The caller gets a 503.
 var ErrOverloaded = errors.New("callback: overloaded")
 
 // ErrUnavailable means that something that a call needs is out of order for the
@@ -217,7 +218,7 @@ var ErrOverloaded = errors.New("callback: overloaded")
 var ErrUnavailable = errors.New("callback: unavailable")
 
 // ErrNoVersion means that the scripts have no version with the name in
-// [Call].Version.
+// [Call].Version. It is a 500, with [OutcomeInternal].
 var ErrNoVersion = errors.New("callback: no such version")
 
 // ErrTooMany means that the caller makes more calls than it may. It gets a 429.

@@ -24,9 +24,12 @@ const (
 //
 // It reads the tree of a game's exported cloud code: callbacks/{credential}.js,
 // system/GS_CALLBACK_URL.js (else callbacks/server.js) for the server secret,
-// and modules/{SHORTCODE}.js for require. Compiled scripts are kept. An edit is
-// live for calls that begin a millisecond after it; one that does not compile is logged once and the
-// working script stays. A [Call] with a Script runs that module instead.
+// and modules/{SHORTCODE}.js for require. A [Call] with a Script runs that module
+// instead. 16,384 compiled scripts, of 64 MiB of source together, are kept; beyond
+// that some are compiled again.
+//
+// An edit is live for calls that begin a millisecond after it. An edit that does not
+// compile is logged once and the working script stays.
 //
 // The zone of a script's local time is [time.Local]. Scripts of the original ran in
 // UTC: a program that runs such sets time.Local to [time.UTC] when it starts.
@@ -50,8 +53,8 @@ type GojaRunner struct {
 	// DefaultMaxScriptSize. A longer one fails as if it did not compile.
 	MaxScriptSize int64
 
-	// MaxRunning is how many scripts may compute at the same time. Zero means
-	// GOMAXPROCS. A script that waits for an outbound request, for a host
+	// MaxRunning is how many scripts may compute at the same time. Zero or below
+	// means GOMAXPROCS. A script that waits for an outbound request, for a host
 	// function or for another call that compiles it does not count while it
 	// waits.
 	MaxRunning int
@@ -69,8 +72,10 @@ type GojaRunner struct {
 	Reserve int
 
 	// MaxQueue is how many calls may wait for a place. Each waits for at most
-	// half of its time. Zero means DefaultMaxQueue. If too many wait, or a call
-	// has waited in vain, RunScript returns ErrOverloaded.
+	// half of its time. Zero means DefaultMaxQueue, below zero none. As many as
+	// Reserve may wait in addition, each of a credential that has no other call.
+	// If too many wait, or a call has waited in vain, RunScript returns
+	// ErrOverloaded.
 	MaxQueue int
 
 	// MaxStuck is how many abandoned runs may be busy past their deadline before

@@ -41,7 +41,9 @@ func (f HTTPDoerFunc) Do(req *http.Request) (*http.Response, error) { return f(r
 //     clouds reserve for their platforms are not public;
 //   - uses no proxy, whatever the environment says;
 //   - follows at most 5 redirects, and drops the script's headers once one leads
-//     to another scheme, host or port.
+//     to another scheme, host or port;
+//   - accepts at most 64 KiB of headers in an answer, and has at most 512
+//     connections to a host. Further requests to it wait.
 //
 // The client does not know the addresses that a router or load balancer maps to
 // this machine: refuse their names with Allow.
@@ -69,7 +71,8 @@ type HTTPClient struct {
 	client *http.Client
 }
 
-// Do sends req.
+// Do sends req. The error says why there is no answer, such as an address that is
+// not public.
 func (c *HTTPClient) Do(req *http.Request) (*http.Response, error) {
 	c.once.Do(c.open)
 	return c.client.Do(req)

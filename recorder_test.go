@@ -234,6 +234,9 @@ func TestServeCall(t *testing.T) {
 	w = httptest.NewRecorder()
 	h.ServeCall(w, httptest.NewRequest("DELETE", "/", nil), as)
 	require.Equal(t, 405, w.Code)
+	w = httptest.NewRecorder()
+	h.ServeCall(w, httptest.NewRequest("GET", "/callback/E3/hello/top-secret", nil), nil)
+	require.Equal(t, 403, w.Code, "without a Call the path must authorise the request")
 	for _, unknown := range []string{"none", "../callbacks/hello", "a/b"} {
 		w = httptest.NewRecorder()
 		h.ServeCall(w, httptest.NewRequest("GET", "/", nil), &callback.Call{APIKey: "E3", Credential: unknown})

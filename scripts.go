@@ -30,9 +30,10 @@ import (
 // The runner calls Scripts once for each call, and takes the main script and all
 // modules of the run from the Tree that it returns. Scripts must be safe for
 // concurrent use, be quick (it is part of every call) and return when ctx is done.
-// An error that is [ErrNoScript] means that the call has no scripts. Any other
-// error, except [ErrNoVersion], is that of a source that does not work for the moment, as if it were
-// [ErrUnavailable]; a source keeps its last good Tree itself.
+//
+// An error that is [ErrNoScript] means that the call has no scripts, and one that
+// is [ErrNoVersion] that the version does not exist. Any other error is treated as
+// [ErrUnavailable]. A source keeps its last good Tree itself.
 type ScriptSource interface {
 	Scripts(ctx context.Context, call *Call) (Tree, error)
 }

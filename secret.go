@@ -15,7 +15,8 @@ import (
 )
 
 // A Secret is the SHA-256 digest of a secret, so that a store need not keep the
-// secret itself. It prints as "REDACTED". No secret matches the zero value.
+// secret itself. To store a Secret s, store its bytes, s[:]: as text and as JSON it
+// is "REDACTED", and not the digest. No secret matches the zero value.
 type Secret [sha256.Size]byte
 
 // NewSecret returns the digest of secret. For the empty secret it returns the zero
@@ -52,8 +53,8 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 //   - an apiKey may be any text, with "/", "..", zero bytes or invalid UTF-8.
 //     Look it up; build no path and no query from it.
 //
-// An error means that the store is broken. It is logged and the caller gets a
-// 503, so its text must not hold a secret. Secrets that are returned with an error,
+// An error, whatever it is, means that the store is broken. It is logged, so its
+// text must not hold a secret. The caller gets a 503. Secrets that are returned with an error,
 // such as those that a cache remembers, count: a caller with one of them is served.
 // A list that is empty and not nil means that there were none. Secrets must be safe
 // for concurrent use and must return when ctx is done.

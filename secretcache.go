@@ -17,11 +17,15 @@ import (
 // is in use, and it is safe for concurrent use.
 //
 //   - An answer is valid for TTL, counted from the question. So it takes at most
-//     TTL until a revoked secret is refused, and until a new one is accepted. When
-//     you rotate a secret, let callers change over after TTL.
-//   - It asks the store once for all calls that wait for the same answer.
+//     TTL until a revoked secret is refused, and until a new one is accepted;
+//     while the store fails, MaxStale more until it is refused. When you rotate a
+//     secret, let callers change over after TTL.
+//   - It asks the store once for all calls that wait for the same answer. A
+//     look-up may take 10 seconds, and 1024 may be under way at once. Where a
+//     further one is needed, the error is [ErrUnavailable].
 //   - While the store fails or hangs, known secrets remain valid for MaxStale more,
-//     and a log record says so. Every other call gets a 503, never a 403.
+//     and a log record says so. A call for such a name waits for the store for at
+//     most 1 second. Every other call gets a 503, never a 403.
 //   - Names that the store does not know never displace those that it does know.
 type SecretCache struct {
 	// Store is the store to ask. It is required.
@@ -39,7 +43,8 @@ type SecretCache struct {
 	MaxStale time.Duration
 
 	// Max bounds the cached names that have secrets, and separately those that
-	// have none. Zero means 10000. Each takes about 200 bytes.
+	// have none. Beyond it arbitrary ones are forgotten. Zero means 10000. Each
+	// takes about 200 bytes.
 	Max int
 
 	// Logger takes failures of the store while known secrets remain in use. nil

@@ -49,9 +49,9 @@
 //     quoted as Go does. Without this section the log may be anything.
 //   - handler: a JSON object of the fields of [callback.Handler] that this case
 //     changes: Prefix, Timeout, HTTPTimeout (such as "50ms"), MaxBody,
-//     MaxParams, MaxResponse, MaxHTTPBody, MaxHTTPCalls, MaxInFlight,
-//     RequestHeaders, AllowHeaders, Methods, KeepMultipart, and Secrets, an object that is a
-//     [callback.SecretMap].
+//     MaxParams, MaxResponse, MaxArgs, MaxHTTPBody, MaxHTTPCalls, MaxInFlight,
+//     RequestHeaders, AllowHeaders, Methods, KeepMultipart, and Secrets, an
+//     object that is a [callback.SecretMap].
 //   - response: what must come back, to the byte. Headers are compared in any
 //     order of names. The headers that every answer has (Content-Length,
 //     Cache-Control: no-store, Referrer-Policy: no-referrer,
