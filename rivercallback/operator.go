@@ -2,6 +2,7 @@ package rivercallback
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,26 +32,23 @@ func stateOf(state rivertype.JobState, begun bool) deferred.State {
 	return deferred.Queued
 }
 
-// listParams select the jobs in a state, the most recent first.
-func listParams(state deferred.State) *river.JobListParams {
-	params := river.NewJobListParams().Kinds(kind)
-	finalized := func(states ...rivertype.JobState) *river.JobListParams {
-		return params.States(states...).OrderBy(river.JobListOrderByFinalizedAt, river.SortOrderDesc)
-	}
+// inState is the SQL for the jobs in a state, and for the order of a list: the
+// most recent first.
+func inState(state deferred.State) (condition, order string) {
 	switch state {
 	case deferred.Running:
-		params = params.States(rivertype.JobStateRunning)
+		return "state = 'running'", "id desc"
 	case deferred.Finished:
-		return finalized(rivertype.JobStateCompleted)
+		return "state = 'completed'", "finalized_at desc, id desc"
 	case deferred.Dead:
-		return finalized(rivertype.JobStateDiscarded, rivertype.JobStateCancelled)
+		return "state in ('discarded', 'cancelled')", "finalized_at desc, id desc"
 	case deferred.Retrying:
-		params = params.States(waiting...).Where("attempt > 0")
-	default:
-		params = params.States(waiting...).Where("attempt = 0")
+		return inWaiting + " and attempt > 0", "id desc"
 	}
-	return params.OrderBy(river.JobListOrderByID, river.SortOrderDesc)
+	return inWaiting + " and attempt = 0", "id desc"
 }
+
+const inWaiting = "state in ('available', 'pending', 'retryable', 'scheduled')"
 
 var waiting = []rivertype.JobState{rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateScheduled}
 
@@ -60,17 +58,7 @@ func status(row *rivertype.JobRow) (*deferred.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &deferred.Status{Job: job, State: stateOf(row.State, row.Attempt > 0)}
-	switch s.State {
-	case deferred.Queued, deferred.Retrying:
-		s.Due = row.ScheduledAt
-	case deferred.Finished, deferred.Dead:
-		s.Ended = *row.FinalizedAt
-	}
-	for _, e := range row.Errors {
-		text := strings.TrimPrefix(e.Error, "JobCancelError: ")
-		s.Errors = append(s.Errors, deferred.AttemptError{Attempt: e.Attempt, At: e.At, Err: text})
-	}
+	s := newStatus(job, row)
 	if s.State == deferred.Finished && n.Result != nil {
 		s.Result = new(callback.Result)
 		if err := json.Unmarshal(n.Result, s.Result); err != nil {
@@ -80,10 +68,26 @@ func status(row *rivertype.JobRow) (*deferred.Status, error) {
 	return s, nil
 }
 
+// newStatus joins a job with what River's columns say of it.
+func newStatus(job deferred.Job, row *rivertype.JobRow) *deferred.Status {
+	s := &deferred.Status{Job: job, State: stateOf(row.State, row.Attempt > 0)}
+	switch s.State {
+	case deferred.Queued, deferred.Retrying:
+		s.Due = row.ScheduledAt.UTC()
+	case deferred.Finished, deferred.Dead:
+		s.Ended = row.FinalizedAt.UTC()
+	}
+	for _, e := range row.Errors {
+		text := strings.TrimPrefix(e.Error, "JobCancelError: ")
+		s.Errors = append(s.Errors, deferred.AttemptError{Attempt: e.Attempt, At: e.At, Err: text})
+	}
+	return s
+}
+
 // find returns the newest job of River with this id.
 func (q *Queue) find(ctx context.Context, id string) (*rivertype.JobRow, error) {
 	params := river.NewJobListParams().Kinds(kind).First(1).OrderBy(river.JobListOrderByID, river.SortOrderDesc).
-		Where(fmt.Sprintf(q.byArg, "id"), river.NamedArgs{"id": clean(id)})
+		Where(fmt.Sprintf(q.dialect.byArg, "id"), river.NamedArgs{"id": clean(id)})
 	found, err := q.client.JobList(ctx, params)
 	if err != nil {
 		return nil, fmt.Errorf("callback: queue: %w", err)
@@ -103,54 +107,77 @@ func (q *Queue) Status(ctx context.Context, id string) (*deferred.Status, error)
 	return status(row)
 }
 
-// List implements [deferred.Operator].
+// List implements [deferred.Operator]. It reads one job at a time, so that it
+// neither holds many in memory nor keeps the others from SQLite for long.
 func (q *Queue) List(ctx context.Context, state deferred.State, limit int) ([]deferred.Status, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
-	found, err := q.client.JobList(ctx, listParams(state).First(min(limit, 10_000))) // River allows no more
+	condition, order := inState(state)
+	var ids []int64
+	err := q.dialect.query(ctx, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	}, "select id from "+q.dialect.table+" where kind = '"+kind+"' and "+condition+" order by "+order+" limit "+q.dialect.parameter, limit)
 	if err != nil {
 		return nil, fmt.Errorf("callback: queue: %w", err)
 	}
-	list := make([]deferred.Status, 0, len(found.Jobs))
-	for _, row := range found.Jobs {
-		s, err := status(row)
+	// A job that has left the state meanwhile is not listed.
+	query := fmt.Sprintf("select cast(state as text), attempt, max_attempts, scheduled_at, finalized_at, %s, %s, %s from %s where %s and id = %s",
+		q.dialect.errors, q.dialect.live, q.dialect.listed, q.dialect.table, condition, q.dialect.parameter)
+	list := make([]deferred.Status, 0, len(ids))
+	for _, id := range ids {
+		err := q.dialect.query(ctx, func(scan func(...any) error) error {
+			s, err := scanListed(scan)
+			if err == nil {
+				list = append(list, *s)
+			}
+			return err
+		}, query, id)
 		if err != nil {
-			return nil, fmt.Errorf("callback: queue: job %d of River: %w", row.ID, err)
+			return nil, fmt.Errorf("callback: queue: job %d of River: %w", id, err)
 		}
-		s.Call, s.Result = nil, nil
-		list = append(list, *s)
 	}
 	return list, nil
 }
 
-// countQuery counts the jobs in River's table by state.
-func countQuery(table string) string {
-	return "select cast(state as text), attempt > 0, count(*) from " + table + " where kind = '" + kind + "' group by 1, 2"
-}
-
-// collectCounts reads the result of countQuery.
-func collectCounts(rows interface {
-	Next() bool
-	Scan(...any) error
-	Err() error
-}) (map[deferred.State]int, error) {
-	counts := map[deferred.State]int{}
-	for rows.Next() {
-		var state string
-		var begun bool
-		var n int
-		if err := rows.Scan(&state, &begun, &n); err != nil {
-			return nil, err
-		}
-		counts[stateOf(rivertype.JobState(state), begun)] += n
+// scanListed reads a row of List.
+func scanListed(scan func(...any) error) (*deferred.Status, error) {
+	var row rivertype.JobRow
+	var state, attemptErrors, listed string
+	var live bool
+	if err := scan(&state, &row.Attempt, &row.MaxAttempts, &row.ScheduledAt, &row.FinalizedAt, &attemptErrors, &live, &listed); err != nil {
+		return nil, err
 	}
-	return counts, rows.Err()
+	row.State = rivertype.JobState(state)
+	if err := json.Unmarshal([]byte(attemptErrors), &row.Errors); err != nil {
+		return nil, err
+	}
+	text, err := base64.StdEncoding.DecodeString(listed)
+	if err != nil {
+		return nil, err
+	}
+	var job deferred.Job
+	if err := json.Unmarshal(text, &job); err != nil {
+		return nil, err
+	}
+	job.Call, job.Attempt, job.MaxAttempts, job.Live = nil, row.Attempt, row.MaxAttempts, live
+	return newStatus(job, &row), nil
 }
 
 // Counts implements [deferred.Operator].
 func (q *Queue) Counts(ctx context.Context) (map[deferred.State]int, error) {
-	counts, err := q.counts(ctx)
+	counts := map[deferred.State]int{}
+	err := q.dialect.query(ctx, func(scan func(...any) error) error {
+		var state string
+		var begun bool
+		var n int
+		err := scan(&state, &begun, &n)
+		counts[stateOf(rivertype.JobState(state), begun)] += n
+		return err
+	}, "select cast(state as text), attempt > 0, count(*) from "+q.dialect.table+" where kind = '"+kind+"' group by 1, 2")
 	if err != nil {
 		return nil, fmt.Errorf("callback: queue: %w", err)
 	}
@@ -201,7 +228,7 @@ func operated(row *rivertype.JobRow, err error) error {
 // Cancel implements [deferred.Operator].
 func (q *Queue) Cancel(ctx context.Context, label string) (int, error) {
 	params := river.NewJobListParams().Kinds(kind).States(waiting...).First(100).
-		Where(fmt.Sprintf(q.byArg, "label"), river.NamedArgs{"label": label})
+		Where(fmt.Sprintf(q.dialect.byArg, "label"), river.NamedArgs{"label": label})
 	cancelled := 0
 	for {
 		found, err := q.client.JobList(ctx, params)

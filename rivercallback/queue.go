@@ -87,9 +87,21 @@ type Queue struct {
 	cron    []*cronJob
 	client  client // for all methods except Work
 	connect func(*river.Config) (client, error)
-	counts  func(ctx context.Context) (map[deferred.State]int, error)
-	byArg   string // SQL for jobs that have an argument: %[1]s is its name, and that of the parameter
+	dialect dialect
 	close   func() error
+}
+
+// A dialect is what differs between the databases, outside of River.
+type dialect struct {
+	// query calls row for each row of a result.
+	query func(ctx context.Context, row func(scan func(...any) error) error, query string, args ...any) error
+
+	table     string // River's jobs
+	byArg     string // condition on an argument: %[1]s is its name, and that of the parameter
+	parameter string // the first one of a query
+	live      string // note.Live
+	listed    string // listed of the arguments; the whole job if it was stored without
+	errors    string // the errors as an array of JSON
 }
 
 var (
@@ -158,15 +170,22 @@ func OpenSQLite(ctx context.Context, file string, options Options) (*Queue, erro
 		return nil, fmt.Errorf("callback: queue: %w", err)
 	}
 	db.SetMaxOpenConns(1) // SQLite has one writer; the others wait here instead of failing
-	q := &Queue{options: options, close: db.Close, byArg: "args ->> '$.%[1]s' = @%[1]s"}
-	q.counts = func(ctx context.Context) (map[deferred.State]int, error) {
-		rows, err := db.QueryContext(ctx, countQuery("river_job"))
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		return collectCounts(rows)
-	}
+	q := &Queue{options: options, close: db.Close, dialect: dialect{
+		table:     "river_job",
+		byArg:     "args ->> '$.%[1]s' = @%[1]s",
+		parameter: "?",
+		live:      "coalesce(metadata ->> '$.output.live', 0)",
+		listed:    "coalesce(metadata ->> '$.listed', args ->> '$.job')",
+		errors:    "coalesce(json(errors), '[]')",
+		query: func(ctx context.Context, row func(func(...any) error) error, query string, args ...any) error {
+			rows, err := db.QueryContext(ctx, query, args...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			return each(rows, row)
+		},
+	}}
 	if err = open(ctx, q, riversqlite.New(db), ""); err == nil {
 		// In Postgres River has an index for this.
 		_, err = db.ExecContext(ctx, "create index if not exists callback_job_id on river_job (args ->> '$.id')")
@@ -184,15 +203,22 @@ func OpenSQLite(ctx context.Context, file string, options Options) (*Queue, erro
 func OpenPostgres(ctx context.Context, pool *pgxpool.Pool, options Options) (*Queue, error) {
 	schema := cmp.Or(options.Schema, DefaultSchema)
 	quoted := pgx.Identifier{schema}.Sanitize()
-	q := &Queue{options: options, close: func() error { return nil }, byArg: "args @> jsonb_build_object('%[1]s', @%[1]s::text)"}
-	q.counts = func(ctx context.Context) (map[deferred.State]int, error) {
-		rows, err := pool.Query(ctx, countQuery(quoted+".river_job"))
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		return collectCounts(rows)
-	}
+	q := &Queue{options: options, close: func() error { return nil }, dialect: dialect{
+		table:     quoted + ".river_job",
+		byArg:     "args @> jsonb_build_object('%[1]s', @%[1]s::text)",
+		parameter: "$1",
+		live:      "coalesce((metadata #>> '{output,live}')::boolean, false)",
+		listed:    "coalesce(metadata ->> 'listed', args ->> 'job')",
+		errors:    "coalesce(array_to_json(errors)::text, '[]')",
+		query: func(ctx context.Context, row func(func(...any) error) error, query string, args ...any) error {
+			rows, err := pool.Query(ctx, query, args...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			return each(rows, row)
+		},
+	}}
 	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		// The lock is held while River migrates over other connections.
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended($1, 0))", "callback queue "+schema); err != nil {
@@ -207,6 +233,20 @@ func OpenPostgres(ctx context.Context, pool *pgxpool.Pool, options Options) (*Qu
 		return nil, fmt.Errorf("callback: queue: %w", err)
 	}
 	return q, nil
+}
+
+// each calls row for each of the rows.
+func each(rows interface {
+	Next() bool
+	Scan(...any) error
+	Err() error
+}, row func(scan func(...any) error) error) error {
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // Close closes the file of a queue in SQLite. No method may be under way.
@@ -235,7 +275,16 @@ func (q *Queue) pack(job *deferred.Job) (args, *river.InsertOpts, error) {
 	if err != nil {
 		return args{}, nil, err
 	}
+	short := *job
+	short.Call = nil
+	var m metadata
+	if m.Listed, err = json.Marshal(short); err != nil {
+		return args{}, nil, err
+	}
 	opts := &river.InsertOpts{MaxAttempts: job.MaxAttempts, ScheduledAt: job.NotBefore}
+	if opts.Metadata, err = json.Marshal(m); err != nil {
+		return args{}, nil, err
+	}
 	if job.Key != "" {
 		opts.UniqueOpts = river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 			rivertype.JobStateAvailable, rivertype.JobStateCancelled, rivertype.JobStateCompleted, rivertype.JobStateDiscarded,
@@ -243,6 +292,12 @@ func (q *Queue) pack(job *deferred.Job) (args, *river.InsertOpts, error) {
 		}}
 	}
 	return args{ID: job.ID, Key: job.Key, Label: job.Label, Job: text}, opts, nil
+}
+
+// metadata is what River's column of this name has from this package.
+type metadata struct {
+	Listed []byte `json:"listed,omitempty"` // the deferred.Job without its call, so that a list reads no calls
+	Output note   `json:"output,omitzero"`
 }
 
 // A note is what this package stores with a job in addition to its arguments.
@@ -261,12 +316,12 @@ func unpack(row *rivertype.JobRow) (job deferred.Job, n note, err error) {
 	if err := json.Unmarshal(a.Job, &job); err != nil {
 		return job, n, err
 	}
-	var metadata struct{ Output note }
-	if err := json.Unmarshal(row.Metadata, &metadata); err != nil {
+	var m metadata
+	if err := json.Unmarshal(row.Metadata, &m); err != nil {
 		return job, n, err
 	}
-	job.Attempt, job.MaxAttempts, job.Live = row.Attempt, row.MaxAttempts, metadata.Output.Live
-	return job, metadata.Output, nil
+	job.Attempt, job.MaxAttempts, job.Live = row.Attempt, row.MaxAttempts, m.Output.Live
+	return job, m.Output, nil
 }
 
 // Enqueue implements [deferred.Queue].
