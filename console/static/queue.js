@@ -12,8 +12,20 @@ export async function showQueue(view, { changed }) {
   };
   await draw();
   if (!changed) return null;
-  const timer = setInterval(() => draw().catch((e) => notice(e.message)), 5000);
-  return () => clearInterval(timer);
+  // The next draw waits for the one before, however long the queue takes.
+  let left = false;
+  let timer;
+  const later = () => {
+    timer = setTimeout(async () => {
+      await draw().catch((e) => notice(e.message));
+      if (!left) later();
+    }, 5000);
+  };
+  later();
+  return () => {
+    left = true;
+    clearTimeout(timer);
+  };
 }
 
 function table(jobs, draw) {
