@@ -57,39 +57,46 @@ func (db *DB) SetProperties(ctx context.Context, properties ...Property) error {
 			return fmt.Errorf("callback: set property %q: longer than %d bytes", p.Name, MaxProperty)
 		}
 	}
+	// Always in the same order, so that two transactions cannot wait for each
+	// other. Of two properties of one name the last one is stored.
+	properties = slices.Clone(properties)
+	slices.SortStableFunc(properties, func(a, b Property) int {
+		return cmp.Or(cmp.Compare(a.APIKey, b.APIKey), cmp.Compare(a.Credential, b.Credential), cmp.Compare(a.Name, b.Name))
+	})
+	var changes pgx.Batch
+	apiKeys := make([]string, 0, len(properties))
+	for _, p := range properties {
+		db.queueProperty(&changes, p)
+		apiKeys = append(apiKeys, p.APIKey)
+	}
 	err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
-		for _, p := range properties {
-			if err := db.setProperty(ctx, tx, p); err != nil {
-				return err
-			}
+		if err := tx.SendBatch(ctx, &changes).Close(); err != nil {
+			return err
 		}
-		for _, p := range properties {
-			var n int
-			if err := tx.QueryRow(ctx, db.sql("select count(*) from {}.property where api_key = $1"), p.APIKey).Scan(&n); err != nil {
-				return err
-			}
-			if n > MaxProperties {
-				return fmt.Errorf("API key has more than %d properties", MaxProperties)
-			}
+		var full bool
+		err := tx.QueryRow(ctx, db.sql(`select exists (select from {}.property
+			where api_key = any($1) group by api_key having count(*) > $2)`), slices.Compact(apiKeys), MaxProperties).Scan(&full)
+		if err == nil && full {
+			err = fmt.Errorf("API key has more than %d properties", MaxProperties)
 		}
-		return nil
+		return err
 	})
 	return wrap("set properties", err)
 }
 
-func (db *DB) setProperty(ctx context.Context, tx pgx.Tx, p Property) error {
+// queueProperty adds the statement that stores or removes a property.
+func (db *DB) queueProperty(changes *pgx.Batch, p Property) {
 	if p.Value == nil {
-		_, err := tx.Exec(ctx, db.sql("delete from {}.property where api_key = $1 and credential = $2 and name = $3"), p.APIKey, p.Credential, p.Name)
-		return err
+		changes.Queue(db.sql("delete from {}.property where api_key = $1 and credential = $2 and name = $3"), p.APIKey, p.Credential, p.Name)
+		return
 	}
 	sets := p.Sets
 	if sets == nil {
 		sets = []string{}
 	}
-	_, err := tx.Exec(ctx, db.sql(`insert into {}.property (api_key, credential, name, value, sets) values ($1, $2, $3, $4, $5)
+	changes.Queue(db.sql(`insert into {}.property (api_key, credential, name, value, sets) values ($1, $2, $3, $4, $5)
 		on conflict (api_key, credential, name) do update set value = excluded.value, sets = excluded.sets`),
 		p.APIKey, p.Credential, p.Name, string(p.Value), sets)
-	return err
 }
 
 // Properties returns the properties of an API key, sorted by credential and

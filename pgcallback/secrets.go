@@ -16,6 +16,9 @@ import (
 // revoked secret cannot be added again.
 var ErrSecretExists = errors.New("callback: the credential has had this secret")
 
+// ErrTooManySecrets means that the credential has MaxSecrets already.
+var ErrTooManySecrets = fmt.Errorf("callback: the credential has %d secrets that have not ended", MaxSecrets)
+
 // ErrNoSecret means that there is no secret with this ID.
 var ErrNoSecret = errors.New("callback: no such secret")
 
@@ -28,6 +31,7 @@ type SecretInfo struct {
 	Created    time.Time
 	From       time.Time
 	Until      time.Time // when the secret becomes invalid; zero means never
+	Ended      bool      // whether Until has passed, by the database's clock
 }
 
 // A Validity is the time in which a secret is valid. The zero value means from
@@ -36,9 +40,16 @@ type Validity struct {
 	From, Until time.Time
 }
 
-// maxSecrets bounds the secrets of a credential that are valid at once. Only the
-// ones that were created last count.
-const maxSecrets = 16
+// MaxSecrets bounds the secrets of a credential that have not ended, including
+// those whose time is still to come.
+const MaxSecrets = 16
+
+// A CredentialSecret is a secret of a credential, or a server secret of the API
+// key if Credential is empty.
+type CredentialSecret struct {
+	APIKey, Credential string
+	Secret             callback.Secret
+}
 
 // Secrets returns the secrets of the credential that are valid now, by the
 // database's clock, with one query. So a DB is a [callback.SecretStore]. Put a
@@ -51,7 +62,7 @@ func (db *DB) Secrets(ctx context.Context, apiKey, credential string) ([]callbac
 	rows, err := db.Pool.Query(ctx, db.sql(`select digest from {}.secret
 		where api_key = $1 and credential = $2 and valid_from <= clock_timestamp()
 			and (valid_until is null or valid_until > clock_timestamp())
-		order by id desc limit $3`), apiKey, credential, maxSecrets)
+		order by id desc limit $3`), apiKey, credential, MaxSecrets)
 	if err != nil {
 		return nil, fmt.Errorf("callback: secrets: %w", err)
 	}
@@ -69,30 +80,76 @@ func (db *DB) Secrets(ctx context.Context, apiKey, credential string) ([]callbac
 
 // AddSecret adds a secret of the credential, or a server secret of the API key if
 // credential is empty, and returns its ID. note is for people and must not hold
-// the secret.
+// the secret. The error is ErrTooManySecrets if the credential has MaxSecrets.
 func (db *DB) AddSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, v Validity) (int64, error) {
 	return db.addSecret(ctx, db.Pool, apiKey, credential, secret, note, v)
 }
 
 func (db *DB) addSecret(ctx context.Context, q Querier, apiKey, credential string, secret callback.Secret, note string, v Validity) (id int64, err error) {
 	if secret == (callback.Secret{}) {
-		return 0, errors.New("callback: add secret: the empty secret opens nothing")
+		return 0, errEmptySecret
 	}
 	if !isText(apiKey, credential, note) {
 		return 0, errNotText
 	}
 	err = q.QueryRow(ctx, db.sql(`insert into {}.secret (api_key, credential, digest, note, valid_from, valid_until)
-		values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6) returning id`),
-		apiKey, credential, secret[:], note, orNull(v.From), orNull(v.Until)).Scan(&id)
+		select $1, $2, $3, $4, coalesce($5, clock_timestamp()), $6::timestamptz where $7 > (select count(*) from {}.secret
+			where api_key = $1 and credential = $2 and digest <> $3 and (valid_until is null or valid_until > clock_timestamp()))
+		returning id`),
+		apiKey, credential, secret[:], note, orNull(v.From), orNull(v.Until), MaxSecrets).Scan(&id)
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == uniqueViolation {
 		return 0, ErrSecretExists
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, ErrTooManySecrets
 	}
 	if err != nil {
 		return 0, fmt.Errorf("callback: add secret: %w", err)
 	}
 	return id, nil
 }
+
+// LoadSecrets adds all of the secrets or none, each valid from now on. It leaves
+// out those that the credential has or had. The error wraps ErrTooManySecrets if
+// a credential would have more than MaxSecrets.
+func (db *DB) LoadSecrets(ctx context.Context, secrets ...CredentialSecret) error {
+	apiKeys, credentials := make([]string, len(secrets)), make([]string, len(secrets))
+	digests := make([][]byte, len(secrets))
+	for i, s := range secrets {
+		if s.Secret == (callback.Secret{}) {
+			return errEmptySecret
+		}
+		if !isText(s.APIKey, s.Credential) {
+			return errNotText
+		}
+		apiKeys[i], credentials[i], digests[i] = s.APIKey, s.Credential, s.Secret[:]
+	}
+	err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, db.sql(`insert into {}.secret (api_key, credential, digest, note, valid_from)
+			select api_key, credential, digest, '', clock_timestamp()
+			from unnest($1::text[], $2::text[], $3::bytea[]) with ordinality as added (api_key, credential, digest, n)
+			order by n on conflict do nothing`), apiKeys, credentials, digests)
+		if err != nil {
+			return err
+		}
+		var apiKey, credential string
+		err = tx.QueryRow(ctx, db.sql(`select api_key, credential from {}.secret
+			where (api_key, credential) in (select unnest($1::text[]), unnest($2::text[]))
+				and (valid_until is null or valid_until > clock_timestamp())
+			group by api_key, credential having count(*) > $3 order by 1, 2 limit 1`), apiKeys, credentials, MaxSecrets).Scan(&apiKey, &credential)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("API key %q, credential %q: %w", apiKey, credential, ErrTooManySecrets)
+	})
+	return wrap("load secrets", err)
+}
+
+var errEmptySecret = errors.New("callback: add secret: the empty secret opens nothing")
 
 const uniqueViolation = "23505"
 
@@ -104,7 +161,9 @@ func orNull(t time.Time) *time.Time {
 }
 
 // RotateSecret adds a secret. The credential's other secrets end after the
-// overlap, or earlier if they would. It returns the ID of the new secret.
+// overlap, or earlier if they would. It returns the ID of the new secret. The
+// error is ErrTooManySecrets if the credential has MaxSecrets and an overlap is
+// given: none of them is ended early.
 func (db *DB) RotateSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, overlap time.Duration) (id int64, err error) {
 	if !isText(apiKey, credential) {
 		return 0, errNotText
@@ -145,7 +204,8 @@ func (db *DB) ListSecrets(ctx context.Context, apiKey string) ([]SecretInfo, err
 	if !isText(apiKey) {
 		return nil, nil
 	}
-	rows, err := db.Pool.Query(ctx, db.sql(`select id, credential, note, created, valid_from, valid_until
+	rows, err := db.Pool.Query(ctx, db.sql(`select id, credential, note, created, valid_from, valid_until,
+			valid_until is not null and valid_until <= clock_timestamp()
 		from {}.secret where api_key = $1 order by credential, id`), apiKey)
 	if err != nil {
 		return nil, fmt.Errorf("callback: list secrets: %w", err)
@@ -153,7 +213,7 @@ func (db *DB) ListSecrets(ctx context.Context, apiKey string) ([]SecretInfo, err
 	infos, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (SecretInfo, error) {
 		info := SecretInfo{APIKey: apiKey}
 		var until *time.Time
-		err := row.Scan(&info.ID, &info.Credential, &info.Note, &info.Created, &info.From, &until)
+		err := row.Scan(&info.ID, &info.Credential, &info.Note, &info.Created, &info.From, &until, &info.Ended)
 		if until != nil {
 			info.Until = *until
 		}

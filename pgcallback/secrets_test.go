@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -64,6 +65,49 @@ func TestSecrets(t *testing.T) {
 	require.ErrorIs(t, err, pgcallback.ErrSecretExists, "one that was revoked does not come back")
 	_, err = db.AddSecret(ctx, "E3", "hello", callback.Secret{}, "", pgcallback.Validity{})
 	require.ErrorContains(t, err, "opens nothing")
+}
+
+// A secret too many is refused: no other one ends in its place.
+func TestTooManySecrets(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	ctx := t.Context()
+	number := func(i int) callback.Secret { return callback.NewSecret(strconv.Itoa(i)) }
+	valid := func() []callback.Secret {
+		t.Helper()
+		secrets, err := db.Secrets(ctx, "E3", "hello")
+		require.NoError(t, err)
+		return secrets
+	}
+	var all []pgcallback.CredentialSecret
+	for i := range pgcallback.MaxSecrets + 1 {
+		all = append(all, pgcallback.CredentialSecret{APIKey: "E3", Credential: "hello", Secret: number(i)})
+	}
+	require.ErrorIs(t, db.LoadSecrets(ctx, all...), pgcallback.ErrTooManySecrets)
+	require.Empty(t, valid(), "all or none")
+	for range 2 { // the second time they are there
+		require.NoError(t, db.LoadSecrets(ctx, all[:pgcallback.MaxSecrets]...))
+		require.Len(t, valid(), pgcallback.MaxSecrets)
+	}
+	require.ErrorContains(t, db.LoadSecrets(ctx, pgcallback.CredentialSecret{APIKey: "E3"}), "opens nothing")
+
+	_, err := db.AddSecret(ctx, "E3", "hello", number(100), "", pgcallback.Validity{})
+	require.ErrorIs(t, err, pgcallback.ErrTooManySecrets)
+	_, err = db.RotateSecret(ctx, "E3", "hello", number(100), "", time.Hour)
+	require.ErrorIs(t, err, pgcallback.ErrTooManySecrets)
+	require.Len(t, valid(), pgcallback.MaxSecrets)
+	require.Contains(t, valid(), number(0), "the oldest is valid still")
+	_, err = db.AddSecret(ctx, "E3", "other", number(100), "", pgcallback.Validity{})
+	require.NoError(t, err, "another credential's")
+
+	_, err = db.RotateSecret(ctx, "E3", "hello", number(100), "", 0)
+	require.NoError(t, err)
+	require.Equal(t, []callback.Secret{number(100)}, valid())
+	infos, err := db.ListSecrets(ctx, "E3")
+	require.NoError(t, err)
+	for i, info := range infos {
+		require.Equal(t, i < pgcallback.MaxSecrets, info.Ended, "secret %d", i)
+	}
 }
 
 func TestSecretsOfNamesThatAreNoText(t *testing.T) {

@@ -218,10 +218,14 @@ func (db *DB) storeFiles(ctx context.Context, tx pgx.Tx, apiKey, version string,
 		missing = append(missing, hash)
 	}
 	slices.Sort(missing) // always in the same order, so that two transactions cannot wait for each other
-	for _, hash := range missing {
-		if _, err := tx.Exec(ctx, db.sql("insert into {}.file (hash, content) values ($1, $2) on conflict do nothing"), []byte(hash), contents[hash]); err != nil {
-			return err
-		}
+	missingHashes, missingContents := make([][]byte, len(missing)), make([][]byte, len(missing))
+	for i, hash := range missing {
+		missingHashes[i], missingContents[i] = []byte(hash), contents[hash]
+	}
+	_, err = tx.Exec(ctx, db.sql(`insert into {}.file (hash, content)
+		select unnest($1::bytea[]), unnest($2::bytea[]) on conflict do nothing`), missingHashes, missingContents)
+	if err != nil {
+		return err
 	}
 	_, err = tx.Exec(ctx, db.sql(`insert into {}.version_file (api_key, version, name, hash)
 		select $1, $2, unnest($3::text[]), unnest($4::bytea[])`), apiKey, version, names, hashes)

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"example.com/callback"
 	"example.com/callback/pgcallback"
@@ -195,13 +194,13 @@ type secretTable struct {
 	apiKey string
 }
 
-// valid returns the secrets of the API key that are valid, by credential, the
-// oldest first.
+// valid returns the secrets of the API key that have not ended, by credential,
+// the oldest first.
 func (t secretTable) valid(ctx context.Context, apiKey string) (map[string][]pgcallback.SecretInfo, error) {
 	infos, err := t.db.ListSecrets(ctx, apiKey)
 	valid := map[string][]pgcallback.SecretInfo{}
 	for _, info := range infos {
-		if info.Until.IsZero() || info.Until.After(time.Now()) {
+		if !info.Ended {
 			valid[info.Credential] = append(valid[info.Credential], info)
 		}
 	}
@@ -251,6 +250,7 @@ func loadSecrets(ctx context.Context, db *pgcallback.DB, path string) error {
 	if err != nil {
 		return usagef("-secrets %s: %w", path, err)
 	}
+	var secrets []pgcallback.CredentialSecret
 	for _, apiKey := range sortedKeys(file) {
 		for _, credential := range sortedKeys(file[apiKey]) {
 			for _, entry := range file[apiKey][credential] {
@@ -258,14 +258,11 @@ func loadSecrets(ctx context.Context, db *pgcallback.DB, path string) error {
 				if err != nil {
 					return err
 				}
-				_, err = db.AddSecret(ctx, apiKey, credential, digest, "", pgcallback.Validity{})
-				if err != nil && !errors.Is(err, pgcallback.ErrSecretExists) {
-					return fmt.Errorf("%s/%s: %w", apiKey, credential, err)
-				}
+				secrets = append(secrets, pgcallback.CredentialSecret{APIKey: apiKey, Credential: credential, Secret: digest})
 			}
 		}
 	}
-	return nil
+	return db.LoadSecrets(ctx, secrets...)
 }
 
 // hashedEntry is a secret's entry in a file.
