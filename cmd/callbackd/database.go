@@ -42,8 +42,8 @@ type database struct {
 // connect makes a pool of connections, none of which is open yet.
 func connect(ctx context.Context, address string, conns int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(address)
-	if err != nil {
-		return nil, usagef("-database: %w", err)
+	if err != nil { // which could repeat a part of the password
+		return nil, usagef("-database: not a URL of Postgres: want postgres://user@host/name")
 	}
 	if !strings.Contains(address, "pool_max_conns") {
 		config.MaxConns = conns

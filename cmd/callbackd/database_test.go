@@ -248,7 +248,9 @@ func testDatabaseUsage(t *testing.T, server *pgtest.Server) {
 	}{
 		{"worker without a database", "", []string{"worker"}, "-database: name the database"},
 		{"publish without a database", "", []string{"publish", "-key", "KEY", scripts}, "-database: name the database"},
-		{"no URL", "postgres://:very-secret@:port/x", []string{"serve"}, "-database: "},
+		{"no URL", "postgres://:very-secret@:port/x", []string{"serve"}, "-database: not a URL of Postgres"},
+		{"no scheme of Postgres", "postgress://u:very@secret@h/d", []string{"serve"}, "-database: not a URL of Postgres"},
+		{"no sslmode", "host=db password = very-secret sslmode=bogus", []string{"versions", "KEY"}, "-database: not a URL of Postgres"},
 		{"no such database", strings.Replace(address, "///", "///no", 1), []string{"serve", "-addr", "127.0.0.1:0", "-admin", "off"}, "does not exist"},
 		{"no such user", wrong, []string{"worker", "-admin", "off"}, `role "nobody" does not exist`},
 		{"no such user, for a command", wrong, []string{"versions", "KEY"}, `role "nobody" does not exist`},
