@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback/internal/pgtest"
+	"example.com/callback/pgcallback"
 	"example.com/callback/rivercallback"
 )
 
@@ -104,6 +105,18 @@ func testDatabaseCommands(t *testing.T, server *pgtest.Server) {
 	require.Contains(t, run(exitOK, "diff", "KEY", two), "--- modules/PART.js\n+++ modules/PART.js\n@@ -1,1 +1,1 @@\n-var part = \"one\"\n\\ No newline at end of file\n+var part = \"two\"\n")
 	require.Empty(t, run(exitOK, "diff", "KEY", "live", one[:8]))
 
+	// The environment may name the stage.
+	onPreview := func(args ...string) string {
+		cmd := callbackd(t, args...)
+		cmd.Env = append(cmd.Env, "CALLBACKD_DATABASE="+address, "CALLBACKD_STAGE=preview")
+		out, err := cmd.Output()
+		require.NoError(t, err, "%v: %s", args, out)
+		return string(out)
+	}
+	require.Equal(t, "KEY preview is at "+two+"\n", onPreview("promote", "KEY", two))
+	require.Contains(t, onPreview("diff", "KEY", one), "+var part = \"one\"")
+	require.Equal(t, "KEY live is at "+one+"\n", onPreview("promote", "-stage", "live", "KEY", one))
+
 	broken := folder(t, map[string]string{"callbacks/hello.js": "var a = ;"})
 	out := run(exitFailed, "publish", "-key", "KEY", "-promote", "live", broken)
 	require.Contains(t, out, "callbacks/hello.js:1:9")
@@ -120,6 +133,10 @@ func testDatabaseCommands(t *testing.T, server *pgtest.Server) {
 	require.Contains(t, run(exitUsage, "secret", "new", "KEY/hello"), "has a secret already")
 	run(exitOK, "secret", "rotate", "KEY/hello")
 	require.Equal(t, "KEY/hello\t2\n", run(exitOK, "secret", "list", "KEY"))
+	for range pgcallback.MaxSecrets - 2 {
+		run(exitOK, "secret", "rotate", "KEY/hello")
+	}
+	require.Contains(t, run(exitUsage, "secret", "rotate", "KEY/hello"), "16 secrets that have not ended")
 	run(exitOK, "secret", "revoke", "KEY/hello")
 	require.Equal(t, "KEY/hello\t1\n", run(exitOK, "secret", "list", "KEY"))
 	require.Contains(t, run(exitUsage, "secret", "revoke", "KEY/hello"), "one secret only")

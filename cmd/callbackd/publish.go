@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,12 +51,14 @@ const commandTimeout = 30 * time.Second
 type databaseCommand struct {
 	*flagSet
 	address *string
+	stage   string // that is meant if none is named
 	std     stdio
 }
 
 func newDatabaseCommand(synopsis string, std stdio, environ []string) *databaseCommand {
 	f := newFlagSet(synopsis)
-	return &databaseCommand{f, f.String("database", environValue(environ, "DATABASE"), databaseUsage), std}
+	address := f.String("database", environValue(environ, "DATABASE"), databaseUsage)
+	return &databaseCommand{f, address, cmp.Or(environValue(environ, "STAGE"), pgcallback.DefaultStage), std}
 }
 
 // changeFlags defines the flags of a command that changes something.
@@ -71,7 +74,7 @@ func (c *databaseCommand) changeFlags() *pgcallback.Change {
 }
 
 func (c *databaseCommand) stageFlag() *string {
-	return c.String("stage", pgcallback.DefaultStage, "`name` of the stage")
+	return c.String("stage", c.stage, "`name` of the stage")
 }
 
 // on runs f on the database, whose schema it brings up to date first.
@@ -92,7 +95,7 @@ func (c *databaseCommand) on(ctx context.Context, f func(ctx context.Context, db
 	}
 	err = f(ctx, db)
 	if errors.Is(err, pgcallback.ErrNoVersion) || errors.Is(err, pgcallback.ErrNoStage) || errors.Is(err, pgcallback.ErrNothingBefore) ||
-		errors.Is(err, pgcallback.ErrMoved) {
+		errors.Is(err, pgcallback.ErrMoved) || errors.Is(err, pgcallback.ErrTooManySecrets) {
 		return usageError{err}
 	}
 	return err
@@ -258,7 +261,7 @@ func diffCommand(ctx context.Context, args []string, std stdio, environ []string
 	if err != nil {
 		return err
 	}
-	from, to := pgcallback.DefaultStage, rest[len(rest)-1]
+	from, to := c.stage, rest[len(rest)-1]
 	if len(rest) == 3 {
 		from = rest[1]
 	}
