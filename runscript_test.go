@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -76,6 +77,11 @@ func TestRunScriptFailures(t *testing.T) {
 		{"not admitted, as a look-up found nothing", func(h *callback.Handler) {
 			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, callback.ErrNoScript }
 		}, callback.ErrUnavailable, callback.OutcomeUnavailable},
+		{"not admitted, with an error of the host", func(h *callback.Handler) {
+			h.Admit = func(context.Context, *callback.Call) (func(), error) {
+				return nil, &fs.PathError{Op: "open", Path: "plans.json", Err: fs.ErrNotExist}
+			}
+		}, fs.ErrNotExist, callback.OutcomeUnavailable},
 		{"no script", func(h *callback.Handler) { h.Runner = &callback.GojaRunner{Scripts: fstest.MapFS{}} }, callback.ErrNoScript, callback.OutcomeNoScript},
 	} {
 		t.Run(test.name, func(t *testing.T) {
