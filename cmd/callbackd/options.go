@@ -182,7 +182,7 @@ func (o *serveOptions) outboundFlags(f *flagSet) {
 }
 
 func (o *serveOptions) runnerFlags(f *flagSet) {
-	f.BoolVar(&o.sandbox, "sandbox", sandboxWorks, "run scripts in child processes, for authors nobody has to trust\n(default true where the system enforces the limits: Linux)")
+	f.BoolVar(&o.sandbox, "sandbox", sandboxWorks, "run scripts in child processes, for untrusted authors\n(default true where the system enforces the limits: Linux)")
 	f.BoolVar(&o.inProcess, "in-process", false, "run scripts in this process: for trusted authors, and faster")
 	f.BoolVar(&o.dangerouslyInProcess, "dangerously-in-process", false, "run deferred calls in this process, too, although one script can end it together\nwith all others, again and again")
 	f.IntVar(&o.processes, "processes", 0, "`number` of child processes of the sandbox (default 4 for each processor)")

@@ -128,7 +128,7 @@ func parseOptions(args []string, stderr io.Writer) (opts options, err error) {
 	flags.DurationVar(&opts.timeout, "timeout", callback.DefaultTimeout, "longest time of a call")
 	flags.DurationVar(&opts.httpTimeout, "http-timeout", callback.DefaultHTTPTimeout, "longest time of an outbound request for which the script names none")
 	flags.BoolVar(&opts.allowPrivate, "allow-private", false, "let scripts connect to private addresses, this machine's own included")
-	flags.BoolVar(&opts.sandbox, "sandbox", false, "run scripts in child processes, for authors nobody has to trust")
+	flags.BoolVar(&opts.sandbox, "sandbox", false, "run scripts in child processes, for untrusted authors")
 	flags.BoolVar(&opts.check, "check", false, "say which scripts cannot run, and why; serve nothing, and exit with 1 if there is one")
 	flags.SetOutput(io.Discard) // its errors are returned
 	err = flags.Parse(args)
