@@ -45,3 +45,15 @@ func TestHostingPage(t *testing.T) {
 		require.Contains(t, page, "\n| `"+string(outcome)+"` | ")
 	}
 }
+
+// TestQueuesPage: the program of docs/queues.md is one that compiles.
+func TestQueuesPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/queues.md")
+	require.NoError(t, err)
+	source, err := os.ReadFile("rivercallback/example_test.go")
+	require.NoError(t, err)
+	_, program, ok := strings.Cut(strings.Replace(string(source), "func Example()", "func main()", 1), "\nfunc main()")
+	require.True(t, ok)
+	require.Contains(t, string(page), "```go\nfunc main()"+program+"```\n")
+}
