@@ -174,9 +174,9 @@ type Handler struct {
 	AllowHeaders []string
 
 	// Methods names the methods to serve beside GET, HEAD and POST. PUT, PATCH
-	// and DELETE are read as POST is, OPTIONS as GET is. Others are not served,
-	// and Validate reports them. Spark.getRequestMethod() tells them apart. Empty means none. The
-	// original served GET and POST.
+	// and DELETE are read as POST is, OPTIONS as GET is, and
+	// Spark.getRequestMethod() tells them apart. Others are not served, and Validate
+	// reports them. Empty means none. The original served GET and POST.
 	Methods []string
 
 	// KeepMultipart keeps the bytes of a multipart body for
@@ -650,9 +650,9 @@ func failureOf(ctx context.Context, err error) *failure {
 	return &failure{http.StatusInternalServerError, "script failed", OutcomeInternal, err}
 }
 
-// An unavailableError is an error of the host's code that a call cannot go on
-// without. It is an [ErrUnavailable]. It is none of the errors that a runner returns,
-// even if err is one: a look-up that fails must not be the 404 of a missing script.
+// An unavailableError is an error of Admit or of the secret store. It is an
+// [ErrUnavailable]. It says nothing of scripts, even if err is an [ErrNoScript]: a
+// failed look-up must not become the 404 of a missing script.
 type unavailableError struct {
 	part      string // the field of Handler
 	err       error

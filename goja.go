@@ -25,8 +25,8 @@ const (
 // It reads the tree of a game's exported cloud code: callbacks/{credential}.js,
 // system/GS_CALLBACK_URL.js (else callbacks/server.js) for the server secret,
 // and modules/{SHORTCODE}.js for require. A [Call] with a Script runs that module
-// instead. 16,384 compiled scripts, of 64 MiB of source together, are kept; beyond
-// that some are compiled again.
+// instead. At most 16,384 compiled scripts, of 64 MiB of source together, are kept.
+// Others are compiled again when they run.
 //
 // An edit is live for calls that begin a millisecond after it. An edit that does not
 // compile is logged once and the working script stays.

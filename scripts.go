@@ -69,9 +69,9 @@ func VersionedFS(fsys fs.FS) (Tree, error) {
 	return Tree{fsys, version}, nil
 }
 
-// TreeOf returns the Tree that a [ScriptRunner] runs a call in: scripts, or what source
-// supplies. It is for runners; both of the library use it. It refuses a Tree that no
-// run could be sure of, and one of another version than the call names.
+// TreeOf returns the Tree that a [ScriptRunner] runs a call in: scripts, or what
+// source supplies. It is for runners; both of the library use it. It refuses a Tree
+// that no run could be sure of, and one of another version than the call names.
 func TreeOf(ctx context.Context, call *Call, scripts fs.FS, source ScriptSource) (Tree, error) {
 	switch {
 	case source == nil && scripts == nil:

@@ -54,10 +54,11 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 //     Look it up; build no path and no query from it.
 //
 // An error, whatever it is, means that the store is broken. It is logged, so its
-// text must not hold a secret. The caller gets a 503. Secrets that are returned with an error,
-// such as those that a cache remembers, count: a caller with one of them is served.
-// A list that is empty and not nil means that there were none. Secrets must be safe
-// for concurrent use and must return when ctx is done.
+// text must not hold a secret. The caller gets a 503. Secrets that are returned
+// with an error, such as those that a cache remembers, count: a caller with one of
+// them is served. A list that is empty and not nil means that there were none.
+//
+// Secrets must be safe for concurrent use and must return when ctx is done.
 type SecretStore interface {
 	Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error)
 }
