@@ -49,7 +49,7 @@ func (r *run) constructor(name string) goja.Value {
 // names. f gets that and the others.
 func (r *run) newConstructor(name string, f func(construct goja.Value, args []goja.Value) *goja.Object) goja.Value {
 	constructor := r.vm.ToValue(func(call goja.ConstructorCall) *goja.Object {
-		return f(call.Argument(0), call.Arguments[1:])
+		return f(call.Argument(0), call.Arguments[min(1, len(call.Arguments)):])
 	}).(*goja.Object)
 	_ = constructor.DefineDataProperty("name", r.vm.ToValue(name), goja.FLAG_FALSE, goja.FLAG_TRUE, goja.FLAG_FALSE)
 	return constructor

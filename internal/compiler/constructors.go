@@ -11,8 +11,8 @@ import (
 )
 
 // Global constructors that take the place of the engine's where a script names
-// those: new Promise(f) becomes, with a name in place of made that no script can
-// write, new made(Promise, f).
+// those: new Promise(f) becomes, with a name in place of made that is no identifier
+// of a script, new made(Promise, f). A script can still read it from globalThis.
 const (
 	PromiseName = "\x00Promise" // so that the run knows where each promise was made
 	RegExpName  = "\x00RegExp"  // for [ExpandProperties] in a pattern that is computed
