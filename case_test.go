@@ -64,6 +64,12 @@ func caseHandler() *callback.Handler {
 				err := args.Scan(&text)
 				return strings.ToUpper(text), err
 			}},
+			"Broken": {Script: `function (host, Spark) {
+				switch (Spark.getData().BROKEN) {
+				case "throws": throw new Error("no database")
+				case "loops": for (;;) {}
+				}
+			}`},
 			"Game": {
 				Script: `function (host, Spark) {
 					return { name: "chess", who: function () { return host.who() + " " + Spark.getCredentialType() } }

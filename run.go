@@ -53,7 +53,8 @@ type run struct {
 	spark      lazy.Object[*run]
 	objects    objects
 	guards     guard.Guards
-	installed  traits // the traits that have been installed
+	installed  traits          // the traits that have been installed
+	owned      map[string]bool // globals for which ownWhenRead was called
 	logging    logging
 	modules    modules
 	web        *web.Globals      // nil until a standard global is read

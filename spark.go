@@ -97,8 +97,35 @@ func (r *run) prepare(p *program) *goja.Program {
 func (r *run) own(names []string) {
 	global := r.vm.GlobalObject()
 	for _, name := range names {
-		_ = global.DefineDataProperty(name, global.Get(name), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+		if r.call.Globals[name].Script != "" {
+			r.ownWhenRead(name)
+		} else {
+			_ = global.DefineDataProperty(name, global.Get(name), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+		}
 	}
+}
+
+// ownWhenRead is own for a global with a Script of the host. That runs, and may
+// throw, when a script first reads the name.
+func (r *run) ownWhenRead(name string) {
+	if r.owned[name] {
+		return
+	}
+	if r.owned == nil {
+		r.owned = map[string]bool{}
+	}
+	r.owned[name] = true
+	global := r.vm.GlobalObject()
+	become := func(value goja.Value) goja.Value {
+		if value == nil { // the script has deleted it
+			value = goja.Undefined()
+		}
+		_ = global.DefineDataProperty(name, value, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+		return value
+	}
+	get := lazy.Function(r.vm, name, func(goja.FunctionCall) goja.Value { return become(r.world.Get(name)) })
+	set := lazy.Function(r.vm, name, func(call goja.FunctionCall) goja.Value { return become(call.Argument(0)) })
+	_ = global.DefineAccessorProperty(name, get, set, goja.FLAG_TRUE, goja.FLAG_FALSE)
 }
 
 func (r *run) replaceJSON(name string, f func(goja.FunctionCall) goja.Value) {
