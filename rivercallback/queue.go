@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -153,12 +154,35 @@ func open[TTx any](ctx context.Context, q *Queue, driver riverdriver.Driver[TTx]
 // because the Worker reports them itself.
 func (q *Queue) riverLogger() *slog.Logger { return slog.New(warnings{q.logger.Handler()}) }
 
-// OpenSQLite opens a queue in a file, and creates the file if necessary. All
-// fronts and workers of the file must be in this process; they may share one
-// Queue. The caller must close it.
-func OpenSQLite(ctx context.Context, file string, options Options) (*Queue, error) {
+// ErrInUse means that the file of a queue is open already.
+var ErrInUse = errors.New("in use by another process")
+
+// OpenSQLite opens a queue in a file, and creates the file if necessary,
+// readable by this user only. All fronts and workers of the file must share one
+// Queue. On Unix, the error for a file that is open already, here or in another
+// process, is [ErrInUse]; a lock on the file's name with ".lock" shows it, and
+// ends with the process. The caller must close the queue.
+func OpenSQLite(ctx context.Context, file string, options Options) (_ *Queue, err error) {
 	absolute, err := filepath.Abs(file)
 	if err != nil {
+		return nil, fmt.Errorf("callback: queue: %w", err)
+	}
+	lock, err := lockFile(absolute + ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("callback: queue: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
+	// SQLite would create the file for all to read. It gives its other files the
+	// mode of this one.
+	created, err := os.OpenFile(absolute, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("callback: queue: %w", err)
+	}
+	if err := created.Close(); err != nil {
 		return nil, fmt.Errorf("callback: queue: %w", err)
 	}
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: url.Values{
@@ -170,7 +194,8 @@ func OpenSQLite(ctx context.Context, file string, options Options) (*Queue, erro
 		return nil, fmt.Errorf("callback: queue: %w", err)
 	}
 	db.SetMaxOpenConns(1) // SQLite has one writer; the others wait here instead of failing
-	q := &Queue{options: options, close: db.Close, dialect: dialect{
+	closeAll := func() error { return errors.Join(db.Close(), lock.Close()) }
+	q := &Queue{options: options, close: closeAll, dialect: dialect{
 		table:     "river_job",
 		byArg:     "args ->> '$.%[1]s' = @%[1]s",
 		parameter: "?",

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -71,6 +72,44 @@ func TestSQLiteKeepsItsJobs(t *testing.T) {
 	s, err := q.Status(t.Context(), "run-1")
 	require.NoError(t, err)
 	require.Equal(t, deferred.Queued, s.State)
+}
+
+// The file holds what senders sent.
+func TestSQLiteFilesArePrivate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	q, err := rivercallback.OpenSQLite(t.Context(), filepath.Join(dir, "q.db"), rivercallback.Options{})
+	require.NoError(t, err)
+	defer q.Close()
+	_, err = q.Enqueue(t.Context(), newJob(t, "run-1"))
+	require.NoError(t, err)
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	names := map[string]os.FileMode{}
+	for _, file := range files {
+		info, err := file.Info()
+		require.NoError(t, err)
+		names[file.Name()] = info.Mode().Perm()
+	}
+	require.Equal(t, map[string]os.FileMode{"q.db": 0o600, "q.db-wal": 0o600, "q.db-shm": 0o600, "q.db.lock": 0o600}, names)
+}
+
+func TestSQLiteOfOneQueueOnly(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "q.db")
+	q, err := rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{})
+	require.NoError(t, err)
+	_, err = rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{})
+	require.ErrorIs(t, err, rivercallback.ErrInUse)
+	require.EqualError(t, err, "callback: queue: in use by another process")
+	_, err = q.Enqueue(t.Context(), newJob(t, "run-1"))
+	require.NoError(t, err, "the first one is unharmed")
+	require.NoError(t, q.Close())
+	_, err = rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{Cron: []rivercallback.CronEntry{{Schedule: "nonsense"}}})
+	require.Error(t, err)
+	q, err = rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{})
+	require.NoError(t, err, "a failure to open leaves no lock")
+	require.NoError(t, q.Close())
 }
 
 func TestOpenFails(t *testing.T) {
