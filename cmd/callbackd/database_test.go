@@ -406,6 +406,32 @@ func TestQueueFile(t *testing.T) {
 	require.Positive(t, info.Size())
 }
 
+// A file is the queue of one process. At a restart the new process waits for the
+// end of the old one.
+func TestQueueFileOfOneProcess(t *testing.T) {
+	t.Parallel()
+	scripts, secrets := site(t, nil)
+	file := filepath.Join(filepath.Dir(secrets), "queue.db")
+	args := []string{"-scripts", scripts, "-secrets", secrets, "-queue", file, "-processes", "1"}
+	old := start(t, args...)
+	code, _, stderr := output(t, append([]string{"serve", "-addr", "127.0.0.1:0", "-admin", "off", "-deferred-timeout", "1ms"}, args...)...)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "-queue "+file+": ")
+	require.Contains(t, stderr, "in use by another process")
+
+	next := callbackd(t, append([]string{"serve", "-addr", "127.0.0.1:0", "-admin", "127.0.0.1:0"}, args...)...)
+	var out, log lockedBuffer
+	next.Stdout, next.Stderr = &out, &log
+	require.NoError(t, next.Start())
+	defer func() {
+		_ = next.Process.Kill()
+		_ = next.Wait()
+	}()
+	eventually(t, func() bool { return strings.Contains(log.String(), "waiting for its end") }, "the new process waits")
+	require.Equal(t, exitOK, old.stop(t))
+	eventually(t, func() bool { return strings.Contains(out.String(), "admin on") }, "the new process serves")
+}
+
 func TestCronFile(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

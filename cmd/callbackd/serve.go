@@ -125,13 +125,26 @@ func (s *server) open(ctx context.Context) (err error) {
 	return err
 }
 
-// openQueueFile opens the queue of -queue.
+// openQueueFile opens the queue of -queue. At a restart, the process before may
+// still have it open, for as long as its runs take.
 func (s *server) openQueueFile(ctx context.Context) error {
 	options, err := s.o.queueOptions(s.log, s.backend.source())
 	if err != nil {
 		return err
 	}
+	patience, cancel := context.WithTimeout(ctx, options.MaxRun)
+	defer cancel()
 	queue, err := rivercallback.OpenSQLite(ctx, s.o.queue, options)
+	if errors.Is(err, rivercallback.ErrInUse) {
+		s.log.WarnContext(ctx, "another process has the queue open: waiting for its end", "queue", s.o.queue, "wait", options.MaxRun)
+	}
+	for errors.Is(err, rivercallback.ErrInUse) && patience.Err() == nil {
+		select {
+		case <-patience.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+		queue, err = rivercallback.OpenSQLite(ctx, s.o.queue, options)
+	}
 	if err != nil {
 		return usagef("-queue %s: %w", s.o.queue, err)
 	}
