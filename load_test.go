@@ -766,6 +766,7 @@ func TestLoadStuckRunsRecover(t *testing.T) {
 // Whatever a script does in a loop, it does not fill the host's disk: what it
 // makes the library log has a bound, as what it logs itself has.
 func TestLoadLogFlood(t *testing.T) {
+	t.Parallel()
 	const lines, bytes = 2000, 32 << 20 // some more than a run's own lines, of 16 KiB each
 	for name, script := range map[string]string{
 		"log":                     `for (var i = 0; i < 20000; i++) Spark.getLog().info(i)`,
@@ -781,6 +782,7 @@ func TestLoadLogFlood(t *testing.T) {
 		"long header name":        `var h = {}; h[new Array(3e6).join("\u00e9")] = 1; Spark.setScriptData("RESPONSE_HEADERS", h)`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h, log := outboundHandler(t, script, callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("<"))}, nil
 			}))
