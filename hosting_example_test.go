@@ -1,6 +1,7 @@
 package callback_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -267,6 +269,85 @@ func Example_sandbox() {
 	call(handler, "/callback/ANN/hello/s3cret")
 	// Output:
 	// 200 {"hour":13}
+}
+
+// shutdown stops what serves callbacks. Calls under way get their answers.
+func shutdown(server *http.Server, handler *callback.Handler, runner *sandbox.Runner) error {
+	timeout := cmp.Or(handler.Timeout, callback.DefaultTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout+5*time.Second)
+	defer cancel()
+	return errors.Join(server.Shutdown(ctx), runner.Shutdown(ctx))
+}
+
+func Example_shutdown() {
+	runner := &sandbox.Runner{Scripts: tree("callbacks/hello.js", "Spark.setScriptData('hello', true)"), Processes: 1, Reserve: -1}
+	handler := &callback.Handler{
+		Runner:  runner,
+		Secrets: callback.SecretMap{"SHOP/hello": "s3cret"},
+		Logger:  slog.New(slog.DiscardHandler),
+	}
+	server := httptest.NewServer(handler)
+	call(handler, "/callback/SHOP/hello/s3cret")
+	fmt.Println(shutdown(server.Config, handler, runner))
+	call(handler, "/callback/SHOP/hello/s3cret")
+	// Output:
+	// 200 {"hello":true}
+	// <nil>
+	// 503 {"error":"unavailable"}
+}
+
+func ExampleHTTPClient_allow() {
+	handler := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: tree("callbacks/get.js", "Spark.setScriptData('answer', Spark.getHttp('https://127.0.0.1:1/').get())")},
+		Secrets: callback.SecretMap{"SHOP/get": "s3cret"},
+		Logger:  plain(),
+		RunID:   func(*http.Request) string { return "run-1" },
+		// Scripts may use the API of the shop and nothing else.
+		HTTP: &callback.HTTPClient{Allow: func(u *url.URL) error {
+			if u.Scheme != "https" || u.Host != "api.shop.example" {
+				return errors.New("only the API of the shop is allowed")
+			}
+			return nil
+		}},
+	}
+	call(handler, "/callback/SHOP/get/s3cret")
+	// Output:
+	// level=WARN msg="callback: outbound request failed" apiKey=SHOP credential=get run=run-1 script=callbacks/get.js line=1 host=127.0.0.1:1 reason="URL not allowed by the host"
+	// 200 {"answer":null}
+}
+
+func ExampleHandler_clientIP() {
+	handler := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: tree("callbacks/ip.js", "Spark.setScriptData('ip', Spark.getClientIp())")},
+		Secrets: callback.SecretMap{"SHOP/ip": "s3cret"},
+		// Only the proxy can connect, and it sets X-Real-IP in each request.
+		ClientIP: func(r *http.Request) string { return r.Header.Get("X-Real-IP") },
+	}
+	proxy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Real-IP", "203.0.113.7")
+		handler.ServeHTTP(w, r)
+	})
+	call(proxy, "/callback/SHOP/ip/s3cret")
+	// Output:
+	// 200 {"ip":"203.0.113.7"}
+}
+
+func ExampleHandler_ServeCall() {
+	handler := &callback.Handler{Runner: &callback.GojaRunner{Scripts: tree("callbacks/pay.js", "Spark.setScriptData('player', Spark.getPlayer().getPlayerId())")}}
+	session := func(*http.Request) (player string, ok bool) { return "p7", true }
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("/play/{credential}", func(w http.ResponseWriter, r *http.Request) {
+		player, ok := session(r)
+		if !ok {
+			http.Error(w, "log in first", http.StatusUnauthorized)
+			return
+		}
+		handler.ServeCall(w, r, &callback.Call{APIKey: "SHOP", Credential: r.PathValue("credential"), PlayerID: player})
+	})
+	call(mux, "/play/pay")
+	// Output:
+	// 200 {"player":"p7"}
 }
 
 func ExampleConceal() {

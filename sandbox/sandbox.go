@@ -187,8 +187,9 @@ var (
 	// the kernel cannot restrict them.
 	ErrNoSeccomp = errors.New("callback/sandbox: system calls of child processes cannot be restricted")
 
-	// ErrClosed is the error of a closed [Runner].
-	ErrClosed = errors.New("callback/sandbox: Runner is closed")
+	// ErrClosed is the error of a closed [Runner]. It is a
+	// [callback.ErrUnavailable], so the caller gets a 503.
+	ErrClosed = fmt.Errorf("%w: sandbox.Runner is closed", callback.ErrUnavailable)
 
 	errNoScripts  = errors.New("callback/sandbox: Runner has no Scripts and no Source")
 	errTwoSources = errors.New("callback/sandbox: Runner has both Scripts and a Source")

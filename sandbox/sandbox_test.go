@@ -507,6 +507,7 @@ func TestClose(t *testing.T) {
 		require.NoError(t, r.Close())
 		_, err := run(t, r, "x")
 		require.ErrorIs(t, err, sandbox.ErrClosed)
+		require.ErrorIs(t, err, callback.ErrUnavailable)
 		require.ErrorIs(t, r.Start(t.Context()), sandbox.ErrClosed)
 	})
 	t.Run("waits", func(t *testing.T) {
