@@ -225,7 +225,8 @@ type Operator interface {
 
 	// Retry makes a job due now and grants it at least one more attempt. The job
 	// may be dead or finished. If live is true, it runs with the version that is
-	// live when it runs. The error for a running job is ErrRunning.
+	// live when it runs, else with its own, also after an earlier retry with the
+	// live one. The error for a running job is ErrRunning.
 	Retry(ctx context.Context, id string, live bool) error
 
 	// Drop removes a job and frees its Key. The error for a running job is

@@ -193,8 +193,12 @@ func (q *Queue) Retry(ctx context.Context, id string, live bool) error {
 	if row.State == rivertype.JobStateRunning {
 		return deferred.ErrRunning
 	}
-	if live {
-		if _, err := q.client.JobUpdate(ctx, row.ID, &river.JobUpdateParams{Output: note{Live: true}}); err != nil {
+	var m metadata
+	if err := json.Unmarshal(row.Metadata, &m); err != nil {
+		return fmt.Errorf("callback: queue: job %d of River: %w", row.ID, err)
+	}
+	if live != m.Output.Live {
+		if _, err := q.client.JobUpdate(ctx, row.ID, &river.JobUpdateParams{Output: note{Live: live}}); err != nil {
 			return fmt.Errorf("callback: queue: %w", err)
 		}
 	}

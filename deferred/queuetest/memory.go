@@ -196,7 +196,7 @@ func (m *Memory) Retry(_ context.Context, id string, live bool) error {
 		return deferred.ErrRunning
 	}
 	s.State, s.Due, s.Ended, s.Result = deferred.Queued, time.Now(), time.Time{}, nil
-	s.Live = s.Live || live
+	s.Live = live
 	s.MaxAttempts = max(s.MaxAttempts, s.Attempt+1)
 	m.wake()
 	return nil

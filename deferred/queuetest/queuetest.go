@@ -314,6 +314,13 @@ func testOperatorRetry(t *testing.T, q Queue) {
 	require.NoError(t, q.Retry(t.Context(), "run-1", true), "a finished job can be run again, and with the live version")
 	got = <-seen
 	require.True(t, got.Live)
+	s = await(t, q, "run-1", deferred.Finished)
+	require.True(t, s.Live)
+
+	require.NoError(t, q.Retry(t.Context(), "run-1", false))
+	got = <-seen
+	require.False(t, got.Live, "each retry says which version")
+	require.Equal(t, "v1", got.Version)
 	await(t, q, "run-1", deferred.Finished)
 }
 
