@@ -51,6 +51,11 @@ type Console struct {
 	// scripts: runs can be viewed, but scripts cannot be tried.
 	Trees func(context.Context) ([]Tree, error)
 
+	// Tree returns the tree of one of the API keys that Trees lists. nil means
+	// that Trees is called and searched. A host whose trees take time to read
+	// supplies both.
+	Tree func(ctx context.Context, apiKey string) (Tree, error)
+
 	// Check finds what is wrong with the scripts of a tree. nil means
 	// [callback.Check], which compiles the scripts in this process: a hostile
 	// one can end it. A host whose scripts strangers write supplies a function
@@ -83,6 +88,10 @@ type Tree struct {
 
 	// Version names the state of the tree, if it has a name.
 	Version string
+
+	// Err is the reason why Trees could not read this tree, if it could not. The
+	// page shows it at the API key. FS is then ignored.
+	Err error
 }
 
 // ServeHTTP serves the console at the root of its URL space: mount it under

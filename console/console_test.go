@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -110,6 +111,43 @@ func TestState(t *testing.T) {
 	}
 	status, _ = ask(t, c, "GET", "/api/source?apiKey=OTHER&file=callbacks/hello.js", "")
 	require.Equal(t, 404, status)
+}
+
+// A tree that cannot be read does not hide the others, and what concerns one tree
+// reads no other.
+func TestTreesOfADatabase(t *testing.T) {
+	t.Parallel()
+	c, _ := newConsole(t)
+	listed, errBroken := 0, errors.New("the database is away")
+	c.Trees = func(context.Context) ([]console.Tree, error) {
+		listed++
+		return []console.Tree{{APIKey: "AWAY", Version: "v1", Err: errBroken}, {APIKey: "KEY", FS: scripts}}, nil
+	}
+	status, answer := ask(t, c, "GET", "/api/state", "")
+	require.Equal(t, 200, status)
+	keys := answer["keys"].([]any)
+	require.Equal(t, map[string]any{"apiKey": "AWAY", "version": "v1", "error": "the database is away", "scripts": []any{}, "modules": []any{}}, keys[0])
+	require.Len(t, keys[1].(map[string]any)["scripts"], 4)
+	const source = "/api/source?file=callbacks/hello.js&apiKey="
+	status, answer = ask(t, c, "GET", source+"AWAY", "")
+	require.Equal(t, 404, status)
+	require.Equal(t, "the database is away", answer["error"])
+
+	listed = 0
+	c.Tree = func(_ context.Context, apiKey string) (console.Tree, error) {
+		if apiKey != "KEY" {
+			return console.Tree{}, errBroken
+		}
+		return console.Tree{APIKey: "KEY", FS: scripts}, nil
+	}
+	status, _ = ask(t, c, "GET", source+"KEY", "")
+	require.Equal(t, 200, status)
+	status, _ = ask(t, c, "GET", source+"AWAY", "")
+	require.Equal(t, 404, status)
+	status, answer = ask(t, c, "POST", "/api/try", `{"apiKey":"KEY","credential":"broken","method":"GET"}`)
+	require.Equal(t, 200, status)
+	require.NotEmpty(t, answer["error"].(map[string]any)["excerpt"])
+	require.Zero(t, listed)
 }
 
 func TestTry(t *testing.T) {

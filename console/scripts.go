@@ -88,6 +88,10 @@ func (c *Console) trees(ctx context.Context) ([]Tree, error) {
 // describe lists the scripts of a tree with their problems.
 func (c *Console) describe(ctx context.Context, tree Tree) keyState {
 	key := keyState{APIKey: tree.APIKey, Version: tree.Version, Scripts: []scriptState{}, Modules: []scriptState{}}
+	if tree.Err != nil {
+		key.Error = tree.Err.Error()
+		return key
+	}
 	found, err := c.check(ctx, tree)
 	if err != nil {
 		key.Error = err.Error()
@@ -190,13 +194,16 @@ var errNoTree = errors.New("there are no scripts for that API key")
 
 // tree returns the tree of an API key.
 func (c *Console) tree(ctx context.Context, apiKey string) (Tree, error) {
+	if c.Tree != nil {
+		return c.Tree(ctx, apiKey)
+	}
 	trees, err := c.trees(ctx)
 	if err != nil {
 		return Tree{}, err
 	}
 	for _, tree := range trees {
 		if tree.APIKey == apiKey {
-			return tree, nil
+			return tree, tree.Err
 		}
 	}
 	return Tree{}, errNoTree

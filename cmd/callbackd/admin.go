@@ -47,7 +47,7 @@ func (s *server) openConsole() {
 	if s.admin == nil || !isLoopback(s.admin.Addr().String()) {
 		return
 	}
-	s.console = &console.Console{Handler: s.handler, Trees: s.backend.trees, Check: s.backend.check}
+	s.console = &console.Console{Handler: s.handler, Trees: s.backend.trees, Tree: s.backend.tree, Check: s.backend.check}
 	if s.queue != nil {
 		s.console.Queue = consoleQueue{s.queue}
 	}

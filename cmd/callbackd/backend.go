@@ -21,9 +21,10 @@ type backend interface {
 	secrets() callback.SecretStore
 	members() callback.Members
 
-	// trees lists the scripts for the console. check finds what is wrong with
-	// them.
+	// trees lists the scripts for the console, and tree those of one API key.
+	// check finds what is wrong with them.
 	trees(ctx context.Context) ([]console.Tree, error)
+	tree(ctx context.Context, apiKey string) (console.Tree, error)
 	check(ctx context.Context, tree console.Tree) ([]callback.Problem, error)
 
 	// ready returns the reason why the server should get no traffic, or nil.
@@ -76,6 +77,14 @@ func (f *files) trees(context.Context) ([]console.Tree, error) {
 		}
 	}
 	return trees, nil
+}
+
+func (f *files) tree(_ context.Context, apiKey string) (console.Tree, error) {
+	tree := f.scripts.tree(apiKey)
+	if tree == nil || f.store.names()[apiKey] == nil {
+		return console.Tree{}, fmt.Errorf("%w: %q", callback.ErrNoScript, apiKey)
+	}
+	return console.Tree{APIKey: apiKey, FS: tree}, nil
 }
 
 func (f *files) check(ctx context.Context, tree console.Tree) ([]callback.Problem, error) {

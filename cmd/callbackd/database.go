@@ -166,13 +166,18 @@ func (d *database) members() callback.Members     { return d.db.Members(d.locks)
 func (d *database) trees(ctx context.Context) ([]console.Tree, error) {
 	var trees []console.Tree
 	for _, apiKey := range d.scripts.APIKeys() {
-		tree, err := d.scripts.Scripts(ctx, &callback.Call{APIKey: apiKey})
+		tree, err := d.tree(ctx, apiKey)
 		if err != nil {
-			return nil, err
+			tree = console.Tree{APIKey: apiKey, Version: d.scripts.Live(apiKey), Err: err}
 		}
-		trees = append(trees, console.Tree{APIKey: apiKey, FS: tree.FS, Version: tree.Version})
+		trees = append(trees, tree)
 	}
 	return trees, nil
+}
+
+func (d *database) tree(ctx context.Context, apiKey string) (console.Tree, error) {
+	tree, err := d.scripts.Scripts(ctx, &callback.Call{APIKey: apiKey})
+	return console.Tree{APIKey: apiKey, FS: tree.FS, Version: tree.Version}, err
 }
 
 // check returns the report that was stored when the version was published.
