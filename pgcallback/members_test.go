@@ -3,6 +3,7 @@
 package pgcallback_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -84,6 +85,37 @@ func TestProperties(t *testing.T) {
 	list, err := db.Properties(ctx, "E3")
 	require.NoError(t, err)
 	require.Len(t, list, 4)
+}
+
+// A caller who hangs up says nothing about the database: the next one reads the
+// properties again.
+func TestPropertiesAfterAHangUp(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	property := db.Members(nil)["getProperties"].Funcs["property"]
+	var log bytes.Buffer
+	call := &callback.Call{APIKey: "E3", Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	get := func(ctx context.Context) (any, error) {
+		return property(ctx, call, callback.Args{json.RawMessage(`"gold"`)})
+	}
+	set := func(value string) {
+		require.NoError(t, db.SetProperties(t.Context(), pgcallback.Property{APIKey: "E3", Name: "gold", Value: json.RawMessage(value)}))
+	}
+	set("1")
+	value, err := get(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, json.RawMessage("1"), value)
+	set("2")
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	require.Eventually(t, func() bool {
+		_, err := get(gone)
+		return err != nil
+	}, 30*time.Second, 10*time.Millisecond, "the cached value is too old")
+	value, err = get(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, json.RawMessage("2"), value)
+	require.NotContains(t, log.String(), "stay in use")
 }
 
 func TestClaim(t *testing.T) {

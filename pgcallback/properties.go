@@ -196,8 +196,13 @@ func (c *propertyCache) of(ctx context.Context, call *callback.Call) ([]Property
 		return read, nil
 	}
 	if known.asked.IsZero() {
-		delete(c.known, call.APIKey)
+		if c.known[call.APIKey] == known {
+			delete(c.known, call.APIKey)
+		}
 		return nil, err
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, ctx.Err() // the caller has hung up, which says nothing about the database
 	}
 	known.failed = time.Now()
 	if now.Sub(known.told) >= time.Minute {
@@ -221,7 +226,10 @@ func (c *propertyCache) store(apiKey string, known *keyProperties, read []Proper
 	for _, p := range read {
 		size += len(p.Credential) + len(p.Name) + len(p.Value) + 200
 	}
-	if c.known[apiKey] != known { // it was evicted in the meantime
+	if current := c.known[apiKey]; current != known { // known was evicted in the meantime
+		if current != nil {
+			c.size -= current.size
+		}
 		c.known[apiKey], known.size = known, 0
 	}
 	c.size += size - known.size
