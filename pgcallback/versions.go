@@ -348,17 +348,15 @@ func IsStage(name string) bool { return stageName.MatchString(name) }
 // Version. It creates a stage that does not exist. Each [Source] of the stage has
 // the version within two seconds.
 func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Change) (*Promotion, error) {
-	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current string) (string, string, error) {
+	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current position) (position, error) {
 		version, err := db.version(ctx, tx, apiKey, ref)
 		if err != nil {
-			return "", "", err
+			return position{}, err
 		}
-		if version.ID != current {
-			return version.ID, current, nil
+		if version.ID == current.version {
+			return current, nil // not even where Rollback would go changes
 		}
-		// Nothing changes, not even where Rollback would go.
-		previous, err := db.previous(ctx, tx, apiKey, stage, current)
-		return current, previous, err
+		return position{version: version.ID, back: current.revision}, nil
 	})
 }
 
@@ -366,34 +364,29 @@ func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Cha
 // second Rollback goes back further. The error is ErrNothingBefore at the first
 // version.
 func (db *DB) Rollback(ctx context.Context, apiKey, stage string, change Change) (*Promotion, error) {
-	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current string) (string, string, error) {
-		if current == "" {
-			return "", "", fmt.Errorf("%w: %q", ErrNoStage, stage)
+	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current position) (before position, err error) {
+		switch {
+		case current.version == "":
+			return before, fmt.Errorf("%w: %q", ErrNoStage, stage)
+		case current.back == 0:
+			return before, ErrNothingBefore
 		}
-		target, err := db.previous(ctx, tx, apiKey, stage, current)
-		if err != nil {
-			return "", "", err
-		}
-		if target == "" {
-			return "", "", ErrNothingBefore
-		}
-		previous, err := db.previous(ctx, tx, apiKey, stage, target)
-		return target, previous, err
+		err = tx.QueryRow(ctx, db.sql("select version, coalesce(back, 0) from {}.promotion where revision = $1"), current.back).
+			Scan(&before.version, &before.back)
+		return before, err
 	})
 }
 
-// previous returns the version to which Rollback goes from a version, as of the
-// last promotion of the stage to it.
-func (db *DB) previous(ctx context.Context, tx pgx.Tx, apiKey, stage, version string) (previous string, err error) {
-	err = tx.QueryRow(ctx, db.sql(`select previous from {}.promotion
-		where api_key = $1 and stage = $2 and version = $3 order by revision desc limit 1`), apiKey, stage, version).Scan(&previous)
-	return previous, err
+// A position is where a stage is, or goes.
+type position struct {
+	revision int64 // of the promotion; 0 before the first one
+	version  string
+	back     int64 // the revision to which Rollback goes; 0 if there is none
 }
 
-// move promotes a stage to the version that choose returns. choose also returns
-// the version to which Rollback will go from there. Its argument is the current
-// version, or an empty string.
-func (db *DB) move(ctx context.Context, apiKey, stage string, change Change, choose func(tx pgx.Tx, current string) (string, string, error)) (*Promotion, error) {
+// move promotes a stage to the version of the position that choose returns.
+// choose is given the current position, which is zero for a new stage.
+func (db *DB) move(ctx context.Context, apiKey, stage string, change Change, choose func(tx pgx.Tx, current position) (position, error)) (*Promotion, error) {
 	if !IsStage(stage) {
 		return nil, fmt.Errorf("callback: stage %q: a name has 1 to 64 of A-Z a-z 0-9 _ . -", stage)
 	}
@@ -408,20 +401,25 @@ func (db *DB) move(ctx context.Context, apiKey, stage string, change Change, cho
 		if err := tx.QueryRow(ctx, db.sql("update {}.revision set n = n + 1 returning n")).Scan(&revision); err != nil {
 			return err
 		}
-		var current string
-		err := tx.QueryRow(ctx, db.sql("select version from {}.stage where api_key = $1 and name = $2"), apiKey, stage).Scan(&current)
+		var current position
+		err := tx.QueryRow(ctx, db.sql(`select p.revision, p.version, coalesce(p.back, 0)
+			from {}.stage s join {}.promotion p using (revision) where s.api_key = $1 and s.name = $2`), apiKey, stage).
+			Scan(&current.revision, &current.version, &current.back)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
-		if change.Current != "" && change.Current != current {
-			return fmt.Errorf("%w: it is at %s", ErrMoved, current)
+		if change.Current != "" && change.Current != current.version {
+			return fmt.Errorf("%w: it is at %s", ErrMoved, current.version)
 		}
-		if p.Version, p.Previous, err = choose(tx, current); err != nil {
+		next, err := choose(tx, current)
+		if err != nil {
 			return err
 		}
-		err = tx.QueryRow(ctx, db.sql(`insert into {}.promotion (revision, api_key, stage, version, previous, author, message)
-			values ($1, $2, $3, $4, $5, $6, $7) returning created`),
-			revision, apiKey, stage, p.Version, p.Previous, p.Author, p.Message).Scan(&p.Created)
+		p.Version = next.version
+		err = tx.QueryRow(ctx, db.sql(`insert into {}.promotion (revision, api_key, stage, version, back, author, message)
+			values ($1, $2, $3, $4, nullif($5::bigint, 0), $6, $7)
+			returning created, coalesce((select version from {}.promotion where revision = $5), '')`),
+			revision, apiKey, stage, p.Version, next.back, p.Author, p.Message).Scan(&p.Created, &p.Previous)
 		if err != nil {
 			return err
 		}
@@ -448,8 +446,9 @@ func (db *DB) Promotions(ctx context.Context, apiKey, stage string, limit int) (
 	if !isText(apiKey, stage) {
 		return nil, nil
 	}
-	rows, err := db.Pool.Query(ctx, db.sql(`select stage, version, previous, author, message, created from {}.promotion
-		where api_key = $1 and ($2 = '' or stage = $2) order by revision desc limit $3`), apiKey, stage, limit)
+	rows, err := db.Pool.Query(ctx, db.sql(`select p.stage, p.version, coalesce(b.version, ''), p.author, p.message, p.created
+		from {}.promotion p left join {}.promotion b on b.revision = p.back
+		where p.api_key = $1 and ($2 = '' or p.stage = $2) order by p.revision desc limit $3`), apiKey, stage, limit)
 	if err != nil {
 		return nil, fmt.Errorf("callback: promotions: %w", err)
 	}

@@ -200,6 +200,11 @@ func TestPromoteAndRollback(t *testing.T) {
 		{"4", "4 before 1"},
 		{"rollback", "1 before none"},
 		{"2", "2 before 1"},
+		{"1", "1 before 2"}, // a version for the second time
+		{"rollback", "2 before 1"},
+		{"rollback", "1 before none"},
+		{"rollback", "no version before this one"},
+		{"2", "2 before 1"},
 	}
 	for i, step := range steps {
 		change := pgcallback.Change{Author: "ann", Message: fmt.Sprint(i)}
@@ -222,9 +227,10 @@ func TestPromoteAndRollback(t *testing.T) {
 	}
 	promotions, err := db.Promotions(t.Context(), "E3", "", 100)
 	require.NoError(t, err)
-	require.Len(t, promotions, 9, "what failed is not in the history")
+	require.Len(t, promotions, 13, "what failed is not in the history")
 	require.Equal(t, "ann", promotions[0].Author)
-	require.Equal(t, "11", promotions[0].Message)
+	require.Equal(t, "16", promotions[0].Message)
+	require.Equal(t, "2 before 1", names[promotions[0].Version]+" before "+names[promotions[0].Previous])
 
 	_, err = db.Promote(t.Context(), "E3", "live", ids[2], pgcallback.Change{Current: ids[0]})
 	require.ErrorIs(t, err, pgcallback.ErrMoved)
@@ -236,6 +242,31 @@ func TestPromoteAndRollback(t *testing.T) {
 	require.ErrorContains(t, err, "1 to 64 of")
 	_, err = db.Promote(t.Context(), "E4", "live", ids[2], pgcallback.Change{})
 	require.ErrorIs(t, err, pgcallback.ErrNoVersion)
+}
+
+// Promotions of the schema that named the previous version only.
+func TestRollbackAfterTheThirdMigration(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	ids := publish(t, db, "1", "2")
+	for _, id := range []string{ids[0], ids[1], ids[0]} {
+		_, err := db.Promote(t.Context(), "E3", "live", id, pgcallback.Change{})
+		require.NoError(t, err)
+	}
+	_, err := db.Pool.Exec(t.Context(), `
+		alter table callback.promotion add column previous text not null default '';
+		update callback.promotion p set previous = b.version from callback.promotion b where b.revision = p.back;
+		alter table callback.promotion drop column back;
+		delete from callback.migration where version = 3`)
+	require.NoError(t, err)
+	require.NoError(t, db.Migrate(t.Context()))
+	for _, want := range []string{ids[1], ids[0]} {
+		p, err := db.Rollback(t.Context(), "E3", "live", pgcallback.Change{})
+		require.NoError(t, err)
+		require.Equal(t, want, p.Version)
+	}
+	_, err = db.Rollback(t.Context(), "E3", "live", pgcallback.Change{})
+	require.ErrorIs(t, err, pgcallback.ErrNothingBefore)
 }
 
 func TestRollbackAtOnce(t *testing.T) {
