@@ -30,11 +30,19 @@ type library struct {
 
 // A file is a script that a child has asked for.
 type file struct {
-	mu       sync.Mutex
-	latest   *version // as last read
-	good     *version // the last that compiled; or nil
-	lookedAt time.Time
-	found    tree.Stamp // by that look
+	mu     sync.Mutex
+	latest *version // as last read
+	good   *version // the last that compiled; or nil
+	look   *look    // the last one; or nil
+}
+
+// A look is a look at the file system for the stamp of a file. Calls that begin
+// within lookEvery share one, also while it is under way.
+type look struct {
+	began time.Time
+	done  chan struct{}
+	found tree.Stamp
+	err   error
 }
 
 // lookEvery is how long a look at a file is good for, as in process.
@@ -81,20 +89,35 @@ func (l *library) look(name string) (tree.Stamp, error) {
 		return tree.Look(l.scripts, name, l.maxSize)
 	}
 	f := entry.(*file)
+	found, err := l.lookAt(f, name)
+	if err != nil {
+		l.failed(name, err)
+		return tree.Stamp{}, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := time.Now(); now.Sub(f.lookedAt) >= lookEvery {
-		s, err := tree.Look(l.scripts, name, l.maxSize)
-		if err != nil {
-			l.failed(name, err)
-			return tree.Stamp{}, err
-		}
-		f.lookedAt, f.found = now, s
-	}
-	if f.good != nil && f.latest.verdict == broken && f.latest.content.stamp == f.found {
+	if f.good != nil && f.latest.verdict == broken && f.latest.content.stamp == found {
 		return f.good.content.stamp, nil
 	}
-	return f.found, nil
+	return found, nil
+}
+
+// lookAt returns the present stamp of the file. It does not hold f.mu while it
+// looks: the file system may be slow.
+func (l *library) lookAt(f *file, name string) (tree.Stamp, error) {
+	now := time.Now()
+	f.mu.Lock()
+	if last := f.look; last != nil && now.Sub(last.began) < lookEvery {
+		f.mu.Unlock()
+		<-last.done
+		return last.found, last.err
+	}
+	mine := &look{began: now, done: make(chan struct{}), err: errors.New("callback/sandbox: panic in the file system of the scripts")}
+	f.look = mine
+	f.mu.Unlock()
+	defer close(mine.done)
+	mine.found, mine.err = tree.Look(l.scripts, name, l.maxSize)
+	return mine.found, mine.err
 }
 
 // failed forgets a file that is not there any more: it must not come back as what
