@@ -123,8 +123,8 @@ func TestSourceRunsAnyVersion(t *testing.T) {
 func promoteQuietly(t *testing.T, db *pgcallback.DB, version string) {
 	t.Helper()
 	_, err := db.Pool.Exec(t.Context(), `with r as (update callback.revision set n = n + 1 returning n),
-		p as (insert into callback.promotion (revision, api_key, stage, version, previous, author, message)
-			select n, 'E3', 'live', '`+version+`', '', '', '' from r)
+		p as (insert into callback.promotion (revision, api_key, stage, version, author, message)
+			select n, 'E3', 'live', '`+version+`', '', '' from r)
 		update callback.stage set version = '`+version+`', revision = r.n from r where api_key = 'E3' and name = 'live'`)
 	require.NoError(t, err)
 }
