@@ -324,6 +324,10 @@ func TestUsage(t *testing.T) {
 		"broken.json":          "{\n  \"k\": {\"c\": [s3cret]}\n}",
 		"number.json":          `{"k": {"c": [271828]}}`,
 		"none.json":            `{}`,
+		"odd.json":             `{"k": {"a b": ["s3cret"]}}`,
+		"key.json":             `{"": {"c": ["s3cret"]}}`,
+		"list.json":            `{"k": {"c": []}}`,
+		"empty.json":           `{"k": {"": ["s3cret", ""]}}`,
 	})
 	file := func(name string) string { return filepath.Join(dir, name) }
 	const shape = `want {"apiKey": {"credential": ["secret", …], "": ["serverSecret"]}}`
@@ -351,6 +355,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"-secrets", file("broken.json")}, "-secrets DIR/broken.json: " + shape},
 		{[]string{"-secrets", file("number.json")}, "-secrets DIR/number.json: " + shape},
 		{[]string{"-secrets", file("none.json")}, "-secrets DIR/none.json: " + shape},
+		{[]string{"-secrets", file("odd.json")}, `-secrets DIR/odd.json: API key "k": credential "a b" must be of the characters A-Z a-z 0-9 _ -`},
+		{[]string{"-secrets", file("key.json")}, "-secrets DIR/key.json: an API key is empty"},
+		{[]string{"-secrets", file("list.json")}, `-secrets DIR/list.json: API key "k", credential "c": no secret`},
+		{[]string{"-secrets", file("empty.json")}, `-secrets DIR/empty.json: API key "k", credential "": a secret is empty`},
 		{[]string{"-check", "-scripts", file("odd/callbacks")}, "-check: callback: no folder with scripts to check"},
 	}
 	for _, tt := range tests {

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"example.com/callback"
@@ -111,6 +113,9 @@ func openSecrets(file string, tree *scriptTree) (secretLists, error) {
 		if json.Unmarshal(text, &plain) != nil || len(plain) == 0 { // the error could repeat a secret
 			return nil, fmt.Errorf("-secrets %s: want %s", file, secretsShape)
 		}
+		if err := checkSecrets(plain); err != nil {
+			return nil, fmt.Errorf("-secrets %s: %w", file, err)
+		}
 	}
 	lists := secretLists{}
 	for apiKey, credentials := range plain {
@@ -122,4 +127,24 @@ func openSecrets(file string, tree *scriptTree) (secretLists, error) {
 		}
 	}
 	return lists, nil
+}
+
+// checkSecrets finds entries that could open nothing. Its error repeats no secret.
+func checkSecrets(plain map[string]map[string][]string) error {
+	for _, apiKey := range slices.Sorted(maps.Keys(plain)) {
+		for _, credential := range slices.Sorted(maps.Keys(plain[apiKey])) {
+			secrets := plain[apiKey][credential]
+			switch {
+			case apiKey == "":
+				return errors.New("an API key is empty")
+			case credential != "" && !credentialName.MatchString(credential):
+				return fmt.Errorf("API key %q: credential %q must be of the characters A-Z a-z 0-9 _ -", apiKey, credential)
+			case len(secrets) == 0:
+				return fmt.Errorf("API key %q, credential %q: no secret", apiKey, credential)
+			case slices.Contains(secrets, ""):
+				return fmt.Errorf("API key %q, credential %q: a secret is empty", apiKey, credential)
+			}
+		}
+	}
+	return nil
 }
