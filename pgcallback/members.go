@@ -285,6 +285,9 @@ func (l *locker) release(ctx context.Context, member string, call *callback.Call
 	r := found.(*runLocks)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ended {
+		return nil, context.Cause(ctx)
+	}
 	number := l.db.lockNumber("key", call.APIKey, key)
 	times = min(times, r.held[number])
 	if times == 0 {
