@@ -39,12 +39,31 @@ func (s *server) adminServer() *http.Server {
 	}
 }
 
-// consoleLog is how many bytes of a run's log the console retains.
-const consoleLog = 64 << 10
+// keptLog is how many bytes of a run's log the console retains and authors' mode
+// shows.
+const keptLog = 64 << 10
 
-// openConsole makes the console if only this machine can reach it.
+// hasConsole reports whether the server has a console: if only this machine can
+// reach it.
+func (s *server) hasConsole() bool {
+	return s.admin != nil && isLoopback(s.admin.Addr().String())
+}
+
+// kept returns KeepLog and KeepBodies for every Handler, also for that of
+// deferred runs.
+func (s *server) kept() (log, bodies int) {
+	if s.hasConsole() || s.o.dev {
+		log = keptLog
+	}
+	if s.hasConsole() && s.o.recordBodies {
+		bodies = int(2 * s.o.maxBody)
+	}
+	return log, bodies
+}
+
+// openConsole makes the console.
 func (s *server) openConsole() {
-	if s.admin == nil || !isLoopback(s.admin.Addr().String()) {
+	if !s.hasConsole() {
 		return
 	}
 	s.console = &console.Console{Handler: s.handler, Trees: s.backend.trees, Tree: s.backend.tree, Check: s.backend.check}
@@ -54,10 +73,6 @@ func (s *server) openConsole() {
 	if s.o.record > 0 {
 		s.console.Recorder = &callback.Recorder{MaxRuns: s.o.record, Requests: s.o.recordBodies}
 	}
-	if s.o.recordBodies {
-		s.handler.KeepBodies = int(2 * s.o.maxBody)
-	}
-	s.handler.KeepLog = consoleLog
 }
 
 // ready returns why the server should get no traffic, if so.

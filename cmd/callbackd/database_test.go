@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -383,6 +384,7 @@ func TestQueueFile(t *testing.T) {
 	require.NotNil(t, id, body)
 	eventually(t, func() bool { return strings.Contains(p.log.String(), "after "+id[1]) }, "deferred and scheduled run")
 	eventually(t, func() bool { return strings.Contains(p.log.String(), "tick 7") }, "run of cron")
+	eventually(t, func() bool { return strings.Contains(logsOfRuns(t, p), `"message":"tick 7"`) }, "log of a deferred run in the console")
 
 	status, _ = get(t, p.url+"/callback/KEY/later/s3cret?fail=1")
 	require.Equal(t, 202, status)
@@ -404,6 +406,17 @@ func TestQueueFile(t *testing.T) {
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Positive(t, info.Size())
+}
+
+// logsOfRuns returns what the console knows of each recorded run.
+func logsOfRuns(t *testing.T, p *process) string {
+	_, list := get(t, p.admin+"/api/runs")
+	var all strings.Builder
+	for _, id := range regexp.MustCompile(`"id":"([^"]+)"`).FindAllStringSubmatch(list, -1) {
+		_, run := get(t, p.admin+"/api/runs/"+url.PathEscape(id[1]))
+		all.WriteString(run)
+	}
+	return all.String()
 }
 
 // A file is the queue of one process. At a restart the new process waits for the

@@ -14,9 +14,6 @@ import (
 	"example.com/callback/internal/excerpt"
 )
 
-// devLog is the number of bytes of a run's log that authors' mode shows.
-const devLog = 64 << 10
-
 // explainFailures adds to the answer of a failed call what its author needs to
 // know: the error, the source, the log and the run's id. It is for loopback
 // addresses only.

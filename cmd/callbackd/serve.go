@@ -207,6 +207,7 @@ func (s *server) run(ctx context.Context, std stdio) error {
 		s.metrics.registry.MustRegister(newQueueDepth(s.queue))
 		maps.Copy(members, (&deferred.Scheduler{Queue: s.queue, Source: s.backend.source(), MaxAttempts: o.attempts}).Members())
 	}
+	keepLog, keepBodies := s.kept()
 	newHandler := func(runner callback.ScriptRunner, timeout time.Duration) *callback.Handler {
 		return &callback.Handler{
 			Runner:         runner,
@@ -226,6 +227,8 @@ func (s *server) run(ctx context.Context, std stdio) error {
 			RunIDHeader:    o.runIDHeader,
 			Logger:         s.log,
 			Observe:        s.observe,
+			KeepLog:        keepLog,
+			KeepBodies:     keepBodies,
 		}
 	}
 	s.handler = newHandler(s.deferring(runner), o.timeout)
@@ -242,9 +245,6 @@ func (s *server) run(ctx context.Context, std stdio) error {
 			Judge:                s.metrics.judge,
 			Logger:               s.log,
 		}
-	}
-	if o.dev {
-		s.handler.KeepLog = devLog
 	}
 	s.openConsole()
 	if err := s.handler.Validate(); err != nil {
