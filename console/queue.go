@@ -31,6 +31,7 @@ type Job struct {
 	State       string    `json:"state"` // "queued", "running", "retrying", "dead" or, of Queue.Job, "finished"
 	APIKey      string    `json:"apiKey"`
 	Credential  string    `json:"credential"`
+	Version     string    `json:"version,omitempty"` // that it was accepted with; empty if its attempts run what is live
 	Accepted    time.Time `json:"accepted"`
 	Next        time.Time `json:"next,omitzero"` // when it is tried again
 	Attempts    int       `json:"attempts"`

@@ -226,6 +226,7 @@ func testDatabaseServers(t *testing.T, server *pgtest.Server) {
 	require.Equal(t, 202, status, body)
 	_, queue := get(t, admin+"/api/queue")
 	require.Contains(t, queue, `"queued":1`)
+	require.Regexp(t, `"version":"\w+"`, queue)
 	id := regexp.MustCompile(`"run":"(\w+)"`).FindStringSubmatch(body)[1]
 	status, body = send(t, http.DefaultClient, "POST", admin+"/api/queue/"+id, `{"action":"drop"}`, http.Header{"Content-Type": {"application/json"}})
 	require.Equal(t, 200, status, body)
@@ -391,6 +392,7 @@ func TestQueueFile(t *testing.T) {
 	queue := func() string { _, text := get(t, p.admin+"/api/queue"); return text }
 	eventually(t, func() bool { return strings.Contains(queue(), `"dead":1`) }, "dead letter")
 	require.Contains(t, queue(), "callbacks/later.js:4:")
+	require.NotContains(t, queue(), `"version"`, "a folder has none")
 	id = regexp.MustCompile(`"id":"(\w+)"`).FindStringSubmatch(queue())
 	_, body = get(t, p.admin+"/api/queue/"+id[1])
 	require.Contains(t, body, `"errors":[{"attempt":1,`)

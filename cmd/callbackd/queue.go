@@ -212,7 +212,7 @@ func (q consoleQueue) Job(ctx context.Context, id string) (*console.JobDetails, 
 
 func consoleJob(s *deferred.Status) console.Job {
 	job := console.Job{
-		ID: s.ID, Run: s.ID, State: string(s.State), APIKey: s.APIKey, Credential: s.Credential,
+		ID: s.ID, Run: s.ID, State: string(s.State), APIKey: s.APIKey, Credential: s.Credential, Version: s.Version,
 		Accepted: s.Created, Next: s.Due, Attempts: s.Attempt, MaxAttempts: s.MaxAttempts,
 	}
 	if n := len(s.Errors); n > 0 {

@@ -77,7 +77,8 @@ func (s *site) call(path string) {
 	s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/callback/KEY/"+path, nil))
 }
 
-// A queue has three dead jobs, each until something is done with it.
+// A queue has three dead jobs, each until something is done with it. The last one
+// has no version.
 type queue struct {
 	mu   sync.Mutex
 	done []string
@@ -88,7 +89,7 @@ func (q *queue) Jobs(context.Context, int) ([]console.Job, map[string]int, error
 	defer q.mu.Unlock()
 	var jobs []console.Job
 	for i := len(q.done) + 1; i <= 3; i++ {
-		jobs = append(jobs, console.Job{ID: fmt.Sprint(i), Run: fmt.Sprint("run-", i), State: "dead", APIKey: "KEY", Credential: "hello",
+		jobs = append(jobs, console.Job{ID: fmt.Sprint(i), Run: fmt.Sprint("run-", i), State: "dead", APIKey: "KEY", Credential: "hello", Version: []string{"v1", "v1", ""}[i-1],
 			Accepted: time.Unix(1e9, 0), Attempts: 5, MaxAttempts: 5, Error: "script timed out"})
 	}
 	return jobs, map[string]int{"dead": len(jobs)}, nil
@@ -355,6 +356,10 @@ func TestConsole(t *testing.T) {
 		tab.sees("2 dead")
 		tab.press("Retry live")
 		tab.sees("1 dead")
+		tab.sees("Retry")
+		var choice bool
+		tab.run(chromedp.Evaluate(`document.body.innerText.includes("Retry live")`, &choice))
+		require.False(t, choice, "a job without a version runs what is live")
 		tab.press("Drop")
 		tab.sees("Nothing waits")
 		require.Equal(t, []string{"retry 1 live false", "retry 2 live true", "drop 3"}, s.console.Queue.(*queue).done)

@@ -39,7 +39,7 @@ function table(jobs, draw) {
       h("td.num", job.attempts + " of " + job.maxAttempts),
       h("td.small", job.next ? moment(job.next) : ""),
       h("td.small", job.error || ""),
-      h("td", details(job), Object.keys(actions).map((action) => act(job, action, draw)))))));
+      h("td", details(job), actions(job).map((action) => act(job, action, draw)))))));
 }
 
 // details shows the errors of all attempts.
@@ -55,23 +55,28 @@ function details(job) {
   }, "Details");
 }
 
-const actions = {
-  "retry": ["Retry", "Runs it again, with the version of the scripts that it was accepted with"],
-  "retry-live": ["Retry live", "Runs it again, with the version that is live now"],
-  "drop": ["Drop", "Gives it up"],
-};
+const retry = { name: "retry", label: "Retry", title: "Runs it again" };
+const retryOwn = { name: "retry", label: "Retry", title: "Runs it again, with the version of the scripts that it was accepted with" };
+const retryLive = { name: "retry-live", label: "Retry live", title: "Runs it again, with the version that is live now" };
+const drop = { name: "drop", label: "Drop", title: "Gives it up" };
+
+// actions are what an operator can do with a job. One without a version has no
+// choice of versions.
+function actions(job) {
+  if (job.state !== "dead" && job.state !== "retrying") return [];
+  return job.version ? [retryOwn, retryLive, drop] : [retry, drop];
+}
 
 function act(job, action, draw) {
-  if (job.state !== "dead" && job.state !== "retrying") return null;
   return h("button", {
-    title: actions[action][1],
+    title: action.title,
     onclick: async () => {
       try {
-        await api.queueAction(job.id, action);
+        await api.queueAction(job.id, action.name);
         await draw();
       } catch (error) {
         notice(error.message);
       }
     },
-  }, actions[action][0]);
+  }, action.label);
 }
