@@ -74,7 +74,12 @@ func (db *DB) Members(locks *pgxpool.Pool) callback.Members {
 	return members
 }
 
+// unavailable logs an error of the database and returns what the script sees of
+// it.
 func (db *DB) unavailable(ctx context.Context, call *callback.Call, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx) // the caller has hung up, which is no fault of the database
+	}
 	if call.Logger != nil {
 		call.Logger.ErrorContext(ctx, "callback: database", "error", err)
 	}
