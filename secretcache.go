@@ -86,7 +86,8 @@ const (
 
 // Secrets returns the answer of the store or of the cache. The slice must not be
 // changed. The error is the store's or ctx's. While the store fails it comes with
-// the answer that is remembered, unless there is none.
+// the answer that is remembered or, if there is none, with what the store returned
+// beside the error.
 func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([]Secret, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -95,13 +96,14 @@ func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([
 	now := time.Now()
 
 	c.mu.Lock()
-	last, ttl, fresh := c.known[key], cmp.Or(c.TTL, 30*time.Second), true
+	last, fresh := c.known[key], true
 	if last == nil {
 		// That there are none is believed only while the store works: a 403 would
 		// turn away for good a caller whose secret is new.
-		last, ttl = c.unknown[key], cmp.Or(c.NegativeTTL, 5*time.Second)
+		last = c.unknown[key]
 		fresh = last != nil && last.asked.After(c.failed)
 	}
+	ttl := c.ttl(c.known[key] != nil)
 	usable := last != nil && now.Sub(last.asked) < ttl+c.MaxStale
 	if usable {
 		fresh = fresh && now.Sub(last.asked) < ttl
@@ -116,19 +118,25 @@ func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([
 	l, err := c.lookup(ctx, key, now, apiKey, credential)
 	c.mu.Unlock()
 
-	if err == nil {
+	var secrets []Secret
+	for err == nil {
 		var patience <-chan time.Time
 		if usable {
-			timer := time.NewTimer(lookupPatience - now.Sub(l.asked))
+			timer := time.NewTimer(lookupPatience - time.Since(l.asked))
 			defer timer.Stop()
 			patience = timer.C
 		}
 		select {
 		case <-l.done:
-			if l.err == nil {
+			if l.err == nil && c.isValid(l, now) {
 				return l.secrets, nil
 			}
-			err = l.err
+			if secrets, err = l.secrets, l.err; err == nil {
+				secrets = nil
+				c.mu.Lock()
+				l, err = c.lookup(ctx, key, time.Now(), apiKey, credential)
+				c.mu.Unlock()
+			}
 		case <-patience:
 			err = errors.New("callback: secret store does not answer")
 		case <-ctx.Done():
@@ -136,10 +144,25 @@ func (c *SecretCache) Secrets(ctx context.Context, apiKey, credential string) ([
 		}
 	}
 	if !usable {
-		return nil, err
+		return secrets, err
 	}
 	c.keep(ctx, last, err)
 	return last.secrets, err
+}
+
+// isValid reports whether the answer of a look-up is valid for a call that began at
+// that time. It is not if the call has joined the look-up too late.
+func (c *SecretCache) isValid(l *lookup, began time.Time) bool {
+	age := began.Sub(l.asked)
+	return age <= 0 || age < c.ttl(len(l.secrets) > 0)
+}
+
+// ttl is how long an answer with or without secrets is valid.
+func (c *SecretCache) ttl(secrets bool) time.Duration {
+	if secrets {
+		return cmp.Or(c.TTL, 30*time.Second)
+	}
+	return cmp.Or(c.NegativeTTL, 5*time.Second)
 }
 
 // keep notes that an answer remains in use because of err, and logs it once for

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
@@ -45,7 +46,10 @@ func (d *database) Secrets(ctx context.Context, apiKey, credential string) ([]ca
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return secrets, err
+	if err != nil {
+		return nil, err
+	}
+	return secrets, nil
 }
 
 func (d *database) set(f func(*database)) {
@@ -266,6 +270,84 @@ func TestSecretCacheAsksOnce(t *testing.T) {
 		waiting.Wait()
 		require.EqualValues(t, 1, asked.Load())
 	})
+}
+
+// TestSecretCacheJoinsLate: a call that joins a slow look-up does not get an answer
+// that was too old when the call began. Then it asks again, once for all such calls.
+func TestSecretCacheJoinsLate(t *testing.T) {
+	t.Parallel()
+	const takes = 8 * time.Second
+	for name, test := range map[string]struct {
+		cache         *callback.SecretCache
+		before, after []callback.Secret // the store's answers
+		joins         time.Duration     // after the first call
+		asked         int64
+	}{
+		"in TTL":               {&callback.SecretCache{TTL: time.Second}, secretsOf("old"), secretsOf("new"), time.Second - 1, 1},
+		"after TTL":            {&callback.SecretCache{TTL: time.Second}, secretsOf("old"), secretsOf("new"), time.Second, 2},
+		"revoked after TTL":    {&callback.SecretCache{TTL: time.Second}, secretsOf("old"), nil, time.Second, 2},
+		"in NegativeTTL":       {&callback.SecretCache{}, nil, secretsOf("new"), 5*time.Second - 1, 1},
+		"after NegativeTTL":    {&callback.SecretCache{}, nil, secretsOf("new"), 5 * time.Second, 2},
+		"TTL that is negative": {&callback.SecretCache{TTL: -1}, secretsOf("old"), secretsOf("new"), 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Int64
+				c := test.cache
+				c.Store = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) {
+					answer := test.before
+					if asked.Add(1) > 1 {
+						answer = test.after
+					}
+					time.Sleep(takes)
+					return answer, nil
+				})
+				var calls sync.WaitGroup
+				call := func(want []callback.Secret) {
+					calls.Go(func() {
+						secrets, err := c.Secrets(t.Context(), "E3", "hello")
+						assert.NoError(t, err)
+						assert.Equal(t, want, secrets)
+					})
+				}
+				call(test.before)
+				time.Sleep(test.joins)
+				want := test.before
+				if test.asked > 1 {
+					want = test.after
+				}
+				for range 10 {
+					call(want)
+				}
+				calls.Wait()
+				require.Equal(t, test.asked, asked.Load())
+			})
+		})
+	}
+}
+
+func secretsOf(text string) []callback.Secret { return []callback.Secret{callback.NewSecret(text)} }
+
+// TestSecretCacheInDoubt: secrets that the store returns beside an error are passed
+// on with it, and are not cached.
+func TestSecretCacheInDoubt(t *testing.T) {
+	t.Parallel()
+	doubt, asked := errors.New("replica lags"), 0
+	c := &callback.SecretCache{Store: storeFunc(func(context.Context, string, string) ([]callback.Secret, error) {
+		if asked++; asked < 3 {
+			return secretsOf("old"), doubt
+		}
+		return secretsOf("new"), nil
+	})}
+	for range 2 {
+		secrets, err := c.Secrets(t.Context(), "E3", "hello")
+		require.Equal(t, doubt, err)
+		require.Equal(t, secretsOf("old"), secrets)
+	}
+	secrets, err := c.Secrets(t.Context(), "E3", "hello")
+	require.NoError(t, err)
+	require.Equal(t, secretsOf("new"), secrets)
 }
 
 // TestSecretCacheFlood: neither random names nor those that are very long take
