@@ -215,6 +215,10 @@ func OpenSQLite(ctx context.Context, file string, options Options) (_ *Queue, er
 		// In Postgres River has an index for this.
 		_, err = db.ExecContext(ctx, "create index if not exists callback_job_id on river_job (args ->> '$.id')")
 	}
+	if err == nil {
+		// Counts and List find their jobs in it, without reading past the calls.
+		_, err = db.ExecContext(ctx, "create index if not exists callback_job_state on river_job (kind, state, attempt, finalized_at)")
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("callback: queue: %w", err), db.Close())
 	}
