@@ -51,6 +51,7 @@ func newWorker() (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	out.blocks = true
 	os.Stdout = os.Stderr // so that prints of other packages do not get among the frames
 	if _, err := out.Write(greeting); err != nil {
 		return nil, err

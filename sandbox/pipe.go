@@ -8,12 +8,13 @@ import (
 // A pipe is one end of a pipe between a child and its parent.
 type pipe struct {
 	*os.File
-	raw syscall.RawConn // of the File
+	raw    syscall.RawConn // of the File
+	blocks bool            // when it is full, as the standard output of a child does
 }
 
 func newPipe(f *os.File) (pipe, error) {
 	raw, err := f.SyscallConn()
-	return pipe{f, raw}, err
+	return pipe{File: f, raw: raw}, err
 }
 
 // Write implements [io.Writer]. Frames of several goroutines do not mix.
@@ -21,7 +22,7 @@ func (p pipe) Write(b []byte) (int, error) {
 	if len(b) <= maxQuietWrite {
 		written := false
 		if err := p.raw.Write(func(fd uintptr) bool {
-			written = writeQuietly(fd, b)
+			written = (!p.blocks || hasRoom(fd)) && writeQuietly(fd, b)
 			return true
 		}); err == nil && written {
 			return len(b), nil
