@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +32,9 @@ func newCoroutine(kept bool) *coroutine {
 		for {
 			r := c.run
 			c.run = nil
+			if c.kept {
+				pprof.SetGoroutineLabels(r.ctx) // in place of those of the call before
+			}
 			growStack(false)
 			if !r.runCoroutine(yield) || !c.kept || !yield(struct{}{}) {
 				return

@@ -1,10 +1,12 @@
 package callback_test
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/pprof"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -99,4 +101,31 @@ func TestCoroutinesAreKept(t *testing.T) {
 	}
 	kept, fresh := allocations(servedContext(t.Context(), nil)), allocations(t.Context())
 	require.Less(t, kept, fresh)
+}
+
+// TestCoroutineLabels: the goroutine of a run has the profiler labels of its call,
+// also when it is kept from an earlier call.
+func TestCoroutineLabels(t *testing.T) {
+	t.Parallel()
+	r := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/x.js": {Data: []byte("Spark.profile()")}}}
+	var profile bytes.Buffer
+	call := &callback.Call{Credential: "x", Members: callback.Members{
+		"profile": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+			profile.Reset()
+			return nil, pprof.Lookup("goroutine").WriteTo(&profile, 1)
+		}},
+	}}
+	run := func(labels ...string) {
+		pprof.Do(servedContext(t.Context(), nil), pprof.Labels(labels...), func(ctx context.Context) {
+			_, err := r.RunScript(ctx, call)
+			require.NoError(t, err)
+		})
+	}
+	run("tenant", "label of the first")
+	require.Contains(t, profile.String(), "label of the first")
+	run("tenant", "label of the second")
+	require.Contains(t, profile.String(), "label of the second")
+	require.NotContains(t, profile.String(), "label of the first")
+	run()
+	require.NotContains(t, profile.String(), "label of the")
 }
