@@ -80,11 +80,38 @@ func (s *site) call(path string) {
 // A queue has three dead jobs, each until something is done with it. The last one
 // has no version.
 type queue struct {
-	mu   sync.Mutex
-	done []string
+	mu    sync.Mutex
+	done  []string
+	gate  chan struct{} // Jobs waits until it is closed, unless it is nil
+	asked int           // calls of Jobs since the gate was set
 }
 
-func (q *queue) Jobs(context.Context, int) ([]console.Job, map[string]int, error) {
+// block makes Jobs wait until open is called.
+func (q *queue) block() (open func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	gate := make(chan struct{})
+	q.gate, q.asked = gate, 0
+	return sync.OnceFunc(func() { close(gate) })
+}
+
+func (q *queue) calls() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.asked
+}
+
+func (q *queue) Jobs(ctx context.Context, _ int) ([]console.Job, map[string]int, error) {
+	q.mu.Lock()
+	gate := q.gate
+	q.asked++
+	q.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+		}
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var jobs []console.Job
@@ -363,6 +390,28 @@ func TestConsole(t *testing.T) {
 		tab.press("Drop")
 		tab.sees("Nothing waits")
 		require.Equal(t, []string{"retry 1 live false", "retry 2 live true", "drop 3"}, s.console.Queue.(*queue).done)
+	})
+	t.Run("slow queue", func(t *testing.T) {
+		tab.t = t
+		q := s.console.Queue.(*queue)
+		tab.open("/scripts")
+		// The page's five seconds become 20 ms.
+		tab.run(chromedp.Evaluate(`for (const name of ["setTimeout", "setInterval"]) {
+			const original = window[name];
+			window[name] = (f, ms) => original(f, ms === 5000 ? 20 : ms);
+		}
+		location.hash = "#/queue"`, nil))
+		tab.sees("Nothing waits")
+		open := q.block()
+		defer open()
+		require.Eventually(t, func() bool { return q.calls() > 0 }, 20*time.Second, 5*time.Millisecond)
+		tab.run(chromedp.Evaluate(`(async () => {
+			for (let i = 0; i < 20; i++) await new Promise((done) => setTimeout(done, 20));
+		})()`, nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+		require.Equal(t, 1, q.calls(), "a draw waits for the one before")
+		open()
+		require.Eventually(t, func() bool { return q.calls() > 2 }, 20*time.Second, 5*time.Millisecond, "and the next one follows")
+		tab.run(chromedp.Reload()) // gives the page its own clock again
 	})
 	t.Run("theme and help", func(t *testing.T) {
 		tab.t = t
