@@ -296,7 +296,11 @@ func (r *run) wait(f func()) {
 // run loads and runs the script.
 func (r *run) run() (o outcome) {
 	defer func() {
-		if v := recover(); v != nil {
+		switch v := recover().(type) {
+		case nil:
+		case *goja.InterruptedError, *goja.Exception, *goja.StackOverflowError: // while the run prepares a program
+			o.err = r.explain(v.(error))
+		default:
 			// These include panics of the engine. Printing v may run script code.
 			o.err = fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.script, string(debug.Stack()))
 		}

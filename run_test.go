@@ -3,6 +3,7 @@ package callback_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -83,6 +84,41 @@ func TestErrorIsNotReadPastTheDeadline(t *testing.T) {
 	_, logged, err = runScript(&stoppedContext{Context: t.Context()}, `Spark.getLog().info("stop"); `+thrown)
 	require.EqualError(t, err, "callback: callbacks/hello.js:1:30: Uncaught exception")
 	require.Empty(t, logged)
+}
+
+// A slowFS takes some time to open a file.
+type slowFS struct {
+	fstest.MapFS
+	takes time.Duration
+}
+
+func (f slowFS) Open(name string) (fs.File, error) {
+	time.Sleep(f.takes)
+	return f.MapFS.Open(name)
+}
+
+// TestDeadlineBeforeTheScript: a run whose deadline passes before its script begins
+// ends as any other past its deadline, whatever the script needs.
+func TestDeadlineBeforeTheScript(t *testing.T) {
+	t.Parallel()
+	for _, script := range []string{`1`, `var URL = 1`, `"use strict"`, `JSON.parse("1").toLocaleString()`} {
+		t.Run(script, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const timeout = time.Second
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				defer cancel()
+				files := fstest.MapFS{"callbacks/x.js": {Data: []byte(script)}}
+				r := &callback.GojaRunner{Scripts: slowFS{files, timeout + time.Millisecond}}
+				_, err := r.RunScript(ctx, &callback.Call{Credential: "x"})
+				var e *callback.ScriptError
+				require.ErrorAs(t, err, &e)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, "callbacks/x.js", e.Script)
+				require.Equal(t, "ran past its deadline", e.Message)
+			})
+		})
+	}
 }
 
 // TestDigestPastTheDeadline: a script never sees the digest of half of its data.
