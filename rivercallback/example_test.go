@@ -55,7 +55,7 @@ func serve(ctx context.Context) error {
 		Members:        scheduler.Members(),
 		Secrets:        callback.SecretMap{"E300018ZDdAx/paid": "s3cret"},
 	}
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Addr: "127.0.0.1:8080", Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() {
 		defer stop()
