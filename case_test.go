@@ -13,6 +13,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/callbacktest"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
 
@@ -33,6 +34,9 @@ func TestCasesInSandbox(t *testing.T) {
 	runner := &sandbox.Runner{Source: sourceFunc(func(ctx context.Context, _ *callback.Call) (callback.Tree, error) {
 		return ctx.Value(key{}).(callback.Tree), nil
 	})}
+	if testkit.Race { // which counts as the child's memory
+		runner.MaxMemory = 2 << 30
+	}
 	t.Cleanup(func() { require.NoError(t, runner.Close()) })
 	callbacktest.Run(t, caseHandler(), "testdata/*/*.txtar", callbacktest.NewRunner(func(scripts fs.FS) callback.ScriptRunner {
 		if err := runner.Start(t.Context()); err != nil { // the deadlines of some cases do not leave time for it
