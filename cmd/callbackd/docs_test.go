@@ -101,7 +101,7 @@ func TestWebhooksPage(t *testing.T) {
 	}
 	require.Equal(t, 6, strings.Count(answers, " 200\n"))
 	script = strings.ReplaceAll(script, "callbackd check scripts\n", "callbackd check scripts >&2\n")
-	text := runPage(t, dir, script+"kill -TERM %1\nwait %1\n")
+	text := runPage(t, dir, script+"kill -TERM %1\nwait\n")
 	require.Equal(t, strings.ReplaceAll(answers, " 401\n", "{} 401\n"), text)
 }
 
