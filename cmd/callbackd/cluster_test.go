@@ -27,6 +27,7 @@ import (
 
 	"example.com/callback/deferred"
 	"example.com/callback/internal/pgtest"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/rivercallback"
 )
 
@@ -56,8 +57,8 @@ func chaosSettings(t *testing.T) (length time.Duration, random *rand.Rand) {
 	return length, rand.New(rand.NewPCG(seed, 0))
 }
 
-// clusterVersion is a tree whose runs tell the test what they do and which
-// version each of their files is.
+// clusterVersion returns a tree of scripts. Each run reports its progress to the
+// test, and the version of each file that it has loaded.
 func clusterVersion(name string) map[string]string {
 	const script = `
 		requireOnce("PART");
@@ -108,7 +109,7 @@ func kill(p *process) {
 	_ = p.wait()
 }
 
-// An effect is what is known of one event.
+// An effect counts what was seen of one event.
 type effect struct {
 	acks     []string // run ids
 	begins   int
@@ -171,26 +172,6 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // client gives up in time, and has no connection that outlasts a process.
 var client = &http.Client{Timeout: sendPatience, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// post sends an event once and returns its run id if it is acknowledged.
-func post(base, secret, key string, form url.Values) string {
-	r, err := http.NewRequest("POST", base+"/callback/KEY/event/"+secret, strings.NewReader(form.Encode()))
-	if err != nil {
-		return ""
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Webhook-Id", key)
-	resp, err := client.Do(r)
-	if err != nil {
-		return ""
-	}
-	defer resp.Body.Close()
-	var answer struct{ Run string }
-	if resp.StatusCode != http.StatusAccepted || json.NewDecoder(resp.Body).Decode(&answer) != nil {
-		return ""
-	}
-	return answer.Run
-}
-
 // send sends events at a steady rate until the time is over, each until it is
 // acknowledged, and every tenth twice.
 func (l *ledger) send(length time.Duration, secret string) {
@@ -212,7 +193,7 @@ func (l *ledger) send(length time.Duration, secret string) {
 			senders.Go(func() {
 				for try := range 100 {
 					front := l.fronts[(i+j+try)%len(l.fronts)]
-					if id := post(front.now().url, secret, key, form); id != "" {
+					if id := testkit.PostEvent(client, front.now().url+"/callback/KEY/event/"+secret, key, form); id != "" {
 						l.mu.Lock()
 						e.acks = append(e.acks, id)
 						l.mu.Unlock()
@@ -269,8 +250,8 @@ func (l *ledger) isDone() bool {
 	return true
 }
 
-// judge accounts for the events, of which at most twiceAllowed may have been
-// done twice.
+// judge checks every event: each is acknowledged, none is lost, none ran two
+// versions, and at most twiceAllowed were done twice.
 func (l *ledger) judge(operator deferred.Operator, twiceAllowed int) {
 	t := l.t
 	l.mu.Lock()

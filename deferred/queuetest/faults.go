@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +31,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/deferred"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
 
@@ -549,7 +549,7 @@ func (l *ledger) send(n int, effects string, fronts []*http.Client) {
 		for j := range times {
 			senders.Go(func() {
 				for try := 0; ; try++ {
-					id := post(fronts[(i+j+try)%len(fronts)], key, form)
+					id := testkit.PostEvent(fronts[(i+j+try)%len(fronts)], "http://front/callback/E3/event/s", key, form)
 					l.mu.Lock()
 					e.posts++
 					if id != "" {
@@ -566,26 +566,6 @@ func (l *ledger) send(n int, effects string, fronts []*http.Client) {
 		}
 	}
 	senders.Wait()
-}
-
-// post sends an event once, and returns its run id if it is acknowledged.
-func post(front *http.Client, key string, form url.Values) string {
-	req, err := http.NewRequest("POST", "http://front/callback/E3/event/s", strings.NewReader(form.Encode()))
-	if err != nil {
-		return ""
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Webhook-Id", key)
-	resp, err := front.Do(req)
-	if err != nil {
-		return ""
-	}
-	defer resp.Body.Close()
-	var answer struct{ Run string }
-	if resp.StatusCode != http.StatusAccepted || json.NewDecoder(resp.Body).Decode(&answer) != nil {
-		return ""
-	}
-	return answer.Run
 }
 
 // isDrained reports whether each acknowledged event is done or, if it is poison,
