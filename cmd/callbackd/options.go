@@ -74,8 +74,13 @@ type serveOptions struct {
 	location *time.Location
 }
 
-// stageShape is the form of a stage's name.
-const stageShape = "want 1 to 64 of A-Z a-z 0-9 _ . -"
+// checkStage reports the value of a flag that does not name a stage.
+func checkStage(flag, stage string) error {
+	if !pgcallback.IsStage(stage) {
+		return usagef("-%s %q: want 1 to 64 of A-Z a-z 0-9 _ . -", flag, stage)
+	}
+	return nil
+}
 
 // sandboxWorks reports whether this system holds the sandbox's children to all
 // of their limits.
@@ -235,9 +240,10 @@ func (o *serveOptions) check() (err error) {
 	if o.inProcess || o.dangerouslyInProcess {
 		o.sandbox = false
 	}
+	if err := checkStage("stage", o.stage); err != nil {
+		return err
+	}
 	switch {
-	case !pgcallback.IsStage(o.stage):
-		return usagef("-stage %q: %s", o.stage, stageShape)
 	case o.dev && o.database != "":
 		return usagef("-dev: is for a folder of scripts, not for a -database")
 	case (o.worker || o.queue != "") && !o.sandbox && !o.dangerouslyInProcess:

@@ -116,8 +116,8 @@ func publishCommand(ctx context.Context, args []string, std stdio, environ []str
 	stage := c.String("promote", "", "`stage` to promote the version to, such as live")
 	change := c.changeFlags()
 	rest, err := c.want(args, 1, 1, "one folder of scripts")
-	if err == nil && *stage != "" && !pgcallback.IsStage(*stage) {
-		err = usagef("-promote %q: %s", *stage, stageShape)
+	if err == nil && *stage != "" {
+		err = checkStage("promote", *stage)
 	}
 	if err != nil {
 		return err
@@ -213,8 +213,8 @@ func promoteCommand(ctx context.Context, args []string, std stdio, environ []str
 	c := newDatabaseCommand(promoteSynopsis, std, environ)
 	stage, change := c.stageFlag(), c.changeFlags()
 	rest, err := c.want(args, 2, 2, "an API key and a version")
-	if err == nil && !pgcallback.IsStage(*stage) {
-		err = usagef("-stage %q: %s", *stage, stageShape)
+	if err == nil {
+		err = checkStage("stage", *stage)
 	}
 	if err != nil {
 		return err
@@ -230,8 +230,8 @@ func rollbackCommand(ctx context.Context, args []string, std stdio, environ []st
 	stage, change := c.stageFlag(), c.changeFlags()
 	c.StringVar(&change.Current, "from", "", "go back only if this `version`, its whole name, is live: for when two may do it at\nonce")
 	rest, err := c.want(args, 1, 1, "an API key")
-	if err == nil && !pgcallback.IsStage(*stage) {
-		err = usagef("-stage %q: %s", *stage, stageShape)
+	if err == nil {
+		err = checkStage("stage", *stage)
 	}
 	if err != nil {
 		return err
