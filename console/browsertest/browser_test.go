@@ -150,6 +150,14 @@ type tab struct {
 	faults []string // that it found
 }
 
+// step runs a subtest of t in the tab.
+func (b *tab) step(t *testing.T, name string, run func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		b.t = t
+		run(t)
+	})
+}
+
 // axe is the script of axe-core, which finds faults of accessibility, or empty.
 var axe = func() string {
 	text, _ := os.ReadFile("node_modules/axe-core/axe.min.js") // accessible tells that it is missing
@@ -298,8 +306,7 @@ func TestConsole(t *testing.T) {
 	}
 	tab := newTab(t, s)
 
-	t.Run("scripts", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "scripts", func(t *testing.T) {
 		tab.open("/scripts")
 		tab.sees("/callback/KEY/hello/•••")
 		tab.sees("1 problem")
@@ -311,8 +318,7 @@ func TestConsole(t *testing.T) {
 		tab.press("← Scripts")
 		tab.sees("Credential")
 	})
-	t.Run("try", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "try", func(t *testing.T) {
 		tab.tryScript("hello")
 		tab.sees("The answer will be here.")
 		tab.value("#try-query", "name=Grace")
@@ -326,8 +332,7 @@ func TestConsole(t *testing.T) {
 		tab.run(chromedp.Sleep(200 * time.Millisecond))
 		tab.run(chromedp.Evaluate(`document.querySelector("dialog.wide")?.close()`, nil))
 	})
-	t.Run("try a provider's webhook", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "try a provider's webhook", func(t *testing.T) {
 		tab.tryScript("github")
 		tab.value("#try-preset", "github")
 		tab.press("Send")
@@ -336,8 +341,7 @@ func TestConsole(t *testing.T) {
 		tab.view("try-github")
 		tab.value("#try-preset", "")
 	})
-	t.Run("an error shows its source", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "an error shows its source", func(t *testing.T) {
 		tab.tryScript("broken")
 		tab.press("Send")
 		tab.sees("callbacks/broken.js:4:")
@@ -345,14 +349,12 @@ func TestConsole(t *testing.T) {
 		tab.sees("about to fail")
 		tab.view("error")
 	})
-	t.Run("what a script answers is shown as text", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "what a script answers is shown as text", func(t *testing.T) {
 		tab.tryScript("html")
 		tab.press("Send")
 		tab.sees("<img src=x onerror=alert(1)>")
 	})
-	t.Run("runs, live", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "runs, live", func(t *testing.T) {
 		tab.open("/runs")
 		tab.sees("script error")
 		s.call("now/s3cret")
@@ -374,8 +376,7 @@ func TestConsole(t *testing.T) {
 		tab.press("Close")
 		tab.value(`input[type=search]`, "")
 	})
-	t.Run("queue", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "queue", func(t *testing.T) {
 		tab.open("/queue")
 		tab.sees("script timed out")
 		tab.view("queue")
@@ -391,8 +392,7 @@ func TestConsole(t *testing.T) {
 		tab.sees("Nothing waits")
 		require.Equal(t, []string{"retry 1 live false", "retry 2 live true", "drop 3"}, s.console.Queue.(*queue).done)
 	})
-	t.Run("slow queue", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "slow queue", func(t *testing.T) {
 		q := s.console.Queue.(*queue)
 		tab.open("/scripts")
 		// The page's five seconds become 20 ms.
@@ -421,8 +421,7 @@ func TestConsole(t *testing.T) {
 		require.Eventually(t, func() bool { return q.calls() > 2 }, 20*time.Second, 5*time.Millisecond, "and the next one follows")
 		tab.run(chromedp.Reload()) // gives the page its own clock again
 	})
-	t.Run("theme and help", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "theme and help", func(t *testing.T) {
 		tab.open("/scripts")
 		tab.press("Theme: system")
 		tab.sees("Theme: dark")
@@ -435,8 +434,7 @@ func TestConsole(t *testing.T) {
 		tab.view("help")
 		tab.press("Close")
 	})
-	t.Run("phone", func(t *testing.T) {
-		tab.t = t
+	tab.step(t, "phone", func(t *testing.T) {
 		tab.run(emulation.SetDeviceMetricsOverride(390, 844, 1, true))
 		for _, view := range []string{"scripts", "try", "runs"} {
 			tab.open("/" + view)
