@@ -356,7 +356,7 @@ func (x *inbound) exchange() *Exchange {
 	return x.account.exchange(query, header, x.body.kept, x.w.Header(), answer)
 }
 
-// equipment holds what a Handler adds to a call.
+// equipment is the state that a Handler keeps for one call.
 type equipment struct {
 	handler *Handler
 	outer   *equipment // of the Handler that has handler as its Runner, or nil

@@ -6,9 +6,9 @@ import (
 	"github.com/dop251/goja"
 )
 
-// What three things cost in the engine that a Handler does for each request and
-// can do in no cheaper way from outside: see RATIONALE.md, "What a change of the
-// engine would give".
+// These benchmarks measure three operations of the engine that each request needs.
+// The Handler cannot make them cheaper from outside. See RATIONALE.md, "What a
+// change of the engine would give".
 
 var (
 	engineObject *goja.Object

@@ -21,8 +21,8 @@ type backend interface {
 	secrets() callback.SecretStore
 	members() callback.Members
 
-	// trees lists the scripts for the console, and tree those of one API key.
-	// check finds what is wrong with them.
+	// trees lists the scripts of all API keys for the console. tree returns those
+	// of one API key. check reports the problems of a tree.
 	trees(ctx context.Context) ([]console.Tree, error)
 	tree(ctx context.Context, apiKey string) (console.Tree, error)
 	check(ctx context.Context, tree console.Tree) ([]callback.Problem, error)

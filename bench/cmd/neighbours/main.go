@@ -70,7 +70,7 @@ type options struct {
 	kinds, runners                 string
 }
 
-// kinds are what a hostile tenant does. Its scripts are in scripts.
+// kinds are the kinds of hostile tenants. Each is the name of its script.
 var kinds = []string{"loop", "upstream", "large", "unread"}
 
 func scripts(upstream string) map[string]string {

@@ -72,10 +72,10 @@ func NewSet(w *Workload, variants []Variant) (set Set, clean func(), err error) 
 // each. The floor runs before or after each other case, so that other load on the
 // machine slows both.
 //
-// A slice is too short for the collector, so it is off. What a collection of
-// HeapSize takes is measured before each slice. A request is charged for it by
-// the bytes that it allocates: with GOGC at 100 there is a collection each time
-// that as much is allocated as is alive.
+// The collector is off during a slice, which is too short for it. What a
+// collection of HeapSize takes is measured before each slice. A request is charged
+// for it by the bytes that it allocates: with GOGC at 100 there is a collection
+// each time that as much is allocated as is alive.
 func (set Set) Measure(rounds int, slice time.Duration) {
 	live := NewHeap(HeapSize)
 	defer runtime.KeepAlive(live)
