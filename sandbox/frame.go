@@ -22,12 +22,6 @@ const headerSize = 5
 // firstRead is the most memory allocated for a frame before its bytes arrive.
 const firstRead = 256 << 10
 
-// A message is the content of a frame. Each kind has a type of message.
-type message interface {
-	kind() kind
-	encode(e *encoder)
-}
-
 var errFrame = errors.New("malformed frame")
 
 // readFrame reads one frame. limit bounds the frames of each kind. The error is

@@ -190,3 +190,47 @@ func (s *session) answerInvoke(m *invokeQuestion) error {
 	}
 	return s.reply(&reply)
 }
+
+// An invokeQuestion asks for a call of a host function.
+type invokeQuestion struct {
+	Function uint64 // index in the functions of the memberList
+	Args     callback.Args
+}
+
+func (m *invokeQuestion) kind() kind { return kindInvoke }
+
+func (m *invokeQuestion) encode(e *encoder) {
+	e.uint(m.Function)
+	e.uint(uint64(len(m.Args)))
+	for _, arg := range m.Args {
+		e.bytes(arg)
+	}
+}
+
+func (m *invokeQuestion) decode(d *decoder) {
+	m.Function = d.uint()
+	m.Args = make(callback.Args, d.count())
+	for i := range m.Args {
+		m.Args[i] = d.bytes()
+	}
+}
+
+type invokeReply struct {
+	Failed bool
+	Error  string // if Failed
+	Value  []byte // JSON, if not
+}
+
+func (m *invokeReply) kind() kind { return kindReply }
+
+func (m *invokeReply) encode(e *encoder) {
+	e.bool(m.Failed)
+	e.string(m.Error)
+	e.bytes(m.Value)
+}
+
+func (m *invokeReply) decode(d *decoder) {
+	m.Failed = d.bool()
+	m.Error = d.string()
+	m.Value = d.bytes()
+}

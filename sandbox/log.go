@@ -119,3 +119,51 @@ func (s *session) logHostFault(message string, attrs ...any) {
 		s.call.Logger.ErrorContext(s.ctx, message, append([]any{"script", s.main}, attrs...)...)
 	}
 }
+
+// A logMessage is a line for the call's Logger.
+type logMessage struct {
+	Level   uint64 // index in logLevels
+	Message string
+	Attrs   []logAttr
+}
+
+// A logAttr is a [slog.Attr] whose value is a number or a string.
+type logAttr struct {
+	Key      string
+	IsNumber bool
+	Number   int64  // if IsNumber
+	Text     string // if not
+}
+
+func (m *logMessage) kind() kind { return kindLog }
+
+func (m *logMessage) encode(e *encoder) {
+	e.uint(m.Level)
+	e.string(m.Message)
+	e.uint(uint64(len(m.Attrs)))
+	for i := range m.Attrs {
+		a := &m.Attrs[i]
+		e.string(a.Key)
+		e.bool(a.IsNumber)
+		if a.IsNumber {
+			e.int(a.Number)
+		} else {
+			e.string(a.Text)
+		}
+	}
+}
+
+func (m *logMessage) decode(d *decoder) {
+	m.Level = d.uint()
+	m.Message = d.string()
+	m.Attrs = make([]logAttr, d.count())
+	for i := range m.Attrs {
+		a := &m.Attrs[i]
+		a.Key = d.string()
+		if a.IsNumber = d.bool(); a.IsNumber {
+			a.Number = d.int()
+		} else {
+			a.Text = d.string()
+		}
+	}
+}

@@ -198,3 +198,93 @@ func withoutURL(err error) error {
 	}
 	return err
 }
+
+// An httpQuestion asks for an outbound request. Before the reply comes, the child
+// may ask for other requests and other questions.
+type httpQuestion struct {
+	Number  uint64 // of this child's requests, over all calls
+	Method  string
+	URL     string
+	Timeout time.Duration // at least zero
+	Header  http.Header
+	HasBody bool
+	Body    []byte
+}
+
+func (m *httpQuestion) kind() kind { return kindHTTP }
+
+func (m *httpQuestion) encode(e *encoder) {
+	e.uint(m.Number)
+	e.string(m.Method)
+	e.string(m.URL)
+	e.int(int64(m.Timeout))
+	encodeHeader(e, m.Header)
+	e.bool(m.HasBody)
+	e.bytes(m.Body)
+}
+
+func (m *httpQuestion) decode(d *decoder) {
+	m.Number = d.uint()
+	m.Method = d.string()
+	m.URL = d.text(maxURL)
+	m.Timeout = time.Duration(d.int())
+	m.Header = decodeHeader(d)
+	m.HasBody = d.bool()
+	m.Body = d.bytes()
+}
+
+type httpReply struct {
+	Number        uint64
+	CallCancelled bool // the script is to stop
+
+	Err    error // the other fields are zero if it is not nil
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+func (m *httpReply) kind() kind { return kindHTTPReply }
+
+func (m *httpReply) encode(e *encoder) {
+	e.uint(m.Number)
+	e.bool(m.CallCancelled)
+	encodeError(e, m.Err)
+	e.uint(uint64(max(m.Status, 0)))
+	encodeHeader(e, m.Header)
+	e.bytes(m.Body)
+}
+
+func (m *httpReply) decode(d *decoder) {
+	m.Number = d.uint()
+	m.CallCancelled = d.bool()
+	m.Err = decodeError(d)
+	m.Status = int(d.uint())
+	m.Header = decodeHeader(d)
+	m.Body = d.bytes()
+}
+
+// A dropMessage gives up an outbound request, to which the parent then replies at
+// once. The parent ignores it if it has replied already.
+type dropMessage struct{ Number uint64 }
+
+func (m *dropMessage) kind() kind        { return kindDrop }
+func (m *dropMessage) encode(e *encoder) { e.uint(m.Number) }
+func (m *dropMessage) decode(d *decoder) { m.Number = d.uint() }
+
+func encodeHeader(e *encoder, header http.Header) {
+	e.uint(uint64(len(header)))
+	for name, values := range header {
+		e.string(name)
+		e.strings(values)
+	}
+}
+
+func decodeHeader(d *decoder) http.Header {
+	n := d.count()
+	header := make(http.Header, n)
+	for range n {
+		name := d.string()
+		header[name] = d.strings()
+	}
+	return header
+}
