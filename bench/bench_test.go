@@ -56,7 +56,7 @@ func benchmark(b *testing.B, c *work.Client) {
 	}
 }
 
-// Outbound connections are used again: W5 opens one for all of its calls.
+// Outbound connections are reused: W5 makes all of its calls over one.
 func TestConnectionReuse(t *testing.T) {
 	upstream := work.Upstream()
 	defer upstream.Close()
@@ -83,7 +83,7 @@ func TestConnectionReuse(t *testing.T) {
 		}
 	}
 	t.Logf("%d calls: %d connections opened, %d times one was reused", calls, opened, reused)
-	// A connection may now and then be back too late for the next call.
+	// Some connections return to the pool only after the next call has begun.
 	if opened > calls/20 || opened+reused != calls {
 		t.Errorf("%d calls opened %d connections and reused %d times", calls, opened, reused)
 	}

@@ -15,8 +15,8 @@ var (
 	engineKeys   []string
 )
 
-// BenchmarkEngineFunction makes a native function, as each member that a script
-// reads is one. The engine makes its name and length as properties at once.
+// BenchmarkEngineFunction makes a native function. Each member that a script reads
+// is one. The engine makes its properties name and length at once.
 func BenchmarkEngineFunction(b *testing.B) {
 	vm := goja.New()
 	f := func(goja.FunctionCall) goja.Value { return nil }

@@ -347,8 +347,8 @@ func waitingMemory(t *testing.T, path string, handler func(wait func()) http.Han
 	return (heap1 - heap0 + stack1 - stack0) / manyCalls
 }
 
-// bytesOverPlain is a bound against regressions, a little above the goal of 22 KiB,
-// which is met by a hair: it is two stacks, and 9 KB of the run and its runtime.
+// bytesOverPlain is a bound against regressions, a little above the goal of 22 KiB.
+// A call takes nearly that: two stacks, and 9 KB for the run and its runtime.
 const bytesOverPlain = 23 << 10
 
 // Ten thousand calls that wait for their upstream in a real server, beside as many
@@ -378,7 +378,7 @@ func TestScaleServer(t *testing.T) {
 	}
 }
 
-// When a slow upstream answers all of its waiting calls at once, they go on.
+// No call fails when a slow upstream answers all of its waiting calls at once.
 func TestScaleInFlightAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("10,000 calls in flight")

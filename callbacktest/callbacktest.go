@@ -27,9 +27,9 @@
 //
 // A request and a response are a first line, header lines, and, after an empty
 // line, a body. The line feed that ends the section is not part of the body.
-// The headings "request quoted", "response quoted" and "upstream quoted" say
-// that the body is written as Go string literals, one a line, which are joined:
-// for bytes that are not text, for CR LF, for a line that looks like a heading.
+// Under the headings "request quoted", "response quoted" and "upstream quoted"
+// the body is written as Go string literals, one a line, which are joined. That is
+// for bytes that are not text, for CR LF, and for a line that looks like a heading.
 //
 //   - request: what is sent, from 192.0.2.1. HTTP/1.1, a Host and the
 //     Content-Length are added where they are missing. A file may hold several,
@@ -42,8 +42,9 @@
 //     compared where they are given; "no Name" says that a header must not be
 //     there. The answer is written like a response; or it is "error timeout",
 //     "error refused", "error unknown host", or "error hang", which waits for
-//     the request's own time-out. A case never reaches the network: it is an
-//     error to send another request, or one fewer.
+//     the request's own time-out. A case never reaches the network: an
+//     outbound request that is not expected is an error, and so is an expected
+//     one that is not sent.
 //   - log: what is logged, a line each, as LEVEL message key=value, without the
 //     attributes run and stack. Messages and values that would be unclear are
 //     quoted as Go does. Without this section the log may be anything.

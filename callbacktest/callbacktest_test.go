@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 	require.Nil(t, h.Logger)
 }
 
-// TestRunUpdates is not parallel: the flag is everybody's.
+// TestRunUpdates is not parallel, because all tests share the flag.
 func TestRunUpdates(t *testing.T) {
 	if *update {
 		t.Skip("rewriting the case files")

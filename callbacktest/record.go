@@ -69,7 +69,7 @@ func recorded(first string, header http.Header, body []byte) message {
 	return m
 }
 
-// failureKind is the failure of an expectation that represents err.
+// failureKind returns the failure that a case file has for err.
 func failureKind(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "timed out"):

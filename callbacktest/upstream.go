@@ -19,7 +19,7 @@ import (
 // An expectation is an outbound request and its answer.
 type expectation struct {
 	request message
-	failure string // of "error failure", or empty
+	failure string // the text after "error", or empty
 	status  int
 	answer  message
 }

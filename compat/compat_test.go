@@ -32,8 +32,8 @@ var update = flag.Bool("update", false, "rewrite the table in README.md")
 
 const secret = "s3cret"
 
-// secrets are several for one credential, as during a rotation. Each of them has
-// characters that a router could change.
+// secrets holds the secrets of each credential: several, as during a rotation. Each
+// has characters that a router could change.
 type secrets map[string][]string
 
 func (s secrets) Secrets(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
@@ -69,7 +69,7 @@ func newHandler(prefix string) *callback.Handler {
 type urlCase struct {
 	group string // as the table names it
 	path  string
-	want  string // of the bare Handler: status, and who runs with what player
+	want  string // answer of the bare Handler: its status, and the credential and the player of the run
 }
 
 const (
@@ -309,7 +309,7 @@ func gorilla(r *mux.Router, h http.Handler) http.Handler {
 	return r
 }
 
-// plain hides all methods of a ResponseWriter but its own three.
+// plain hides all methods of a ResponseWriter except the three of the interface.
 type plain struct{ http.ResponseWriter }
 
 type unwrapping struct {

@@ -86,11 +86,11 @@ type Tree struct {
 	// FS holds callbacks/*.js, modules/*.js and system/GS_CALLBACK_URL.js.
 	FS fs.FS
 
-	// Version names the state of the tree, if it has a name.
+	// Version is the version of the tree, or empty.
 	Version string
 
-	// Err is the reason why Trees could not read this tree, if it could not. The
-	// page shows it at the API key. FS is then ignored.
+	// Err, if not nil, is why Trees could not read this tree. The page shows it
+	// beside the API key, and ignores FS.
 	Err error
 }
 

@@ -113,8 +113,8 @@ func TestState(t *testing.T) {
 	require.Equal(t, 404, status)
 }
 
-// A tree that cannot be read does not hide the others, and what concerns one tree
-// reads no other.
+// A tree that cannot be read does not hide the others. A request about one tree
+// reads no other tree.
 func TestTreesOfADatabase(t *testing.T) {
 	t.Parallel()
 	c, _ := newConsole(t)
@@ -188,8 +188,8 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// What a preset signs verifies by the provider's rule, which a script in
-// examples/signatures follows; here the one that needs a key pair.
+// A request of each preset can be tried. Discord's signature, the only one with a
+// key pair, is verified here; scripts in examples/signatures verify the others.
 func TestPresets(t *testing.T) {
 	t.Parallel()
 	c, _ := newConsole(t)
@@ -247,7 +247,8 @@ func TestReplayAndCase(t *testing.T) {
 	require.Equal(t, 404, status)
 }
 
-// Pages of other origins, and names that point here, get nothing.
+// Requests from pages of other origins are refused, and so are requests to another
+// host name that resolves to this machine.
 func TestGuards(t *testing.T) {
 	t.Parallel()
 	c, h := newConsole(t)

@@ -14,8 +14,8 @@ type Queue interface {
 	// need an operator, and counts all jobs by state.
 	Jobs(ctx context.Context, limit int) (jobs []Job, counts map[string]int, err error)
 
-	// Job returns what is known of a job, also of one that is done and still
-	// remembered, or nil.
+	// Job returns a job with its history, or nil if the queue does not know it. A
+	// queue may know a job for some time after it is done.
 	Job(ctx context.Context, id string) (*JobDetails, error)
 
 	// Retry makes a job run again as soon as possible: with the live version of
@@ -31,7 +31,7 @@ type Job struct {
 	State       string    `json:"state"` // "queued", "running", "retrying", "dead" or, of Queue.Job, "finished"
 	APIKey      string    `json:"apiKey"`
 	Credential  string    `json:"credential"`
-	Version     string    `json:"version,omitempty"` // that it was accepted with; empty if its attempts run what is live
+	Version     string    `json:"version,omitempty"` // with which it was accepted; empty if its attempts run the live version
 	Accepted    time.Time `json:"accepted"`
 	Next        time.Time `json:"next,omitzero"` // when it is tried again
 	Attempts    int       `json:"attempts"`
@@ -39,7 +39,7 @@ type Job struct {
 	Error       string    `json:"error,omitempty"` // of the last attempt
 }
 
-// JobDetails are a job with its history. What it was called with is not shown.
+// JobDetails are a job with its history, without the data of its call.
 type JobDetails struct {
 	Job
 	Errors []JobError      `json:"errors"`

@@ -106,7 +106,7 @@ func (c *Console) Observe(ctx context.Context, run *callback.Run) {
 	if awaited != nil {
 		select {
 		case awaited <- run:
-		default: // a second run of that id
+		default: // a second run with the same id
 		}
 	}
 	c.publish(summarise(run))

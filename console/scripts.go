@@ -135,8 +135,8 @@ func (c *Console) describe(ctx context.Context, tree Tree) keyState {
 	return key
 }
 
-// versionOf is the version that a run of a script tells: that of the tree or, if
-// it has none, of the file.
+// versionOf is the version that a run of a script would report: that of the tree
+// or, if the tree has none, of the file.
 func versionOf(t Tree, file string) string {
 	if t.Version != "" {
 		return t.Version

@@ -91,8 +91,8 @@ func (t *tryRequest) request(ctx context.Context, now time.Time) (*http.Request,
 	return newRequest(ctx, t.Method, query, header, []byte(t.Body)), nil
 }
 
-// newRequest makes a request as a server would get it. Its path names nothing:
-// the call is authorised by the console.
+// newRequest makes a request as a server would get it. Its path has no secret,
+// because the console itself authorises the call.
 func newRequest(ctx context.Context, method, query string, header http.Header, body []byte) *http.Request {
 	r := &http.Request{
 		Method: method, URL: &url.URL{Path: "/", RawQuery: query}, Header: header,
@@ -124,8 +124,8 @@ func (c *Console) run(w http.ResponseWriter, r *http.Request, request *http.Requ
 		shown.Exchange = e
 		d = c.explain(r.Context(), &shown)
 	case <-time.After(time.Second):
-		// A method that the Handler does not serve makes no run, and a host may
-		// not have made Observe the Handler's.
+		// The Handler does not serve the method, or the host has not set
+		// Handler.Observe to c.Observe.
 		d = &detail{
 			summary:  summary{ID: as.RunID, Time: time.Now(), APIKey: as.APIKey, Credential: as.Credential, Status: held.Status, Outcome: "unknown"},
 			Outbound: []span{}, Functions: []span{}, Log: []logLine{}, Answer: showAnswer(e.AnswerHeader, e.Answer),
@@ -136,7 +136,7 @@ func (c *Console) run(w http.ResponseWriter, r *http.Request, request *http.Requ
 	writeJSON(w, d)
 }
 
-// await returns a channel for the run of an id. It has room for it.
+// await returns a buffered channel for the run of an id.
 func (c *Console) await(runID string) <-chan *callback.Run {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,7 +171,8 @@ func (c *Console) postReplay(w http.ResponseWriter, r *http.Request) {
 	c.run(w, r, request, e.Body, as, "replay")
 }
 
-// originOf tells by its id where a run came from.
+// originOf tells where a run came from. The ids of the console's own runs begin
+// with it.
 func originOf(run *callback.Run) string {
 	for _, origin := range []string{"try", "replay"} {
 		if strings.HasPrefix(run.Call.RunID, origin+"-") {

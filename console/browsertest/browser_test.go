@@ -77,12 +77,12 @@ func (s *site) call(path string) {
 	s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/callback/KEY/"+path, nil))
 }
 
-// A queue has three dead jobs, each until something is done with it. The last one
-// has no version.
+// A queue has three dead jobs. A retry or a drop removes the first of them. The last
+// one has no version.
 type queue struct {
 	mu    sync.Mutex
 	done  []string
-	gate  chan struct{} // Jobs waits until it is closed, unless it is nil
+	gate  chan struct{} // if not nil, Jobs waits until it is closed
 	asked int           // calls of Jobs since the gate was set
 }
 
@@ -146,8 +146,8 @@ type tab struct {
 	ctx  context.Context
 	site *site
 
-	judged int      // views, by axe-core
-	faults []string // that it found
+	checks int      // of axe-core
+	faults []string // that axe-core has found
 }
 
 // step runs a subtest of t in the tab.
@@ -229,8 +229,8 @@ func (tab *tab) sees(text string) {
 	tab.run(chromedp.Poll(fmt.Sprintf("document.body.innerText.includes(%q)", text), nil, chromedp.WithPollingInterval(50*time.Millisecond)))
 }
 
-// press clicks the button, or follows the link, with a text; one of the dialog
-// that is open, if there is one.
+// press clicks the button or the link with a text. While a dialog is open, it
+// looks only in the dialog.
 func (tab *tab) press(text string) {
 	tab.t.Helper()
 	var pressed bool
@@ -247,8 +247,8 @@ func (tab *tab) value(selector, value string) {
 	tab.run(chromedp.Evaluate(fmt.Sprintf(`(() => { const el = document.querySelector(%q); el.value = %q; el.dispatchEvent(new Event("input", {bubbles: true})); el.dispatchEvent(new Event("change", {bubbles: true})); })()`, selector, value), nil))
 }
 
-// view keeps a picture of what the page shows, and what axe-core finds wrong
-// with it, in light and in dark.
+// view takes a screenshot of the page and has axe-core check it, in the light and
+// in the dark theme.
 func (tab *tab) view(name string) {
 	tab.t.Helper()
 	tab.shot(name)
@@ -268,22 +268,22 @@ func (tab *tab) view(name string) {
 		if (before) root.dataset.theme = before; else delete root.dataset.theme;
 		return found;
 	})()`, &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-	tab.judged++
+	tab.checks++
 	for _, fault := range found {
 		tab.faults = append(tab.faults, name+", "+fault)
 	}
 }
 
-// accessible reports what view has found.
+// accessible fails if view has found a fault.
 func (tab *tab) accessible(t *testing.T) {
 	if axe == "" {
 		t.Skip("no axe-core: run npm ci in console/browsertest")
 	}
-	require.NotZero(t, tab.judged)
+	require.NotZero(t, tab.checks)
 	require.Empty(t, tab.faults)
 }
 
-// shot keeps a picture of the page in CONSOLE_SCREENSHOTS, if that is set.
+// shot saves a screenshot in the folder CONSOLE_SCREENSHOTS, if that is set.
 func (tab *tab) shot(name string) {
 	dir := os.Getenv("CONSOLE_SCREENSHOTS")
 	if dir == "" {
@@ -395,12 +395,12 @@ func TestConsole(t *testing.T) {
 	tab.step(t, "slow queue", func(t *testing.T) {
 		q := s.console.Queue.(*queue)
 		tab.open("/scripts")
-		// The page's five seconds become 20 ms.
+		// The page asks every 20 ms instead of every five seconds.
 		tab.run(chromedp.Evaluate(`for (const name of ["setTimeout", "setInterval"]) {
 			const original = window[name];
 			window[name] = (f, ms) => original(f, ms === 5000 ? 20 : ms);
 		}
-		window.asking = 0; // a browser may hold back a request for what it asks for already
+		window.asking = 0; // requests under way, because a browser may delay a second one for the same URL
 		const fetchFirst = window.fetch;
 		window.fetch = (...args) => {
 			window.asking++;

@@ -1,3 +1,3 @@
 // Package browsertest tests the console in a real browser. It is a module of its
-// own, so that nobody else needs what drives the browser.
+// own because of its dependencies.
 package browsertest

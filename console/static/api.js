@@ -33,8 +33,8 @@ export const getQueue = () => json("api/queue");
 export const getJob = (id) => json("api/queue/" + encodeURIComponent(id));
 export const queueAction = (id, action) => post("api/queue/" + encodeURIComponent(id), { action });
 
-// follow calls onRun for each new run until the page is left, and onState with
-// whether the connection stands.
+// follow calls onRun for each new run until the page is closed. It calls onState
+// with true when it is connected, and with false when it is not.
 export function follow(onRun, onState) {
   const source = new EventSource("api/events");
   source.addEventListener("run", (event) => onRun(JSON.parse(event.data)));

@@ -56,7 +56,7 @@ setTheme(themes.includes(theme) ? theme : "system");
 const help = document.getElementById("help");
 document.getElementById("keys").addEventListener("click", () => help.showModal());
 
-let pending = ""; // the first key of two
+let pending = ""; // the first key of a command of two keys
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const target = event.target;

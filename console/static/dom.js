@@ -101,7 +101,7 @@ export function outcomeTag(outcome) {
   return h("span.tag." + outcomeClass(outcome), outcome.replaceAll("_", " "));
 }
 
-// credentialName is how a credential is called where "" is the game's own.
+// credentialName is the name to show. The game's own script has the credential "".
 export function credentialName(credential) { return credential || "server"; }
 
 // pretty indents JSON and leaves any other text as it is.

@@ -12,18 +12,18 @@ export async function showQueue(view, { changed }) {
   };
   await draw();
   if (!changed) return null;
-  // The next draw waits for the one before, however long the queue takes.
-  let left = false;
+  // The next draw begins five seconds after the previous one has ended, so that a slow queue gets one request at a time.
+  let closed = false;
   let timer;
   const later = () => {
     timer = setTimeout(async () => {
       await draw().catch((e) => notice(e.message));
-      if (!left) later();
+      if (!closed) later();
     }, 5000);
   };
   later();
   return () => {
-    left = true;
+    closed = true;
     clearTimeout(timer);
   };
 }
@@ -60,8 +60,8 @@ const retryOwn = { name: "retry", label: "Retry", title: "Runs it again, with th
 const retryLive = { name: "retry-live", label: "Retry live", title: "Runs it again, with the version that is live now" };
 const drop = { name: "drop", label: "Drop", title: "Gives it up" };
 
-// actions are what an operator can do with a job. One without a version has no
-// choice of versions.
+// actions are what an operator can do with a job. A job without a version always
+// runs the live one, so it has a single Retry.
 function actions(job) {
   if (job.state !== "dead" && job.state !== "retrying") return [];
   return job.version ? [retryOwn, retryLive, drop] : [retry, drop];

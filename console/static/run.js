@@ -4,8 +4,8 @@ import * as api from "./api.js";
 import { h, ms, bytes, clock, moment, outcomeTag, credentialName, copy, pretty, notice, showText } from "./dom.js";
 import { sourceLink, short } from "./scripts.js";
 
-// runDetail shows a run. The buttons that make no sense without a record are
-// left out.
+// runDetail shows a run. It has buttons only for what the server's record of the
+// run allows.
 export function runDetail(run, { onReplay } = {}) {
   return h("section", { "aria-label": "run " + run.id },
     h(".bar",

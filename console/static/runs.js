@@ -110,8 +110,7 @@ async function replayRun(run) {
   }
 }
 
-// runsKey does what a key means in this view, and reports whether it meant
-// anything.
+// runsKey handles a key of this view and reports whether the key has a meaning.
 export function runsKey(key) {
   const at = shown.findIndex((run) => run.id === openID);
   switch (key) {

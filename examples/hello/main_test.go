@@ -30,9 +30,9 @@ func TestHello(t *testing.T) {
 	}
 }
 
-// TestReadme holds the README to this example: its program and its script are
-// these files, and its curl gets the answer it shows. Its other Go is from the
-// package's examples, which are tests too.
+// TestReadme tests what the README shows. The program and the script are the files
+// of this folder, and curl gets the answer that is shown. All other Go is from
+// example_test.go of the root, which is tested as well.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	readme := read(t, "../../README.md")

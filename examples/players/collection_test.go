@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A scripted is a script on a collection of its own, and the JSON it puts out.
+// A scripted is a script with a collection of its own, and the JSON that it must
+// put out.
 type scripted struct{ script, want string }
 
 // runAll runs the scripts: c is the collection, ids lists the _id of what a
@@ -225,7 +226,8 @@ func TestChanges(t *testing.T) {
 		{`caught(function () { c.update({}) })`, `"Error: runtimeCollection.update: query and update must be objects"`},
 		{`caught(function () { c.ensureIndex({n: 1}, {unique: true}) })`, `"Error: ensureIndex: unique is not supported"`},
 
-		// Collections of other kinds are others, and not a script's to change.
+		// Collections of different kinds are separate. Scripts cannot change the meta and
+		// system collections.
 		{`out(Spark.metaCollection("t").count())`, `0`},
 		{`caught(function () { Spark.metaCollection("t").insert({}) })`, `"Error: metaCollection.insert: scripts cannot change it"`},
 		{`caught(function () { Spark.metaCollection("t").drop() })`, `"Error: metaCollection.drop: scripts cannot change it"`},
@@ -285,8 +287,8 @@ func TestQueryLimits(t *testing.T) {
 	require.EqualError(t, err, "a $regex has at most 1000 bytes")
 }
 
-// A path through arrays in arrays leads to ever more values, and a query may
-// ask for many: both end.
+// The work on one document has a limit: for a path through nested arrays, which
+// leads to very many values, and for a query with many conditions.
 func TestSteps(t *testing.T) {
 	t.Parallel()
 	doc := any(document{})

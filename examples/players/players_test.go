@@ -138,8 +138,8 @@ func TestPlayers(t *testing.T) {
 	}
 }
 
-// A player has all members that the original documented, be it to say that there
-// is nothing behind one.
+// A player has all members that the original documented. Those that do nothing here
+// throw an error that says so.
 func TestPlayerIsComplete(t *testing.T) {
 	t.Parallel()
 	var calls strings.Builder
@@ -182,7 +182,7 @@ func TestMetaCollection(t *testing.T) {
 		run(store, `Spark.setScriptData("out", Spark.metaCollection("levels").findOne({name: "Meadow"}))`))
 }
 
-// No increment is lost, from however many calls and processes.
+// No increment is lost when several calls and processes increment at once.
 func TestConcurrentIncrements(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "players.db")
@@ -207,7 +207,7 @@ func TestConcurrentIncrements(t *testing.T) {
 	require.Equal(t, []document{{"_id": "n", "n": float64(calls * each)}}, docs)
 }
 
-// What goes wrong in the host is in its log and not in the script.
+// The error of a host is logged, and its text does not reach the script.
 func TestStorageFails(t *testing.T) {
 	t.Parallel()
 	store := newStore(t)
@@ -226,7 +226,7 @@ func TestWaitEnds(t *testing.T) {
 	store := newStore(t)
 	c, err := store.Collection("runtime", "t")
 	require.NoError(t, err)
-	tx, err := store.db.Begin() // somebody holds on to the store
+	tx, err := store.db.Begin() // another transaction holds the write lock
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	inserted := make(chan error)
@@ -239,7 +239,7 @@ func TestWaitEnds(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// A query looks after each document whether the call has ended.
+// A query checks after each document whether the call has ended.
 func TestQueryEnds(t *testing.T) {
 	t.Parallel()
 	store := newStore(t)

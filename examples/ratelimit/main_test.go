@@ -25,12 +25,12 @@ func TestLimits(t *testing.T) {
 			require.Equal(t, want, strings.TrimSpace(fmt.Sprint(w.Code, " ", w.Header().Get("Retry-After"))), w.Body)
 		}
 		for range 3 {
-			call("hello/wrong", "403") // counts for nothing
+			call("hello/wrong", "403") // is not counted
 		}
 		call("hello/s3cret", "200")
 		call("hello/s3cret", "200")
 		call("hello/s3cret", "429 2")
-		call("hello/s3cret", "429 2") // a refusal does not put off the next
+		call("hello/s3cret", "429 2") // a refused call does not delay the next one
 		call("other/s3cret", "200")
 		time.Sleep(1500 * time.Millisecond)
 		call("hello/s3cret", "429 1")

@@ -142,7 +142,7 @@ func parseOptions(args []string, stderr io.Writer) (opts options, err error) {
 	case opts.timeout <= 0 || opts.httpTimeout <= 0:
 		err = errors.New("-timeout and -http-timeout must be more than zero")
 	}
-	flags.Visit(func(f *flag.Flag) { // as of a shell variable that is not set: the default is not meant
+	flags.Visit(func(f *flag.Flag) { // an empty value may be that of a shell variable that is not set
 		if f.Value.String() == "" && err == nil {
 			err = fmt.Errorf("-%s: must not be empty", f.Name)
 		}
@@ -163,7 +163,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, tim
 	server := &http.Server{
 		Handler:           handler, // without a mux: http.ServeMux redirects a path with "//" in it, and repeats the secret
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       timeout + 5*time.Second, // the Handler's own is earlier, and answers
+		ReadTimeout:       timeout + 5*time.Second, // after the Handler's own time-out, which sends an answer
 		WriteTimeout:      timeout + 15*time.Second,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelError),
 	}

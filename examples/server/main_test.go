@@ -185,9 +185,9 @@ func TestNoSecretIsLogged(t *testing.T) {
 			target + "?q=%zz",                        // broken
 			target + "?contentType=nonsense",         // refused after authorisation
 			strings.Replace(target, "demo", "x", 1),  // another key
-			target + "x",                             // a letter too much
-			strings.Replace(target, "/demo", "/", 1), // not a callback's form
-			target + "?a=1;b=2",                      // net/http has words about it
+			target + "x",                             // one letter too many
+			strings.Replace(target, "/demo", "/", 1), // without the form of a callback
+			target + "?a=1;b=2",                      // net/http itself logs a line
 		} {
 			get(t, url)
 		}
@@ -209,7 +209,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 	require.Contains(t, logs, "ran past its deadline")
 }
 
-// raw sends bytes that no client would.
+// raw sends bytes that are not a valid request.
 func raw(t *testing.T, base, request string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -384,7 +384,8 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestMain is what main is to a program: a child of the sandbox begins here.
+// TestMain begins with sandbox.Main, as main must: this binary is also the program
+// of the sandbox's children.
 func TestMain(m *testing.M) {
 	sandbox.Main()
 	os.Exit(m.Run())

@@ -36,10 +36,10 @@ var sampleCalls = map[string]struct{ options, path string }{
 // credentialName is what a URL can name as a credential.
 var credentialName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// A scriptTree is a folder of scripts. It has secrets if those were made here.
+// A scriptTree is a folder of scripts, with its secrets if the program has made them.
 type scriptTree struct {
 	fs          fs.FS
-	credentials []string // that have a script; an empty one, last, is the game's own
+	credentials []string // that have a script; the last one is empty if the game has a script of its own
 	secrets     map[string]string
 	sample      bool
 }
@@ -129,7 +129,7 @@ func openSecrets(file string, tree *scriptTree) (secretLists, error) {
 	return lists, nil
 }
 
-// checkSecrets finds entries that could open nothing. Its error repeats no secret.
+// checkSecrets finds entries that no URL can match. Its error repeats no secret.
 func checkSecrets(plain map[string]map[string][]string) error {
 	for _, apiKey := range slices.Sorted(maps.Keys(plain)) {
 		for _, credential := range slices.Sorted(maps.Keys(plain[apiKey])) {

@@ -26,7 +26,7 @@ func hmacSHA256(key, text string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// A sender signs a body at a time.
+// A sender signs the time and the body of a request.
 type sender struct {
 	name, body, answer string
 	refused            int

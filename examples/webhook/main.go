@@ -1,6 +1,6 @@
 // Command webhook receives the notices of a payment provider. The script in
-// callbacks/payment.js decides what to make of one; what it cannot do or should
-// not know (the keys, the books) this program supplies as members of Spark.
+// callbacks/payment.js checks and books them. The keys and the ledger are not in the
+// script: this program supplies them as members of Spark.
 //
 //	CALLBACK_SECRET=… SIGNING_KEY=… VERIFY_TOKEN=… PROVIDER_TOKEN=… go run ./examples/webhook
 package main
@@ -27,7 +27,7 @@ type config struct {
 	callbackSecret string // in the URL
 	signingKey     string // of the HMAC over a notice
 	verifyToken    string // of the handshake by which the provider tests the URL
-	providerToken  string // opens the provider's own API
+	providerToken  string // for requests to the provider's API
 }
 
 func main() {

@@ -116,9 +116,9 @@ func TestNoticeWithoutSignature(t *testing.T) {
 	require.Equal(t, `{"error":"bad signature"}`, rec.Body.String())
 }
 
-// TestCreditsOnce sends notices of one payment at once: the same one many times,
-// as a provider does that waits too short a time for its answer, or several
-// events, as one does that tells of each step of a payment.
+// TestCreditsOnce sends several notices of one payment at the same time. They are
+// either equal, as after a time-out of the provider, or different events, as from a
+// provider that reports each step of a payment.
 func TestCreditsOnce(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]func(i int) string{
@@ -149,8 +149,8 @@ func TestCreditsOnce(t *testing.T) {
 	}
 }
 
-// TestSpelling: the payment is what the provider calls it, however a notice
-// writes its id.
+// TestSpelling: a payment is credited once, even if two notices write its id
+// differently.
 func TestSpelling(t *testing.T) {
 	t.Parallel()
 	books := new(ledger)

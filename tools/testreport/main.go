@@ -1,8 +1,7 @@
 // Testreport reads the output of go test -json. It prints a line for each
 // package, the output of each test that failed, the slowest tests, and last the
 // first failure once more. A test that was skipped is a failure, too, unless its
-// reason matches the flag -may-skip: what a machine cannot run is not tested
-// there, and somebody has to know.
+// reason matches the flag -may-skip. So nothing stays untested without notice.
 package main
 
 import (

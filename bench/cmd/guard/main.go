@@ -21,14 +21,15 @@ import (
 	"example.com/callback/bench/internal/work"
 )
 
-// Differences above these are not noise.
+// Differences above these are not noise. They are multiples of the baseline's
+// figures. For allocations, allocsSlack holds if it allows more.
 const (
-	allocsSlack = 2    // allocations, or
-	allocsNoise = 1.03 // times the baseline's, whichever is more
+	allocsSlack = 2 // allocations more than the baseline's
+	allocsNoise = 1.03
 	bytesNoise  = 1.05
 	ratioNoise  = 1.3
 	countNoise  = 1.03 // of instructions
-	tries       = 4    // the least of them counts
+	tries       = 4    // of which the lowest figure is used
 )
 
 // A baseline holds the figures of one system: allocations differ between versions
@@ -146,7 +147,7 @@ func measure(name string, rounds int) (work.Figure, error) {
 }
 
 // count counts the Handler's instructions for a workload, where callgrind is
-// installed. It leaves out W4, whose millions say little more.
+// installed. It leaves out W4: it takes long, and shows no more than the others.
 func count(name string) (float64, error) {
 	if !work.Callgrind() || name == "W4" {
 		return 0, nil
@@ -158,7 +159,7 @@ func write(file string) error {
 	b := baseline{System: system()}
 	for _, w := range work.All("") {
 		if w.Name == "W6" {
-			continue // it is children's work, mostly
+			continue // most of the work is that of child processes
 		}
 		f, err := measure(w.Name, 41)
 		if err != nil {

@@ -1,8 +1,10 @@
-// Load compares servers over loopback: requests per second, CPU time of the
-// server's process per request, p50 and p99, memory; with -half, p50 and p99 at half
-// of what each server can do, by the number of connections. Each server is a child
-// process; all of them run the same workloads and are checked to give the same
-// answers.
+// Load compares servers over loopback. It prints the requests per second, the CPU
+// time of the server's process per request, p50 and p99, and the memory. With -half
+// it prints instead p50 and p99 at half of each server's capacity, for several
+// numbers of connections.
+//
+// Each server is a child process. All of them run the same workloads, and Load checks
+// that they give the same answers.
 package main
 
 import (
@@ -115,12 +117,12 @@ type server struct {
 
 type result struct {
 	rps, cpu, p50, p99 []float64
-	memory             float64 // MiB, the most of the process, at the end
+	memory             float64 // peak of the process, in MiB
 }
 
 // start runs a command that prints the address it listens at.
 func start(name, lacks string, cmd *exec.Cmd) (*server, error) {
-	if _, err := cmd.StdinPipe(); err != nil { // its end ends the child, should we die first
+	if _, err := cmd.StdinPipe(); err != nil { // the child ends when the pipe closes, also by the end of this process
 		return nil, err
 	}
 	out, err := cmd.StdoutPipe()
@@ -221,8 +223,8 @@ func run(o options) error {
 	return nil
 }
 
-// atHalfLoad prints p50 and p99 at half of the requests per second that each server
-// answers with as many connections in a closed loop.
+// atHalfLoad prints p50 and p99 at half of each server's capacity: the requests per
+// second that it answers in a closed loop over the same number of connections.
 func atHalfLoad(o options, list []*work.Workload, servers []*server) error {
 	fmt.Printf("\n%s, %s/%s, %d cores shared by server and load generator, medians of %d alternating rounds of %v, live heap %d MiB\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.rounds, o.slice, o.heap)
@@ -398,8 +400,8 @@ func ask(url string, w *work.Workload) (string, error) {
 	return strings.TrimSpace(string(body)), err
 }
 
-// attack sends requests to the server by a number of connections: so many per
-// second, or, if rate is zero, as fast as it answers.
+// attack sends requests to the server over a number of connections: rate per second
+// or, if rate is zero, as fast as the server answers.
 func (s *server) attack(w *work.Workload, connections int, rate float64, d time.Duration) *vegeta.Metrics {
 	var pacer vegeta.Pacer = vegeta.Rate{Freq: int(math.Ceil(rate)), Per: time.Second}
 	options := []func(*vegeta.Attacker){vegeta.Timeout(10 * time.Second), vegeta.Connections(connections), vegeta.KeepAlive(true)}

@@ -1,6 +1,7 @@
-// Neighbours measures what hostile tenants do to one that is not: its p50 and p99
-// while the others attack, against those while it is alone. The server is a child
-// process, once for each runner. A quarter of the tenants each
+// Neighbours measures how much hostile tenants slow down a tenant that is not
+// hostile: its p50 and p99 during the attack, and as multiples of those without it.
+// The server is a child process, once for each runner. There are four kinds of
+// hostile tenants, a quarter each:
 //
 //   - loop,
 //   - wait for an upstream that never answers,
@@ -126,7 +127,8 @@ func (o *options) serveAs(runner, upstream string) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/callback/", h)
-	// All shared places are free once the attack is over: as many calls run at once.
+	// /lost tells how many shared places are not free after the attack. It counts how
+	// many calls run at the same time.
 	mux.HandleFunc("/lost", func(w http.ResponseWriter, r *http.Request) {
 		for i := range places {
 			go h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path("hold"+strconv.Itoa(i)), nil))
@@ -155,7 +157,7 @@ func (o *options) serveAs(runner, upstream string) error {
 	return http.Serve(listener, mux)
 }
 
-// A holder is a [slog.Handler] that holds up those who log "hold".
+// A holder is a [slog.Handler] that blocks calls that log "hold".
 type holder struct{ arrived, release chan struct{} }
 
 func (h holder) Enabled(context.Context, slog.Level) bool { return true }
@@ -200,7 +202,7 @@ func (o *options) measure(runner, upstream string) error {
 	}
 	cmd := exec.Command(self, "-serve", runner, "-upstream", upstream, "-reserve", strconv.Itoa(o.reserve), "-running", strconv.Itoa(o.running),
 		"-timeout", o.timeout.String(), "-tenants", strconv.Itoa(o.tenants), "-kinds", o.kinds)
-	if _, err := cmd.StdinPipe(); err != nil { // its end ends the child, should we die first
+	if _, err := cmd.StdinPipe(); err != nil { // the child ends when the pipe closes, also by the end of this process
 		return err
 	}
 	out, err := cmd.StdoutPipe()
@@ -233,13 +235,13 @@ func (o *options) measure(runner, upstream string) error {
 		ctx, cancel := context.WithCancel(context.Background())
 		var attack sync.WaitGroup
 		o.attack(ctx, &attack, address, &hostile)
-		time.Sleep(o.slice / 5) // until it is in full swing
+		time.Sleep(o.slice / 5) // until all attackers call
 		calls = o.ask(address, o.slice)
 		cancel()
 		attack.Wait()
 		attacked.add(calls)
 		refused, asked = refused+calls.refused, asked+calls.refused+len(calls.times)
-		time.Sleep(o.timeout + time.Second) // until the last has ended
+		time.Sleep(o.timeout + time.Second) // until the last call of the attack has ended
 	}
 	memory := peakMemory(cmd.Process.Pid)
 	resp, err := http.Get("http://" + address + "/lost")
@@ -258,14 +260,13 @@ func (o *options) measure(runner, upstream string) error {
 	return nil
 }
 
-// calls are those of the neighbour.
+// calls holds the results of the neighbour's calls.
 type calls struct {
 	times   []time.Duration // of those answered
 	refused int
 }
 
-// ask makes the neighbour's calls at a steady rate, whether they are answered or
-// not.
+// ask makes the neighbour's calls at a constant rate, without waiting for answers.
 func (o *options) ask(address string, d time.Duration) (got calls) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}
 	defer client.CloseIdleConnections()
@@ -322,8 +323,8 @@ func (o *options) attack(ctx context.Context, attack *sync.WaitGroup, address st
 	}
 }
 
-// callUnread calls and does not read until the server closes the connection, which
-// an attempt to write finds out.
+// callUnread makes a call and reads nothing until the server closes the connection.
+// It notices that when a write fails.
 func callUnread(ctx context.Context, address, path string) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -340,7 +341,7 @@ func callUnread(ctx context.Context, address, path string) {
 	}
 }
 
-// quantiles of rounds, in µs.
+// quantiles holds the quantiles of each round, in µs.
 type quantiles struct{ p50, p99 []float64 }
 
 func (q *quantiles) add(c calls) {

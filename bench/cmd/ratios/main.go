@@ -89,6 +89,6 @@ func run(rounds int, slice time.Duration, only string, count bool) error {
 	return nil
 }
 
-// counts reports whether the instructions of a case are counted: those of W5 and W6
-// are other processes' and other goroutines' as well, and W4 takes hours.
+// counts reports whether the instructions of a case are counted. In W5 and W6 other
+// processes and goroutines take part. W4 would take hours.
 func counts(f work.Figure) bool { return f.Workload < "W4" }

@@ -1,7 +1,7 @@
 package work
 
 // HeapSize is the live heap, in bytes, with which the commands measure: that of
-// a server with some state. With next to nothing alive the collector starts over
+// a server with some state. With next to nothing alive the collector runs
 // every 4 MB, and takes half of all CPU time.
 const HeapSize = 100 << 20
 

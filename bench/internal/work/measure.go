@@ -19,11 +19,11 @@ type Case struct {
 	batch    int // requests that take about one slice
 
 	samples []sample
-	floors  []sample // the floor's, each taken right before or after
+	floors  []sample // of the floor, each taken directly before or after
 }
 
-// A sample is what a request took, as the mean of a slice: ns, allocations,
-// bytes. cpu has the request's share of a collection, wall does not.
+// A sample holds the means of a slice for one request: times in ns, allocations and
+// bytes. cpu includes the request's share of a collection, wall does not.
 type sample struct{ wall, cpu, allocs, bytes float64 }
 
 // A Set is the cases of one workload; the first is the floor.
@@ -104,8 +104,8 @@ func (set Set) Measure(rounds int, slice time.Duration) {
 	}
 }
 
-// calibrate finds how many requests take about a slice of CPU time: on a machine
-// that others use, wall time would find far too few.
+// calibrate finds how many requests take about a slice of CPU time. By wall time it
+// would find too few on a machine with other load.
 func (c *Case) calibrate(slice time.Duration) {
 	n := 1
 	for {

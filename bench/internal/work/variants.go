@@ -48,9 +48,8 @@ func Variants() []Variant {
 	}
 }
 
-// VariantsOf are the ways to serve w: for W4, also what it costs to compile the
-// scripts for each request; for W6, the sandbox beside the floor and the
-// Handler that runs scripts in process.
+// VariantsOf are the ways to serve w. W4 has one more, which compiles the scripts for
+// each request. W6 has three: the floor, the Handler and the Handler with a sandbox.
 func VariantsOf(w *Workload) []Variant {
 	list := Variants()
 	if w.Name == "W6" {

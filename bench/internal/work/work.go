@@ -83,7 +83,7 @@ func All(upstream string) []*Workload {
 	return list
 }
 
-// ByName returns the workload called name of list.
+// ByName returns the workload of list that has the name, or nil.
 func ByName(list []*Workload, name string) *Workload {
 	for _, w := range list {
 		if w.Name == name {
@@ -172,7 +172,7 @@ func (nopCloser) Close() error { return nil }
 // NewClient returns a client of the workload at the usual path.
 func (w *Workload) NewClient(h http.Handler) *Client { return w.NewClientAt(h, Path) }
 
-// NewClientAt returns a client of the workload at a path of the caller's.
+// NewClientAt returns a client of the workload at any path.
 func (w *Workload) NewClientAt(h http.Handler, path string) *Client {
 	c := &Client{handler: h, buffer: new(bytes.Buffer), header: http.Header{}, body: bytes.NewReader([]byte(w.Body))}
 	target := path

@@ -14,7 +14,7 @@ import (
 	"github.com/pocketbase/pocketbase/plugins/jsvm"
 )
 
-// A record is one of the live heap, as in the other servers' (work.NewHeap).
+// A record is an element of the live heap, as in the other servers (work.NewHeap).
 type record struct {
 	left, right *record
 	name        string

@@ -1,5 +1,5 @@
 function (host) {
-    // A cursor asks the host when it is first read, for all it will return.
+    // A cursor asks the host once, when it is first read, for all of its documents.
     function SparkMongoCursor(name, query, fields) {
         var cursor = this, choice = { fields: fields, sort: [], skip: 0, limit: 0 };
         var docs = null, next = 0, current = null;
@@ -29,7 +29,7 @@ function (host) {
         this.curr = function () { return current; };
         this.toArray = rest;
         this.forEach = function (f) { rest().forEach(function (doc) { f(doc); }); };
-        // As JSON, and so as script data, a cursor is its documents.
+        // The JSON of a cursor, for example as script data, is the array of its documents.
         this.toJSON = function () { return read(); };
     }
 
@@ -74,7 +74,7 @@ function (host) {
         function modify(query, options) {
             return fromHost(host.findAndModify(name, toQuery(query), options));
         }
-        // (query, update), (query, sort, update), or all seven.
+        // Arguments: (query, update), (query, sort, update), or all seven.
         this.findAndModify = function (query, fields, sort, remove, update, returnNew, upsert) {
             if (arguments.length <= 2) return modify(query, { update: toHost(fields) });
             if (arguments.length === 3) return modify(query, { sort: sortKeys(fields), update: toHost(sort) });
@@ -85,9 +85,9 @@ function (host) {
         };
         this.findAndRemove = function (query) { return modify(query, { remove: true }); };
 
-        // Documents are found by _id, or by reading the collection. A script
-        // that asks for an index to be faster runs; one that relies on it to
-        // keep values unique must know that it would not.
+        // An index is stored but not used: a query without _id reads the whole
+        // collection. A unique index is an error, because values would not be
+        // kept unique.
         this.ensureIndex = function (keys, options) {
             options = typeof options === "string" ? { name: options } : options || {};
             if (options.unique) throw new Error("ensureIndex: unique is not supported");
@@ -108,7 +108,7 @@ function (host) {
 
     return function (name) {
         name = String(name);
-        host.open(name); // a wrong name is an error here and not at the first use
+        host.open(name); // so that a wrong name is an error now, not at the first use
         return new SparkMongoCollection(name);
     };
 }

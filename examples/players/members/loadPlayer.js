@@ -1,5 +1,6 @@
 function (host) {
-    // A player holds no data but the names: each call reads or writes the store.
+    // A player object holds only the names. All other data is read from the store and
+    // written to it by each call.
     function SparkPlayer(id, names) {
         var player = this;
 
@@ -40,8 +41,8 @@ function (host) {
         this.hasAchievement = function (code) { return host.get(id, "achievements", String(code)) === true; };
         this.getAchievements = function () { return Object.keys(host.all(id, "achievements")); };
 
-        // Amounts. What is given as text, as parameters of a callback are, is a
-        // number here; a fraction is cut off, as the original did.
+        // Amounts. Text is converted to a number, because parameters of a callback
+        // are text. A fraction is cut off, as in the original.
         function quantity(value) {
             var n = Math.trunc(Number(value));
             if (!(n >= 0)) throw new TypeError("quantity must be a number, 0 or more");
@@ -64,7 +65,8 @@ function (host) {
         this.hasVGood = function (code) { return host.balance(id, "virtualGoods", String(code)); };
         this.getVirtualGoods = function () { return host.balances(id, "virtualGoods"); };
 
-        // What else the original's players had: a call says what is missing.
+        // The original's other members of a player. A call throws an error that
+        // names the missing member.
         ["deletePlayer", "disconnect", "dismissMessage", "getExperimentSegments", "getExternalIds", "getFriendIds",
             "getLastSeen", "getPushRegistrations", "hideOnLeaderboards", "isHiddenOnLeaderboards", "isOnline",
             "removeExperiment", "removePushRegistration", "resetAuthTokens", "setExperimentSegment", "setPassword",
@@ -75,7 +77,7 @@ function (host) {
     }
 
     return function loadPlayer(id) {
-        id = String(id && id.$oid || id); // an _id, as a collection returns it, is as good
+        id = String(id && id.$oid || id); // also accepts the _id that a collection returns
         var names = host.load(id);
         return names && new SparkPlayer(id, names);
     };

@@ -1,5 +1,5 @@
-// JSON has no dates: {$date: milliseconds} stands for one on its way to the
-// host, and a Date for that on its way back.
+// JSON has no dates. On the way to the host a Date becomes {$date: milliseconds}, and
+// on the way back {$date: milliseconds} becomes a Date.
 function toHost(value, depth) {
     depth = depth || 0;
     if (depth > 100) throw new TypeError("a value is nested too deeply, or is inside itself");

@@ -12,7 +12,7 @@ if ("REQUEST_BODY" in data) {
 }
 
 function receive() {
-  // The signature first: until it is right, nothing of the body is looked at.
+  // The signature is checked first, before anything in the body is used.
   var timestamp = String(data.REQUEST_HEADERS["x-timestamp"]);
   if (!isSigned(timestamp + "." + data.REQUEST_BODY)) {
     refuse(401, "bad signature");
@@ -22,7 +22,7 @@ function receive() {
   }
   var event = JSON.parse(data.REQUEST_BODY);
 
-  // The notice says that something happened; the provider says what.
+  // The notice only says that something happened. The provider knows what.
   var answer = Spark.getHttp(PAYMENTS + encodeURIComponent(event.payment), 3000)
     .setHeaders({ Authorization: "Bearer " + Spark.getProviderToken() })
     .get();
@@ -34,15 +34,15 @@ function receive() {
     refuse(422, "payment is not settled");
   }
 
-  // Last, so that a notice that failed above still counts when it comes again.
-  // By the provider's own id of the payment: two notices of it have two ids, and
-  // may even write the payment's differently.
+  // This is the last step, so that a notice that has failed above can be sent again.
+  // The key is the payment's id in the provider's answer: two notices of one payment
+  // have different ids, and may write the payment's id in different ways.
   var fresh = Spark.creditOnce(payment.id, payment.player, payment.cents);
   Spark.setScriptData("credited", fresh ? payment.cents : 0);
 }
 
-// isSigned compares digests of the digests: how long that takes says nothing of
-// the one that was expected.
+// isSigned compares the digests of two digests, so that the time of the comparison
+// says nothing about the expected one.
 function isSigned(text) {
   var digester = Spark.getDigester();
   var key = Spark.getSigningKey();
@@ -51,7 +51,7 @@ function isSigned(text) {
   return digester.hmacSha256Hex(key, expected) === digester.hmacSha256Hex(key, given);
 }
 
-// handshake answers the provider's question whether this URL is ours.
+// handshake answers the request by which the provider checks that the URL is ours.
 function handshake() {
   if (data["hub.mode"] !== "subscribe" || data["hub.verify_token"] !== Spark.getVerifyToken()) {
     refuse(401, "bad verify token");

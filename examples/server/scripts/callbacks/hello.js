@@ -1,4 +1,4 @@
-// A JSON answer: what a script sets, in the order it sets it.
+// A JSON answer: the values that a script sets, in the order in which it sets them.
 requireOnce("GREETING");
 
 var data = Spark.getData();

@@ -1,4 +1,5 @@
-// Modules run in the global scope: what they declare, their requirer sees.
+// A module runs in the global scope, so its functions are visible to the script that
+// requires it.
 function greeting(name) {
   return "Hello, " + (name || "world") + "!";
 }
