@@ -330,8 +330,8 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 		if err != nil {
 			return arriving.multipartError()
 		}
-		name := headers.FormName(part.Header.Get("Content-Disposition"))
-		if name == "" {
+		name, ok := headers.FormName(part.Header.Get("Content-Disposition"))
+		if !ok {
 			return badRequest("multipart part without a name")
 		}
 		partEnc := enc // unless the part names its own

@@ -2,10 +2,11 @@
 package headers
 
 import (
-	"errors"
 	"mime"
 	"net/http"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // IsFraming reports whether a header belongs to the connection and not to the
@@ -57,18 +58,27 @@ func IsClients(name string) bool {
 	return IsFraming(name)
 }
 
-// FormName returns the name of a part of a form, by its Content-Disposition, or
-// the empty string if it has none. What is no proper header, such as a file name
-// with blanks and no quotes, is read as far as it makes sense.
-func FormName(disposition string) string {
+// FormName returns the name of a part of a form, by its Content-Disposition. The
+// name may be empty; ok is false if there is none. What is no proper header, such as
+// a file name with blanks and no quotes, is read as far as it makes sense. Browsers
+// write quotes and line breaks in a name as escapes, which are undone.
+func FormName(disposition string) (name string, ok bool) {
+	name, ok = rawFormName(disposition)
+	return browserEscapes.Replace(name), ok
+}
+
+var browserEscapes = strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n")
+
+func rawFormName(disposition string) (name string, ok bool) {
 	if _, params, err := mime.ParseMediaType(disposition); err == nil {
-		return params["name"]
+		name, ok = params["name"]
+		return name, ok
 	}
 	rest := disposition
 	for {
 		_, after, ok := strings.Cut(rest, ";")
 		if !ok {
-			return ""
+			return "", false
 		}
 		i := strings.IndexAny(after, "=;")
 		if i < 0 || after[i] == ';' { // no parameter
@@ -78,7 +88,7 @@ func FormName(disposition string) string {
 		name, value := after[:i], after[i+1:]
 		if strings.EqualFold(strings.TrimSpace(name), "name") {
 			value, _ = cutValue(value)
-			return value
+			return value, true
 		}
 		_, rest = cutValue(value)
 	}
@@ -108,15 +118,68 @@ func cutValue(text string) (value, rest string) {
 	return quoted, ""
 }
 
-// ParseMediaType is [mime.ParseMediaType] for what senders make of a
-// Content-Type: it drops parameters from the first broken one on. Of a text
-// that is no media type it returns nothing.
+// ParseMediaType parses a Content-Type as the WHATWG does: the first parameter of a
+// name counts, and a value without quotes extends to the semicolon. It also reads
+// types with a blank or a comma where the semicolon should be. Of a text that is no
+// media type it returns nothing.
 func ParseMediaType(text string) (mediaType string, params map[string]string) {
-	for {
-		mediaType, params, err := mime.ParseMediaType(text)
-		if !errors.Is(err, mime.ErrInvalidMediaParameter) {
-			return mediaType, params
-		}
-		text = text[:strings.LastIndexByte(text, ';')]
+	text = strings.Trim(text, " \t\r\n")
+	end := strings.IndexAny(text, "; \t\r\n,")
+	if end < 0 {
+		end = len(text)
 	}
+	mediaType = strings.ToLower(text[:end])
+	kind, subtype, ok := strings.Cut(mediaType, "/")
+	if !ok || !isToken(kind) || !isToken(subtype) {
+		return "", nil
+	}
+	for rest := text[end:]; rest != ""; {
+		rest = strings.TrimLeft(rest, "; \t\r\n,")
+		i := strings.IndexAny(rest, "=;")
+		if i < 0 {
+			break
+		}
+		name := strings.ToLower(rest[:i])
+		if rest[i] == ';' { // no parameter
+			rest = rest[i:]
+			continue
+		}
+		var value string
+		value, rest = cutParameter(rest[i+1:])
+		if _, repeated := params[name]; value != "" && !repeated && isToken(name) {
+			if params == nil {
+				params = map[string]string{}
+			}
+			params[name] = value
+		}
+	}
+	return mediaType, params
 }
+
+// cutParameter splits the value of a parameter of a media type from the semicolon
+// behind it. Quotes are removed.
+func cutParameter(text string) (value, rest string) {
+	quoted, ok := strings.CutPrefix(text, `"`)
+	if !ok {
+		i := strings.IndexByte(text, ';')
+		if i < 0 {
+			i = len(text)
+		}
+		return strings.TrimRight(text[:i], " \t\r\n"), text[i:]
+	}
+	var b strings.Builder
+	for i := 0; i < len(quoted); i++ {
+		switch quoted[i] {
+		case '"':
+			_, rest, _ = strings.Cut(quoted[i:], ";")
+			return b.String(), rest
+		case '\\':
+			i = min(i+1, len(quoted)-1)
+		}
+		b.WriteByte(quoted[i])
+	}
+	return b.String(), ""
+}
+
+// isToken reports whether s is a token of HTTP.
+func isToken(s string) bool { return httpguts.ValidHeaderFieldName(s) }
