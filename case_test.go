@@ -90,7 +90,17 @@ func caseHandler() *callback.Handler {
 			"fails": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
 				return nil, errors.New("no such level")
 			}},
-			"panics":  {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { panic("s3cret") }},
+			"panics": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { panic("s3cret") }},
+			"downloadableXml": {
+				Script: `function (host, Spark) { return function downloadableXml(code) { return Spark.parseXml(host.text(code)) } }`,
+				Funcs: map[string]callback.HostFunc{
+					"text": func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+						var code string
+						err := args.Scan(&code)
+						return `<download code="` + code + `"><item>Sword</item><item>Bow &amp; arrow</item></download>`, err
+					},
+				},
+			},
 			"nothing": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return nil, nil }},
 			"loadPlayer": {
 				Script: `function (host, Spark) {

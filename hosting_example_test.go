@@ -245,6 +245,34 @@ func ExampleHandler_globals() {
 	// 200 {"price":30}
 }
 
+func ExampleMembers_xml() {
+	texts := map[string]string{"PRICES": `<prices currency="EUR"><ware id="1">30</ware><ware id="2">25</ware></prices>`}
+	handler := &callback.Handler{
+		Runner: &callback.GojaRunner{Scripts: tree("callbacks/shop.js", `
+			var prices = Spark.downloadableXml("PRICES");
+			Spark.setScriptData("prices", prices.ware.map(function (ware) { return ware + " " + prices["@currency"] }));
+		`)},
+		Secrets: callback.SecretMap{"SHOP/shop": "s3cret"},
+		Members: callback.Members{"downloadableXml": {
+			Script: `function (host, Spark) { return function (code) { return Spark.parseXml(host.text(code)) } }`,
+			Funcs: map[string]callback.HostFunc{"text": func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+				var code string
+				if err := args.Scan(&code); err != nil {
+					return nil, err
+				}
+				text, ok := texts[code]
+				if !ok {
+					return nil, errors.New("no such download")
+				}
+				return text, nil
+			}},
+		}},
+	}
+	call(handler, "/callback/SHOP/shop/s3cret")
+	// Output:
+	// 200 {"prices":["30 EUR","25 EUR"]}
+}
+
 func Example_sandbox() {
 	linux := runtime.GOOS == "linux" && (runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64")
 	runner := &sandbox.Runner{
