@@ -404,7 +404,7 @@ func ask(url string, w *work.Workload) (string, error) {
 // or, if rate is zero, as fast as the server answers.
 func (s *server) attack(w *work.Workload, connections int, rate float64, d time.Duration) *vegeta.Metrics {
 	var pacer vegeta.Pacer = vegeta.Rate{Freq: int(math.Ceil(rate)), Per: time.Second}
-	options := []func(*vegeta.Attacker){vegeta.Timeout(10 * time.Second), vegeta.Connections(connections), vegeta.KeepAlive(true)}
+	options := []func(*vegeta.Attacker){vegeta.Timeout(10 * time.Second), vegeta.Connections(connections), vegeta.MaxConnections(connections), vegeta.KeepAlive(true)}
 	if rate == 0 {
 		pacer = vegeta.Rate{}
 		options = append(options, vegeta.Workers(uint64(connections)), vegeta.MaxWorkers(uint64(connections)))
