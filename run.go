@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dop251/goja"
+	"github.com/dop251/goja/file"
 
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
@@ -43,8 +44,9 @@ type run struct {
 	life
 	log        *slog.Logger
 	tree       Tree
-	script     string // the file of the main script
-	version    string // of the main script
+	script     string     // the file of the main script
+	source     *file.File // of the main script
+	version    string     // of the main script
 	data       orderedFields
 	errors     orderedFields
 	raw        []byte // RESPONSE_RAW, if the script set it to bytes
@@ -311,7 +313,7 @@ func (r *run) run() (o outcome) {
 	if err != nil {
 		return outcome{err: err}
 	}
-	r.version, r.begun = program.version, true
+	r.source, r.version, r.begun = program.source, program.version, true
 	result, err := r.execute(program)
 	return outcome{result: result, err: err}
 }
@@ -427,6 +429,7 @@ func (r *run) explain(err error) error {
 	case *goja.Exception:
 		e.setStack(x.Stack())
 		e.Message = r.meant(r.describe(x.Value()))
+		r.decideNull(e)
 	default:
 		e.Message = fmt.Sprintf("failed with a %T", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dop251/goja"
+	"github.com/dop251/goja/file"
 
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
@@ -194,10 +195,11 @@ func (v *version) foundAt(look time.Time) (*program, error) {
 // A program is a compiled script.
 type program struct {
 	compiled  *goja.Program
-	version   string   // of the tree or, if it has none, of the file
-	handler   bool     // the script exports a handler
-	variables []string // names that the script declares at its top level
-	declared  []string // those of variables that are standard globals
+	source    *file.File // of compiled, which retains it as well
+	version   string     // of the tree or, if it has none, of the file
+	handler   bool       // the script exports a handler
+	variables []string   // names that the script declares at its top level
+	declared  []string   // those of variables that are standard globals
 	traits    traits
 }
 
@@ -375,7 +377,7 @@ func compile(name, version, source string, maxSize int64) (*program, error) {
 	if fault != nil {
 		return nil, &ScriptError{Script: name, Version: version, Line: fault.Line, Column: fault.Column, Message: fault.Message}
 	}
-	p := &program{compiled: compiled.Program, version: version, handler: compiled.Handler, variables: compiled.Variables, traits: traitsOf(source)}
+	p := &program{compiled: compiled.Program, source: compiled.Source, version: version, handler: compiled.Handler, variables: compiled.Variables, traits: traitsOf(source)}
 	for _, name := range compiled.Variables {
 		if web.Has(name) && !slices.Contains(p.declared, name) {
 			p.declared = append(p.declared, name)

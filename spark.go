@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dop251/goja"
@@ -136,7 +135,7 @@ func (r *run) replaceJSON(name string, f func(goja.FunctionCall) goja.Value) {
 
 // modules are the modules that a run has required.
 type modules struct {
-	ran   map[string]bool
+	ran   map[string]*program
 	depth int      // nesting of calls of require
 	chain []string // modules that have run in the outermost call of require
 }
@@ -149,10 +148,10 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 		ecma.Throw(r.vm, "%s: no module %q", call.Member(), limit.Text(code, 100))
 	}
 	m := &r.modules
-	if slices.Contains(m.chain, code) || once && m.ran[code] {
+	if slices.Contains(m.chain, code) || once && m.ran[code] != nil {
 		return goja.Undefined()
 	}
-	program, err := r.load(cloudcode.Module(code))
+	module, err := r.load(cloudcode.Module(code))
 	var script *ScriptError
 	switch {
 	case r.stopped():
@@ -167,9 +166,9 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 		ecma.Throw(r.vm, "%s: module %q cannot be read", call.Member(), code)
 	}
 	if m.ran == nil {
-		m.ran = map[string]bool{}
+		m.ran = map[string]*program{}
 	}
-	m.ran[code] = true
+	m.ran[code] = module
 	m.chain = append(m.chain, code)
 	m.depth++
 	defer func() {
@@ -177,7 +176,7 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 			m.chain = nil
 		}
 	}()
-	if _, err := r.vm.RunProgram(r.prepare(program)); err != nil {
+	if _, err := r.vm.RunProgram(r.prepare(module)); err != nil {
 		panic(err) // for the engine: an exception, which must not be read here
 	}
 	return goja.Undefined()
@@ -259,17 +258,6 @@ func (r *run) meant(message string) string {
 		message += ": did you mean " + near + "?"
 	}
 	return message
-}
-
-// sayNull corrects the first line of an error's text. The engine says undefined
-// where the value may be null.
-func sayNull(text string) string {
-	const says = "' of undefined"
-	line, _, _ := strings.Cut(text, "\n")
-	if !strings.HasPrefix(line, "TypeError: Cannot read property '") || !strings.HasSuffix(line, says) {
-		return text
-	}
-	return line + " or null" + text[len(line):]
 }
 
 // documented makes the function for a member that only a host can supply. Calling

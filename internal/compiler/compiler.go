@@ -56,6 +56,9 @@ func parse(name, source string) (*ast.Program, error) {
 type Script struct {
 	Program *goja.Program
 
+	// Source is what has been compiled, for [ReceiverOf].
+	Source *file.File
+
 	// Handler is whether the script exports an object, which [HandlerName] holds
 	// once the program has run.
 	Handler bool
@@ -96,7 +99,7 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	if module {
 		hoistLexical(tree)
 	}
-	s.Variables = declared(tree)
+	s.Source, s.Variables = tree.File, declared(tree)
 	s.Program, err = goja.CompileAST(tree, s.Handler)
 	if err != nil {
 		return nil, explain(source, err)
