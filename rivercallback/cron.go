@@ -47,8 +47,9 @@ type cronJob struct {
 	entry    CronEntry
 	schedule cron.Schedule
 
-	mu   sync.Mutex
-	next time.Time // when River makes the next run; zero at first
+	mu      sync.Mutex
+	next    time.Time     // when River makes the next run; zero at first
+	catchUp time.Duration // entry.CatchUp or, at first after a jump of the clock, the time that it has skipped
 }
 
 // Validate returns what is wrong with the entry by itself.
@@ -85,10 +86,29 @@ func newCronJob(entry CronEntry, keep time.Duration) (*cronJob, error) {
 	return &cronJob{entry: entry, schedule: schedule}, nil
 }
 
+// periodic converts Options.Cron to River's type. Of the times of an entry that a
+// jump of the clock has skipped, the last one runs.
+func (q *Queue) periodic(jumped time.Duration) []*river.PeriodicJob {
+	var skipped time.Duration
+	if jumped > 0 {
+		skipped = min(jumped+noticed, q.options.Keep)
+	}
+	jobs := make([]*river.PeriodicJob, len(q.cron))
+	for i, job := range q.cron {
+		jobs[i] = job.periodic(q, skipped)
+	}
+	return jobs
+}
+
+// noticed bounds the time after which a jump of the clock is noticed. A time of
+// cron that has run already does not run again.
+const noticed = 10 * time.Second
+
 // periodic converts the entry to River's type.
-func (c *cronJob) periodic(q *Queue) *river.PeriodicJob {
+func (c *cronJob) periodic(q *Queue, skipped time.Duration) *river.PeriodicJob {
 	c.mu.Lock()
-	c.next = time.Time{}
+	c.next, c.catchUp = time.Time{}, max(c.entry.CatchUp, skipped)
+	catchUp := c.catchUp > 0
 	c.mu.Unlock()
 	construct := func() (river.JobArgs, *river.InsertOpts) {
 		at := c.due(time.Now())
@@ -106,7 +126,7 @@ func (c *cronJob) periodic(q *Queue) *river.PeriodicJob {
 		q.logger.Error("callback: queue: cron entry", "module", c.entry.Module, "error", err)
 		return nil, nil
 	}
-	return river.NewPeriodicJob(c, construct, &river.PeriodicJobOpts{RunOnStart: c.entry.CatchUp > 0})
+	return river.NewPeriodicJob(c, construct, &river.PeriodicJobOpts{RunOnStart: catchUp})
 }
 
 // Next implements [river.PeriodicSchedule].
@@ -119,15 +139,21 @@ func (c *cronJob) Next(current time.Time) time.Time {
 }
 
 // due returns the time for which a run is made now: the one that River has waited
-// for or, at the start, the last one that may have been missed.
+// for or, at the start, the last one that may have been missed. It is zero if there
+// is none.
 func (c *cronJob) due(now time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.next.IsZero() && !c.next.After(now.Add(time.Second)) {
+		if after := c.schedule.Next(c.next); !after.IsZero() && !after.After(now) {
+			return time.Time{} // River goes through all times that the clock has skipped
+		}
 		return c.next
 	}
+	from := now.UTC().Add(-c.catchUp)
+	c.catchUp = c.entry.CatchUp
 	var missed time.Time
-	for at := c.schedule.Next(now.UTC().Add(-c.entry.CatchUp)); !at.IsZero() && !at.After(now); at = c.schedule.Next(at) {
+	for at := c.schedule.Next(from); !at.IsZero() && !at.After(now); at = c.schedule.Next(at) {
 		missed = at
 	}
 	return missed

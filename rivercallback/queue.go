@@ -103,6 +103,10 @@ type dialect struct {
 	live      string // note.Live
 	listed    string // listed of the arguments; the whole job if it was stored without
 	errors    string // the errors as an array of JSON
+
+	// moveTimes moves all stored times after a jump of the clock. It is nil if
+	// they are not this machine's.
+	moveTimes func(ctx context.Context, by time.Duration) error
 }
 
 var (
@@ -118,6 +122,7 @@ type client interface {
 	JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
 	JobRetry(ctx context.Context, id int64) (*rivertype.JobRow, error)
 	JobUpdate(ctx context.Context, id int64, params *river.JobUpdateParams) (*rivertype.JobRow, error)
+	PeriodicJobs() *river.PeriodicJobBundle
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
 	StopAndCancel(ctx context.Context) error
@@ -210,6 +215,7 @@ func OpenSQLite(ctx context.Context, file string, options Options) (_ *Queue, er
 			defer rows.Close()
 			return each(rows, row)
 		},
+		moveTimes: func(ctx context.Context, by time.Duration) error { return moveTimes(ctx, db, by) },
 	}}
 	if err = open(ctx, q, riversqlite.New(db), ""); err == nil {
 		// In Postgres River has an index for this.
@@ -218,6 +224,9 @@ func OpenSQLite(ctx context.Context, file string, options Options) (_ *Queue, er
 	if err == nil {
 		// Counts and List find their jobs in it, without reading past the calls.
 		_, err = db.ExecContext(ctx, "create index if not exists callback_job_state on river_job (kind, state, attempt, finalized_at)")
+	}
+	if err == nil {
+		err = settleTimes(ctx, db)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("callback: queue: %w", err), db.Close())

@@ -4,6 +4,7 @@ package rivercallback_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,6 +73,63 @@ func TestSQLiteKeepsItsJobs(t *testing.T) {
 	s, err := q.Status(t.Context(), "run-1")
 	require.NoError(t, err)
 	require.Equal(t, deferred.Queued, s.State)
+}
+
+// What is to happen in an hour happens in an hour, and what is kept for a day is
+// kept for a day.
+func TestSQLiteMovesTimes(t *testing.T) {
+	t.Parallel()
+	q := openSQLite(t, rivercallback.Options{})
+	later := newJob(t, "later")
+	later.NotBefore = time.Now().Add(time.Hour)
+	for _, job := range []*deferred.Job{newJob(t, "ended"), later} {
+		_, err := q.Enqueue(t.Context(), job)
+		require.NoError(t, err)
+	}
+	calls := work(t, q)
+	require.Equal(t, "ended", (<-calls).RunID)
+	status := func(id string) *deferred.Status {
+		s, err := q.Status(t.Context(), id)
+		require.NoError(t, err)
+		return s
+	}
+	require.Eventually(t, func() bool { return status("ended").State == deferred.Finished }, 30*time.Second, 10*time.Millisecond)
+	for _, by := range []time.Duration{24 * time.Hour, -time.Hour, 2500 * time.Millisecond} {
+		due, ended := status("later").Due, status("ended").Ended
+		require.NoError(t, q.ClockJumped(t.Context(), by))
+		require.Equal(t, due.Add(by), status("later").Due)
+		require.Equal(t, ended.Add(by), status("ended").Ended)
+	}
+}
+
+// The process has died, and the clock has gone back before the next one starts:
+// nothing waits until the clock is where it was.
+func TestSQLiteAfterTheClockWentBack(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "q.db")
+	q, err := rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{})
+	require.NoError(t, err)
+	_, err = q.Enqueue(t.Context(), newJob(t, "run-1"))
+	require.NoError(t, err)
+	require.NoError(t, q.Close())
+	db, err := sql.Open("sqlite", file)
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), `
+update river_job set scheduled_at = datetime('now', 'subsec', '+1 day');
+insert into river_leader (leader_id, elected_at, expires_at) values ('killed', datetime('now', 'subsec', '+1 day'), datetime('now', 'subsec', '+2 days'))`)
+	require.NoError(t, errors.Join(err, db.Close()))
+
+	q, err = rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{
+		Cron: []rivercallback.CronEntry{{Schedule: "@every 1s", APIKey: "E3", Module: "TICK"}},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, q.Close()) })
+	calls := work(t, q)
+	seen := map[string]bool{}
+	for !seen["hello"] || !seen["TICK"] {
+		call := <-calls
+		seen[call.Credential+call.Script] = true
+	}
 }
 
 // The file holds what senders sent.

@@ -46,15 +46,11 @@ func (q *Queue) Work(ctx context.Context, work func(context.Context, *deferred.J
 func (q *Queue) workOnce(ctx context.Context, work func(context.Context, *deferred.Job) deferred.Verdict) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{queue: q, work: work})
-	periodic := make([]*river.PeriodicJob, len(q.cron))
-	for i, job := range q.cron {
-		periodic[i] = job.periodic(q)
-	}
 	client, err := q.connect(&river.Config{
 		Schema:                      q.options.Schema,
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.options.Places}},
 		Workers:                     workers,
-		PeriodicJobs:                periodic,
+		PeriodicJobs:                q.periodic(0),
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           fetchPoll,
 		JobTimeout:                  q.options.MaxRun,
@@ -71,10 +67,9 @@ func (q *Queue) workOnce(ctx context.Context, work func(context.Context, *deferr
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	select {
-	case <-client.Stopped():
+	q.followClock(ctx, client.Stopped(), client)
+	if ctx.Err() == nil {
 		return errors.New("callback: River has stopped")
-	case <-ctx.Done():
 	}
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.options.MaxRun)
 	defer cancel()

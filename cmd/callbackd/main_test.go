@@ -26,6 +26,7 @@ const asCallbackd = "TEST_AS_CALLBACKD"
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	handOverClock()
 	if os.Getenv(asCallbackd) != "" {
 		main()
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"example.com/callback/internal/clock"
 )
 
 // watchEvery is how often files are looked at for a change.
@@ -72,11 +74,15 @@ func (f *watchedFile) healthy() bool {
 }
 
 // watch reloads the files on each change, and all of them when hup fires, until
-// ctx is done.
+// ctx is done. It logs when the clock jumps.
 func watch(ctx context.Context, files []*watchedFile, hup <-chan os.Signal, logger *slog.Logger) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
+	var clock clock.Watch
 	for {
+		if by := clock.Jumped(time.Now()); by != 0 {
+			logger.WarnContext(ctx, "the clock of this machine has jumped, or the machine has slept", "by", by.Round(time.Second))
+		}
 		select {
 		case <-ctx.Done():
 			return
