@@ -25,6 +25,9 @@ const DefaultMaxAttempts = 8
 // fails, the error is [callback.ErrUnavailable], so that the sender tries again.
 // Calls that are not deferred, and those that a [Worker] runs, it passes on.
 //
+// The Usage of a deferred call names the script and the version that will run, as far
+// as they are known.
+//
 // Its fields must not change once it is used.
 type Runner struct {
 	// Next runs the calls. It is required.
@@ -91,7 +94,7 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 			return nil, err
 		}
 	}
-	deferred, err := r.defers(ctx, call, tree)
+	deferred, script, err := r.defers(ctx, call, tree)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +104,9 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 	accepted := *call
 	if !r.Live {
 		accepted.Version = cmp.Or(call.Version, tree.Version)
+	}
+	if call.Usage != nil {
+		call.Usage.Script, call.Usage.Version = script, accepted.Version
 	}
 	job, err := NewJob(&accepted, cmp.Or(r.MaxAttempts, DefaultMaxAttempts))
 	if err != nil {
@@ -125,20 +131,43 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 	return &result, nil
 }
 
-func (r *Runner) defers(ctx context.Context, call *callback.Call, tree callback.Tree) (bool, error) {
+// Validate reports fields that are missing, and what Next reports if it has a
+// Validate method.
+func (r *Runner) Validate() error {
+	var errs []error
+	if r.Next == nil {
+		errs = append(errs, errors.New("callback: deferred.Runner.Next is missing"))
+	}
+	if r.Queue == nil {
+		errs = append(errs, errors.New("callback: deferred.Runner.Queue is missing"))
+	}
+	if r.Source == nil && r.Defer == nil {
+		errs = append(errs, errNeither)
+	}
+	if next, ok := r.Next.(interface{ Validate() error }); ok {
+		errs = append(errs, next.Validate())
+	}
+	return errors.Join(errs...)
+}
+
+var errNeither = errors.New("callback: deferred.Runner has neither Source nor Defer")
+
+// defers reports whether a call is deferred. script is the file of its main script,
+// if that had to be read.
+func (r *Runner) defers(ctx context.Context, call *callback.Call, tree callback.Tree) (deferred bool, script string, err error) {
 	if r.Defer != nil {
-		return r.Defer(ctx, call), nil
+		return r.Defer(ctx, call), "", nil
 	}
 	if tree.FS == nil {
-		return false, errors.New("callback: deferred.Runner has neither Source nor Defer")
+		return false, "", errNeither
 	}
 	for _, name := range cloudcode.MainScripts(call.Credential, call.Script) {
 		marked, err := r.isMarked(tree, name)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return marked, err
+			return marked, name, err
 		}
 	}
-	return false, nil // Next says that there is no script
+	return false, "", nil // Next says that there is no script
 }
 
 type markedKey struct{ version, name string }

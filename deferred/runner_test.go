@@ -212,6 +212,21 @@ func (*broken) Cancel(context.Context, string) (int, error) {
 	return 0, errors.New("connection refused")
 }
 
+func TestRunnerValidate(t *testing.T) {
+	t.Parallel()
+	h := &callback.Handler{Runner: new(deferred.Runner), Secrets: callback.SecretMap{}}
+	err := h.Validate()
+	require.ErrorContains(t, err, "deferred.Runner.Next is missing")
+	require.ErrorContains(t, err, "deferred.Runner.Queue is missing")
+	require.ErrorContains(t, err, "deferred.Runner has neither Source nor Defer")
+
+	source := tree("v1", map[string]string{"callbacks/pay.js": ""})
+	h.Runner = &deferred.Runner{Next: new(callback.GojaRunner), Queue: new(queuetest.Memory), Source: source}
+	require.EqualError(t, h.Validate(), "callback: GojaRunner has no Scripts")
+	h.Runner = &deferred.Runner{Next: &callback.GojaRunner{Source: source}, Queue: new(queuetest.Memory), Source: source}
+	require.NoError(t, h.Validate())
+}
+
 func TestRunnerOfABrokenQueue(t *testing.T) {
 	t.Parallel()
 	handler := &callback.Handler{

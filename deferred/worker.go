@@ -31,7 +31,9 @@ type Worker struct {
 
 	// DangerouslyInProcess allows a [callback.GojaRunner] as Runner. There a
 	// script that ends its process also ends the worker and all other runs, again
-	// at each attempt. Package sandbox has a runner that keeps scripts apart.
+	// at each attempt. Package sandbox has a runner that keeps scripts apart. A
+	// runner that wraps another one shows it by a method Unwrap, as that of
+	// otelcallback does.
 	DangerouslyInProcess bool
 
 	// MaxPerCredential is how many calls of a credential this worker runs at
@@ -81,6 +83,8 @@ func inProcess(runner callback.ScriptRunner) bool {
 		return inProcess(r.Next)
 	case *callback.GojaRunner:
 		return true
+	case interface{ Unwrap() callback.ScriptRunner }:
+		return inProcess(r.Unwrap())
 	}
 	return false
 }

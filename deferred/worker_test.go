@@ -239,6 +239,7 @@ func TestWorkerRefusesToShareItsProcess(t *testing.T) {
 		goja,
 		&callback.Handler{Runner: goja},
 		&callback.Handler{Runner: &deferred.Runner{Next: goja}},
+		&callback.Handler{Runner: wrapper{&deferred.Runner{Next: wrapper{goja}}}},
 	} {
 		err := (&deferred.Worker{Queue: queue, Runner: runner}).Run(t.Context())
 		require.ErrorIs(t, err, deferred.ErrInProcess)
@@ -248,6 +249,11 @@ func TestWorkerRefusesToShareItsProcess(t *testing.T) {
 	require.ErrorContains(t, (&deferred.Worker{Queue: queue}).Run(t.Context()), "needs a Queue and a Runner")
 	require.ErrorContains(t, (&deferred.Worker{Runner: goja}).Run(t.Context()), "needs a Queue and a Runner")
 }
+
+// A wrapper is a runner around another one.
+type wrapper struct{ callback.ScriptRunner }
+
+func (w wrapper) Unwrap() callback.ScriptRunner { return w.ScriptRunner }
 
 // One Handler may be front and worker: what a worker runs is not deferred again.
 func TestWorkerOfTheFrontsHandler(t *testing.T) {

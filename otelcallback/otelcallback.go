@@ -254,6 +254,10 @@ type doer struct {
 // Do implements [callback.HTTPDoer].
 func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	start := time.Now()
+// Unwrap returns the wrapped runner. A worker of a queue must know whether scripts
+// run in its process.
+func (r *runner) Unwrap() callback.ScriptRunner { return r.next }
+
 	method := attribute.String("http.request.method", req.Method)
 	address := []attribute.KeyValue{method, attribute.String("server.address", req.URL.Hostname())}
 	if port, err := strconv.Atoi(req.URL.Port()); err == nil {
