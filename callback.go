@@ -286,7 +286,7 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 	defer func() {
 		v := recover()
 		if v != nil && v != http.ErrAbortHandler {
-			h.logPanic(r.Context(), "callback: panic", v)
+			logPanic(r.Context(), cmp.Or(x.call.Logger, h.logger()), "callback: panic", v)
 			x.fail(panicked(v))
 		}
 		if x.account != nil {
@@ -472,9 +472,9 @@ func (h *Handler) run(ctx context.Context, call *Call) (*Result, error) {
 
 // logPanic logs a panic without its value. The value may hold a secret, and
 // printing one of the engine's runs script code.
-func (h *Handler) logPanic(ctx context.Context, message string, v any) {
+func logPanic(ctx context.Context, logger *slog.Logger, message string, v any) {
 	defer func() { _ = recover() }() // it may be the logger that panics
-	h.logger().ErrorContext(ctx, message, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	logger.ErrorContext(ctx, message, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 }
 
 // serve answers the request, or returns why it is refused.
@@ -661,6 +661,9 @@ type unavailableError struct {
 
 // Error implements [error].
 func (e *unavailableError) Error() string {
+	if errors.Is(e.err, ErrUnavailable) || e.Is(ErrTooMany) {
+		return fmt.Sprintf("callback: %s: %v", e.part, e.err)
+	}
 	return fmt.Sprintf("%v: %s: %v", ErrUnavailable, e.part, e.err)
 }
 
@@ -695,10 +698,14 @@ func (h *Handler) explain(ctx context.Context, call *Call, err error) *failure {
 		attrs := []any{"error", err}
 		var script *ScriptError
 		if errors.As(err, &script) {
-			attrs = []any{"error", script.Message}
+			attrs = nil
 			if script.Script != "" {
-				attrs = []any{"script", script.Script, "line", script.Line, "column", script.Column, "error", script.Message}
+				attrs = append(attrs, "script", script.Script)
 			}
+			if script.Line != 0 {
+				attrs = append(attrs, "line", script.Line, "column", script.Column)
+			}
+			attrs = append(attrs, "error", script.Message)
 			if script.Stack != "" {
 				attrs = append(attrs, "stack", script.Stack)
 			}

@@ -265,7 +265,7 @@ func (h *Handler) observe(ctx context.Context, run *Run) {
 	go func() {
 		defer func() {
 			if v := recover(); v != nil {
-				h.logPanic(ctx, "callback: panic in Handler.Observe", v)
+				logPanic(ctx, h.logger().With("run", run.Call.RunID), "callback: panic in Handler.Observe", v)
 			}
 			release()
 			if state.Swap(returned) == overdue {

@@ -98,13 +98,19 @@ func TestObserveOutcomes(t *testing.T) {
 		{name: "MaxInFlight", change: func(h *callback.Handler) { h.MaxInFlight = -1 }, status: 503, outcome: callback.OutcomeOverloaded, err: "MaxInFlight"},
 		{name: "admitted to none", change: func(h *callback.Handler) {
 			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, callback.ErrTooMany }
-		}, status: 429, outcome: callback.OutcomeTooMany, err: "Handler.Admit: callback: too many calls"},
+		}, status: 429, outcome: callback.OutcomeTooMany, err: "callback: Handler.Admit: callback: too many calls"},
+		{name: "admitted later", change: func(h *callback.Handler) {
+			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, callback.ErrUnavailable }
+		}, status: 503, outcome: callback.OutcomeUnavailable, err: "callback: Handler.Admit: callback: unavailable"},
+		{name: "Admit fails", change: func(h *callback.Handler) {
+			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, errors.New("down") }
+		}, status: 503, outcome: callback.OutcomeUnavailable, err: "callback: unavailable: Handler.Admit: down"},
 		{name: "body too long", change: func(h *callback.Handler) { h.MaxBody = 3 }, body: "1234", status: 413, outcome: callback.OutcomeTooLarge, err: "request body too large"},
 		{name: "too many parameters", change: func(h *callback.Handler) { h.MaxParams = 1 }, path: "E3/hello/s3cret?a=1&b=2", status: 413, outcome: callback.OutcomeTooLarge, err: "too many parameters"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			h, _ := httpHandler(test.script)
+			h, log := httpHandler(test.script)
 			if test.change != nil {
 				test.change(h)
 			}
@@ -135,6 +141,10 @@ func TestObserveOutcomes(t *testing.T) {
 			require.WithinDuration(t, time.Now(), run.Start, time.Hour)
 		})
 	}
+			require.Equal(t, strings.Count(log.String(), "\n"), run.LogLines)
+			for line := range strings.Lines(log.String()) {
+				require.Contains(t, line, " run="+run.Call.RunID)
+			}
 }
 
 // TestObserveNobody: who is not authorised leaves no Run.
@@ -353,7 +363,7 @@ func TestObservePanics(t *testing.T) {
 			require.Equal(t, `{"a":1}`, get(t, h, helloURL).Body.String())
 		}
 		synctest.Wait()
-		require.Equal(t, 2, strings.Count(log.String(), `msg="callback: panic in Handler.Observe" type=string`))
+		require.Equal(t, 2, strings.Count(log.String(), `msg="callback: panic in Handler.Observe" run=`))
 		require.NotContains(t, log.String(), "s3cret")
 	})
 }
