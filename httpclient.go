@@ -34,6 +34,11 @@ type HTTPDoerFunc func(req *http.Request) (*http.Response, error)
 // Do calls f.
 func (f HTTPDoerFunc) Do(req *http.Request) (*http.Response, error) { return f(req) }
 
+// ErrBlocked means that an outbound request was refused because of its address or
+// its URL. It is the error of an [HTTPClient], and may be that of an [HTTPDoer] of the
+// host's own.
+var ErrBlocked = host.ErrBlocked
+
 // HTTPClient is the default [HTTPDoer]. It is used by pointer and safe for
 // concurrent use. The zero value:
 //   - connects to public addresses only, at any port. It checks the address
@@ -71,11 +76,15 @@ type HTTPClient struct {
 	client *http.Client
 }
 
-// Do sends req. The error says why there is no answer, such as an address that is
-// not public.
+// Do sends req. The error says why there is no answer. It is [ErrBlocked] if the
+// address is not public or Allow has refused the URL. Its text may hold the URL.
 func (c *HTTPClient) Do(req *http.Request) (*http.Response, error) {
 	c.once.Do(c.open)
-	return c.client.Do(req)
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return nil, host.WithCause(err, err)
+	}
+	return resp, nil
 }
 
 // CloseIdleConnections closes the connections that are kept for later use.

@@ -95,7 +95,7 @@ const (
 	OutcomeBadRequest  Outcome = "bad_request"  // 400, 408, 415
 	OutcomeCanceled    Outcome = "canceled"     // 503 to a caller that has gone
 	OutcomePanic       Outcome = "panic"        // 500: of the host's code or the runner
-	OutcomeInternal    Outcome = "internal"     // 500: any other error of the runner, such as ErrNoVersion
+	OutcomeInternal    Outcome = "internal"     // 500: ErrNoVersion, no Runner, any other error of a runner
 )
 
 // An Outbound is an outbound request of a run.
@@ -106,7 +106,11 @@ type Outbound struct {
 	Duration time.Duration
 	Status   int   // 0 without an answer
 	Bytes    int64 // of the answer's body
-	Err      error // why there is no answer; its text holds no URL
+
+	// Err is why there is no answer, and nil if there is one. It may be
+	// [ErrBlocked], [context.DeadlineExceeded] or, if the run has ended,
+	// [context.Canceled]. Its text holds no URL.
+	Err error
 
 	// Exchange is nil unless Handler.KeepBodies is set. It holds the URL, which
 	// may hold a secret.
@@ -369,5 +373,5 @@ func sentBody(req *http.Request) []byte {
 
 // outboundError is an error of an outbound request without its URL.
 func outboundError(err error) error {
-	return fmt.Errorf("callback: outbound request: %s", host.Reason(err))
+	return host.WithCause(fmt.Errorf("callback: outbound request: %s", host.Reason(err)), err)
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -139,12 +141,12 @@ func TestObserveOutcomes(t *testing.T) {
 			require.EqualValues(t, w.Body.Len(), run.BytesOut)
 			require.Positive(t, run.Duration)
 			require.WithinDuration(t, time.Now(), run.Start, time.Hour)
-		})
-	}
 			require.Equal(t, strings.Count(log.String(), "\n"), run.LogLines)
 			for line := range strings.Lines(log.String()) {
 				require.Contains(t, line, " run="+run.Call.RunID)
 			}
+		})
+	}
 }
 
 // TestObserveNobody: who is not authorised leaves no Run.
@@ -470,4 +472,41 @@ func TestObserveContext(t *testing.T) {
 	ctx = <-got
 	require.Equal(t, "trace", ctx.Value(key{}))
 	require.NoError(t, ctx.Err())
+}
+
+// TestObserveOutboundCause: an observer can tell why an outbound request has no
+// answer, and the text never holds the URL.
+func TestObserveOutboundCause(t *testing.T) {
+	t.Parallel()
+	wrap := func(cause error) callback.HTTPDoer {
+		return callback.HTTPDoerFunc(func(req *http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("%w: %s", cause, req.URL)
+		})
+	}
+	for name, test := range map[string]struct {
+		doer callback.HTTPDoer
+		is   error
+		text string
+	}{
+		"address":         {new(callback.HTTPClient), callback.ErrBlocked, "address not allowed"},
+		"Allow":           {&callback.HTTPClient{Allow: func(*url.URL) error { return errors.New("no") }}, callback.ErrBlocked, "URL not allowed by the host"},
+		"the host's own":  {callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) { return nil, callback.ErrBlocked }), callback.ErrBlocked, "outbound request blocked"},
+		"own, with a URL": {wrap(callback.ErrBlocked), callback.ErrBlocked, "request failed"},
+		"time-out":        {wrap(context.DeadlineExceeded), context.DeadlineExceeded, "timed out"},
+		"canceled":        {wrap(context.Canceled), context.Canceled, "cancelled with the run"},
+		"other":           {wrap(errors.New("down")), nil, "request failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, _ := httpHandler(`Spark.getHttp("http://127.0.0.1:1/s3cret").get()`)
+			h.HTTP = test.doer
+			runs := observe(h)
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, helloURL, nil))
+			err := runs.next(t).Outbound[0].Err
+			require.EqualError(t, err, "callback: outbound request: "+test.text)
+			for _, cause := range []error{callback.ErrBlocked, context.DeadlineExceeded, context.Canceled} {
+				require.Equal(t, cause == test.is, errors.Is(err, cause), cause)
+			}
+		})
+	}
 }

@@ -15,7 +15,13 @@
 //	faas.trigger                "http", or "other" for Handler.RunScript
 //	http.response.status_code   of the answer, if there was one
 //	error.type                  Run.Outcome, unless it is "ok"
-//	code.file.path, code.line.number   where the script failed
+//	code.file.path, code.line.number   where the script failed, as far as it is known
+//
+// The span's status is an error if the answer is a 5xx, or if Handler.RunScript has
+// returned an error. Spans and metrics of outbound requests have an error.type if
+// there is no answer, or if its status is 400 or above: the status, "blocked" (see
+// callback.ErrBlocked), "timeout", "canceled", "name_not_found",
+// "connection_failed", "panic", or "_OTHER".
 //
 // # Metrics
 //
@@ -210,7 +216,10 @@ func (t *telemetry) observe(ctx context.Context, run *callback.Run) {
 	}
 	var fault *callback.ScriptError
 	if errors.As(run.Err, &fault) && fault.Script != "" {
-		attrs = append(attrs, attribute.String("code.file.path", fault.Script), attribute.Int("code.line.number", fault.Line))
+		attrs = append(attrs, attribute.String("code.file.path", fault.Script))
+		if fault.Line != 0 {
+			attrs = append(attrs, attribute.Int("code.line.number", fault.Line))
+		}
 	}
 	span.SetAttributes(attrs...)
 	if run.Outcome != callback.OutcomeOK && (run.Status == 0 || run.Status >= 500) {
@@ -245,6 +254,10 @@ func (r *runner) Validate() error {
 	return nil
 }
 
+// Unwrap returns the wrapped runner. A worker of a queue must know whether scripts
+// run in its process.
+func (r *runner) Unwrap() callback.ScriptRunner { return r.next }
+
 // A doer makes a span for each outbound request.
 type doer struct {
 	*telemetry
@@ -254,10 +267,6 @@ type doer struct {
 // Do implements [callback.HTTPDoer].
 func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	start := time.Now()
-// Unwrap returns the wrapped runner. A worker of a queue must know whether scripts
-// run in its process.
-func (r *runner) Unwrap() callback.ScriptRunner { return r.next }
-
 	method := attribute.String("http.request.method", req.Method)
 	address := []attribute.KeyValue{method, attribute.String("server.address", req.URL.Hostname())}
 	if port, err := strconv.Atoi(req.URL.Port()); err == nil {
@@ -294,6 +303,8 @@ func kind(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
+	case errors.Is(err, callback.ErrBlocked):
+		return "blocked"
 	case errors.Is(err, context.Canceled):
 		return "canceled"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -36,10 +39,18 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/callback"
+	"example.com/callback/deferred"
+	"example.com/callback/deferred/queuetest"
 	"example.com/callback/otelcallback"
+	"example.com/callback/sandbox"
 )
 
 const target = "/callback/zq9key/pay/zq9secret/zq9player?token=zq9token"
+
+func TestMain(m *testing.M) {
+	sandbox.Main()
+	os.Exit(m.Run())
+}
 
 // A bench is an instrumented Handler with exporters in memory.
 type bench struct {
@@ -190,7 +201,18 @@ func TestOutcomes(t *testing.T) {
 		{name: "no script", path: "/callback/zq9key/zq9server", status: 404, outcome: callback.OutcomeNoScript},
 		{name: "overloaded", change: fails(callback.ErrOverloaded), status: 503, outcome: callback.OutcomeOverloaded, failed: true},
 		{name: "unavailable", change: fails(callback.ErrUnavailable), status: 503, outcome: callback.OutcomeUnavailable, failed: true},
-		{name: "internal", change: fails(errors.New("zq9error")), status: 500, outcome: callback.OutcomeInternal, failed: true},
+		{name: "no runner", change: func(h *callback.Handler, _ *otelcallback.Options) { h.Runner = nil },
+			status: 500, outcome: callback.OutcomeInternal, failed: true},
+		{name: "no version", change: func(h *callback.Handler, _ *otelcallback.Options) {
+			h.Runner = &callback.GojaRunner{Source: sourceFunc(func() (callback.Tree, error) { return callback.Tree{}, callback.ErrNoVersion })}
+		}, status: 500, outcome: callback.OutcomeInternal, failed: true},
+		{name: "any other error of a runner", change: fails(errors.New("zq9error")), status: 500, outcome: callback.OutcomeInternal, failed: true},
+		{name: "deferred", script: "// callback: deferred", change: deferTo(new(queuetest.Memory)), status: 202, outcome: callback.OutcomeOK,
+			check: func(t *testing.T, run *callback.Run) {
+				require.Equal(t, "callbacks/pay.js", run.Script)
+				require.Equal(t, "v1", run.Version)
+			}},
+		{name: "queue down", script: "// callback: deferred", change: deferTo(brokenQueue{}), status: 503, outcome: callback.OutcomeUnavailable, failed: true},
 		{name: "too many", change: func(h *callback.Handler, _ *otelcallback.Options) {
 			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, callback.ErrTooMany }
 		}, status: 429, outcome: callback.OutcomeTooMany},
@@ -251,6 +273,94 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// deferTo makes a host defer its scripts, which have a version, to a queue.
+func deferTo(queue deferred.Queue) func(*callback.Handler, *otelcallback.Options) {
+	return func(h *callback.Handler, _ *otelcallback.Options) {
+		tree := callback.Tree{FS: h.Runner.(*callback.GojaRunner).Scripts, Version: "v1"}
+		h.Runner = &deferred.Runner{Next: &callback.GojaRunner{Source: tree}, Source: tree, Queue: queue}
+	}
+}
+
+type brokenQueue struct{ deferred.Queue }
+
+func (brokenQueue) Enqueue(context.Context, *deferred.Job) (string, error) {
+	return "", errors.New("zq9queue")
+}
+
+// TestFullQueue: while one call holds the only place of a runner and none may wait, the
+// next one is refused, and has its Run, span and metric.
+func TestFullQueue(t *testing.T) {
+	for name, newRunner := range map[string]func(scripts fs.FS) callback.ScriptRunner{
+		"GojaRunner": func(scripts fs.FS) callback.ScriptRunner {
+			return &callback.GojaRunner{Scripts: scripts, MaxRunning: 1, Reserve: -1, MaxQueue: -1}
+		},
+		"sandbox": func(scripts fs.FS) callback.ScriptRunner {
+			return &sandbox.Runner{Scripts: scripts, Processes: 1, Reserve: -1, MaxQueue: -1}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			entered, release := make(chan bool, 1), make(chan bool)
+			hold := func() { entered <- true; <-release }
+			b := newBench(t, `if (Spark.getData().hold) { Spark.getLog().info("hold"); Spark.hold() }`, func(h *callback.Handler, _ *otelcallback.Options) {
+				h.Timeout = time.Minute
+				h.Runner = newRunner(h.Runner.(*callback.GojaRunner).Scripts)
+				if c, ok := h.Runner.(io.Closer); ok {
+					t.Cleanup(func() { _ = c.Close() })
+				}
+				// In process a script gives its place up while it waits for a host
+				// function, not while it logs. In a sandbox it keeps its child.
+				inFunction := name == "sandbox"
+				h.Members = callback.Members{"hold": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+					if inFunction {
+						hold()
+					}
+					return nil, nil
+				}}}
+				if !inFunction {
+					h.Logger = slog.New(blockingLog{slog.DiscardHandler, hold})
+				}
+			})
+			first := make(chan int, 1)
+			go func() {
+				w := httptest.NewRecorder()
+				b.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target+"&hold=1", nil))
+				first <- w.Code
+			}()
+			<-entered
+			w := b.post(target, "")
+			close(release)
+			require.Equal(t, 503, w.Code)
+			require.Equal(t, "1", w.Header().Get("Retry-After"))
+			require.Equal(t, callback.OutcomeOverloaded, b.run.Outcome)
+			require.ErrorIs(t, b.run.Err, callback.ErrOverloaded)
+			require.Equal(t, "overloaded", attrs(b.span(t, "pay").Attributes)["error.type"])
+			require.Equal(t, 200, <-first)
+			require.Equal(t, callback.OutcomeOK, (<-b.observed).Outcome)
+			require.Equal(t, map[string]float64{
+				"map[faas.trigger:http]":                       1,
+				"map[error.type:overloaded faas.trigger:http]": 1,
+			}, b.points(t, "faas.invoke_duration"))
+		})
+	}
+}
+
+// A blockingLog calls a function when "hold" is logged.
+type blockingLog struct {
+	slog.Handler
+	hold func()
+}
+
+func (l blockingLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l blockingLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+
+func (l blockingLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "hold" {
+		l.hold()
+	}
+	return nil
+}
+
 type sourceFunc func() (callback.Tree, error)
 
 func (f sourceFunc) Scripts(context.Context, *callback.Call) (callback.Tree, error) { return f() }
@@ -279,7 +389,10 @@ func TestOutboundFailures(t *testing.T) {
 		change func(*callback.Handler, *otelcallback.Options)
 		reason string
 	}{
-		"blocked": {nil, "connection_failed"},
+		"blocked": {nil, "blocked"},
+		"not allowed": {func(h *callback.Handler, _ *otelcallback.Options) {
+			h.HTTP = &callback.HTTPClient{Allow: func(*url.URL) error { return errors.New("zq9allow") }}
+		}, "blocked"},
 		"time-out": {func(h *callback.Handler, _ *otelcallback.Options) {
 			h.HTTPTimeout = 10 * time.Millisecond
 			h.HTTP = callback.HTTPDoerFunc(func(r *http.Request) (*http.Response, error) {
@@ -430,6 +543,13 @@ func TestValidate(t *testing.T) {
 	h = &callback.Handler{Secrets: callback.SecretMap{}}
 	require.NoError(t, otelcallback.Instrument(h, otelcallback.Options{}))
 	require.ErrorContains(t, h.Validate(), "Handler.Runner is missing")
+}
+
+// TestWorker: a worker of a queue still knows that scripts run in its process.
+func TestWorker(t *testing.T) {
+	b := newBench(t, "", nil)
+	err := (&deferred.Worker{Queue: new(queuetest.Memory), Runner: b.Handler}).Run(t.Context())
+	require.ErrorIs(t, err, deferred.ErrInProcess)
 }
 
 // TestOTLP sends traces and metrics to an OTLP receiver and reads what arrives.

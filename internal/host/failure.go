@@ -38,6 +38,48 @@ const (
 // Error returns the reason after "callback: ".
 func (f Failure) Error() string { return "callback: " + string(f) }
 
+// ErrBlocked is the same error as in package callback.
+var ErrBlocked = errors.New("callback: outbound request blocked")
+
+// A reasoned is an error with a cause that errors.Is tells.
+type reasoned struct {
+	error
+	cause error
+}
+
+// Unwrap is for [errors.As].
+func (e *reasoned) Unwrap() error { return e.error }
+
+// Is is for [errors.Is].
+func (e *reasoned) Is(target error) bool { return target == e.cause }
+
+// WithCause returns text as an error that is, by errors.Is, the cause of err if that
+// is [ErrBlocked], [context.DeadlineExceeded] or [context.Canceled].
+func WithCause(text, err error) error {
+	switch {
+	case isBlocked(err):
+		return &reasoned{text, ErrBlocked}
+	case isTimeout(err):
+		return &reasoned{text, context.DeadlineExceeded}
+	case errors.Is(err, context.Canceled):
+		return &reasoned{text, context.Canceled}
+	}
+	return text
+}
+
+// isBlocked reports whether the request was refused because of its address or URL.
+func isBlocked(err error) bool {
+	return errors.Is(err, ErrBlocked) || errors.Is(err, ErrNotAllowed) || isProhibited(err)
+}
+
+func isProhibited(err error) bool {
+	return errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedNetwork) || errors.Is(err, ssrf.ErrProhibitedPort)
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
 // Reason describes for the log why an outbound request has no answer. It repeats
 // no error of net/http: those hold the URL, which may hold a secret.
 func Reason(err error) string {
@@ -58,11 +100,11 @@ func knownReason(err error) string {
 	switch {
 	case errors.As(err, &own):
 		return string(own)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case isTimeout(err):
 		return "timed out"
 	case errors.Is(err, context.Canceled):
 		return "cancelled with the run"
-	case errors.Is(err, ssrf.ErrProhibitedIP), errors.Is(err, ssrf.ErrProhibitedNetwork), errors.Is(err, ssrf.ErrProhibitedPort):
+	case isProhibited(err):
 		return "address not allowed"
 	case errors.As(err, &dns):
 		return "host name not found"
@@ -73,8 +115,8 @@ func knownReason(err error) string {
 }
 
 // WithoutSecrets returns an error of the host's HTTPDoer in a form that may be
-// logged. It keeps errors that Reason knows, and the text of others if it holds no
-// part of the request.
+// logged. It keeps errors that Reason knows. Of others it keeps the cause, and the
+// text if that holds no part of the request.
 func WithoutSecrets(req *http.Request, err error) error {
 	var ofClient *url.Error
 	if errors.As(err, &ofClient) || knownReason(err) != "" {
@@ -82,14 +124,14 @@ func WithoutSecrets(req *http.Request, err error) error {
 	}
 	text := strings.TrimPrefix(err.Error(), "callback: ")
 	if text == "" || strings.Contains(text, "://") {
-		return errFailed
+		return WithCause(errFailed, err)
 	}
 	for _, secret := range requestSecrets(req) {
 		if strings.Contains(text, secret) {
-			return errFailed
+			return WithCause(errFailed, err)
 		}
 	}
-	return errors.New("callback: " + limit.Text(text, 200))
+	return WithCause(errors.New("callback: "+limit.Text(text, 200)), err)
 }
 
 // requestSecrets returns the parts of a request that must not be logged, except
