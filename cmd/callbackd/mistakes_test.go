@@ -51,6 +51,9 @@ func TestAuthorsMistakes(t *testing.T) {
 				p = open
 			}
 			status, body := get(t, p.url+"/callback/KEY/"+name+"/s3cret")
+			for try := 0; try < 20 && strings.Contains(body, "still running past its deadline"); try++ { // the machine is busy
+				status, body = get(t, p.url+"/callback/KEY/"+name+"/s3cret")
+			}
 			require.Equal(t, test.status, status, body)
 			for _, want := range test.want {
 				require.Contains(t, body, want)
