@@ -18,6 +18,7 @@ import (
 	"github.com/dop251/goja"
 	"github.com/dop251/goja/file"
 
+	"example.com/callback/internal/annexb"
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/guard"
@@ -408,11 +409,12 @@ func (c *scriptCache) memberProgram(name, source string) (*program, error) {
 // traits are what a program needs besides the members of Spark, by its text. What
 // the text does not name costs nothing.
 type traits struct {
-	parse     bool      // the library's JSON.parse, which is faster and bounded
-	stringify bool      // the library's JSON.stringify
-	guards    guard.Set // builtins to guard
-	locale    bool      // toLocaleString of numbers, which the engine lacks
-	own       bool      // the library's names as properties of the global object itself
+	parse     bool       // the library's JSON.parse, which is faster and bounded
+	stringify bool       // the library's JSON.stringify
+	guards    guard.Set  // builtins to guard
+	annexB    annexb.Set // old builtins that the engine lacks
+	locale    bool       // toLocaleString of numbers, which the engine lacks
+	own       bool       // the library's names as properties of the global object itself
 }
 
 // declaresOurs matches programs that would notice that the global object only
@@ -430,6 +432,7 @@ func traitsOf(source string) traits {
 		parse:     json && (parse || !stringify),
 		stringify: json && (stringify || !parse),
 		guards:    guard.For(source),
+		annexB:    annexb.For(source),
 		locale:    locale,
 		own:       declaresOurs.MatchString(source),
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dop251/goja"
 
+	"example.com/callback/internal/annexb"
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/digest"
 	"example.com/callback/internal/ecma"
@@ -76,6 +77,10 @@ func (r *run) prepare(p *program) *goja.Program {
 	if p.traits.locale && !r.installed.locale {
 		r.installed.locale = true
 		locale.Install(r.vm)
+	}
+	if missing := p.traits.annexB &^ r.installed.annexB; missing != 0 {
+		r.installed.annexB |= missing
+		annexb.Install(r.vm, missing)
 	}
 	if p.traits.own && !r.installed.own {
 		r.installed.own = true
