@@ -31,8 +31,9 @@
 //
 // Anyone who has the URL can run its script, and can be slow. The Handler bounds
 // the reading of a body by the call's deadline and the writing of an answer by
-// WriteTimeout. For the rest, set ReadHeaderTimeout and IdleTimeout of the
-// [http.Server].
+// WriteTimeout, and MaxHeld bounds the memory of both. For the rest, set
+// ReadHeaderTimeout and IdleTimeout of the [http.Server], and WriteByteTimeout of
+// its HTTP2 if it speaks HTTP/2.
 //
 // [GojaRunner] runs scripts inside the process. It bounds their time and
 // answers for them when they overrun. A hostile script can still end the
@@ -49,6 +50,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -60,6 +62,7 @@ import (
 
 	"example.com/callback/internal/charset"
 	"example.com/callback/internal/deadline"
+	"example.com/callback/internal/hold"
 	"example.com/callback/internal/limit"
 )
 
@@ -76,6 +79,7 @@ const (
 	defaultMaxHTTPCalls = 20
 	defaultMaxInFlight  = 16384
 	defaultMaxLookups   = 1024
+	defaultMaxHeld      = 128 << 20
 
 	defaultWriteTimeout = 10 * time.Second
 )
@@ -155,6 +159,18 @@ type Handler struct {
 	// their authorisation. Zero means 16384. More are a 503.
 	MaxInFlight int
 
+	// MaxHeld is how many bytes of request bodies the Handler holds at once, and
+	// how many bytes of answers that are not sent yet. Bodies and answers of at
+	// most 16 KiB do not count: MaxInFlight bounds them. Zero means 128 MiB, or
+	// twice MaxBody or MaxResponse if that is more.
+	//
+	// To stay below it, the Handler ends calls that wait for their callers: first
+	// the oldest one of the credential that holds the most. A caller that is
+	// still sending its body gets a 503. The connection of one that does not read
+	// its answer is closed, under HTTP/2 the stream. If no call waits for its
+	// caller, it is the new body that gets a 503.
+	MaxHeld int64
+
 	// MaxLookups is how many calls may wait for Secrets at once. Zero means
 	// 1024. More are a 503, whatever their secret.
 	MaxLookups int
@@ -165,6 +181,10 @@ type Handler struct {
 	// the [http.Server] takes precedence. The [http.ResponseWriter] must support
 	// write deadlines, as a server's does; one that wraps it needs an Unwrap
 	// method.
+	//
+	// A stream of HTTP/2 cannot be closed while its connection takes no bytes at
+	// all. So set WriteByteTimeout of [http.HTTP2Config] in the server, too. If it
+	// is not set, the log says so at the first request by HTTP/2.
 	WriteTimeout time.Duration
 
 	// AllowHeaders names response headers that scripts may set although they act
@@ -240,6 +260,9 @@ type Handler struct {
 	// there are no Exchanges. They hold what callers and other servers send.
 	KeepBodies int
 
+	bodies, answers hold.Budget // each of MaxHeld
+	warnHTTP2       sync.Once
+
 	inFlight        atomic.Int64
 	lookups         atomic.Int64
 	observing       atomic.Int64
@@ -279,7 +302,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 
 		timeout:      h.writeTimeout(r),
 		allowHeaders: h.AllowHeaders,
+		answers:      &h.answers,
+		maxHeld:      h.maxHeld(),
 	}, request: r}
+	x.responseWriter.call = &x.call
 	if h.Observe != nil {
 		x.start = time.Now()
 	}
@@ -288,6 +314,9 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 		if v != nil && v != http.ErrAbortHandler {
 			logPanic(r.Context(), cmp.Or(x.call.Logger, h.logger()), "callback: panic", v)
 			x.fail(panicked(v))
+		}
+		if x.held != nil {
+			x.held.Release()
 		}
 		if x.account != nil {
 			if !x.written && x.failure == nil { // http.ErrAbortHandler or runtime.Goexit
@@ -565,16 +594,36 @@ func (h *Handler) answer(ctx context.Context, x *inbound, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	return x.write(ctx, result, format, h.maxResponse(), x.call.Logger)
+	err = x.write(ctx, result, format, h.maxResponse(), x.call.Logger)
+	if x.cut {
+		x.call.Logger.WarnContext(ctx, "callback: answer cut: its caller reads slowly, and MaxHeld bytes are held")
+	}
+	return err
 }
 
+func (h *Handler) maxBody() int64 { return cmp.Or(h.MaxBody, defaultMaxBody) }
+
 func (h *Handler) maxResponse() int64 { return cmp.Or(h.MaxResponse, defaultMaxResponse) }
+
+func (h *Handler) maxHeld() int64 {
+	if h.MaxHeld != 0 {
+		return h.MaxHeld
+	}
+	return max(defaultMaxHeld, 2*min(max(h.maxBody(), h.maxResponse()), math.MaxInt64/2))
+}
 
 // writeTimeout bounds the writing of the answer to r. Zero means no bound.
 func (h *Handler) writeTimeout(r *http.Request) time.Duration {
 	limit := cmp.Or(h.WriteTimeout, defaultWriteTimeout)
-	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.WriteTimeout > 0 && server.WriteTimeout <= limit {
-		return 0
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+		if limit > 0 && r.ProtoMajor == 2 && (server.HTTP2 == nil || server.HTTP2.WriteByteTimeout <= 0) {
+			h.warnHTTP2.Do(func() {
+				h.logger().WarnContext(r.Context(), "callback: a caller by HTTP/2 can keep its place without end: set HTTP2.WriteByteTimeout of the http.Server")
+			})
+		}
+		if server.WriteTimeout > 0 && server.WriteTimeout <= limit {
+			return 0
+		}
 	}
 	return max(0, limit)
 }

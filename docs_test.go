@@ -545,6 +545,9 @@ func TestServersHaveTimeouts(t *testing.T) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		require.NotContains(t, string(text), "http.ListenAndServe(", file)
+		if strings.Contains(string(text), "ServeTLS(") {
+			require.Contains(t, string(text), "WriteByteTimeout:", file)
+		}
 		for _, literal := range strings.Split(string(text), "http.Server{")[1:] {
 			servers++
 			if end := closing.FindStringIndex(literal); end != nil {

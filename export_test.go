@@ -10,3 +10,6 @@ func (h *Handler) CountCompares(f func()) {
 		return constantTimeEqual(a, b)
 	}
 }
+
+// Held returns how many bytes of request bodies and of answers h holds.
+func (h *Handler) Held() (bodies, answers int64) { return h.bodies.Bytes(), h.answers.Bytes() }

@@ -88,7 +88,7 @@ const (
 	OutcomeScriptError Outcome = "script_error" // 500: also a result that makes no answer, such as one over MaxResponse
 	OutcomeTimeout     Outcome = "timeout"      // 504
 	OutcomeNoScript    Outcome = "no_script"    // 404
-	OutcomeOverloaded  Outcome = "overloaded"   // 503: MaxInFlight, or a runner's ErrOverloaded
+	OutcomeOverloaded  Outcome = "overloaded"   // 503: MaxInFlight, MaxHeld, or a runner's ErrOverloaded
 	OutcomeTooMany     Outcome = "too_many"     // 429: ErrTooMany
 	OutcomeUnavailable Outcome = "unavailable"  // 503: ErrUnavailable, a failing ScriptSource, any other error of Admit
 	OutcomeTooLarge    Outcome = "too_large"    // 413

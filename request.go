@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime/multipart"
@@ -20,6 +21,7 @@ import (
 	"example.com/callback/internal/charset"
 	"example.com/callback/internal/coding"
 	"example.com/callback/internal/headers"
+	"example.com/callback/internal/hold"
 	"example.com/callback/internal/web/url"
 )
 
@@ -65,7 +67,7 @@ func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) err
 		return err
 	}
 	if hasBody(r.Method) {
-		limit := cmp.Or(h.MaxBody, defaultMaxBody)
+		limit := h.maxBody()
 		if r.ContentLength > limit {
 			return tooLarge("request body too large")
 		}
@@ -87,7 +89,18 @@ func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) err
 		if inflated {
 			body, length = http.MaxBytesReader(nil, io.NopCloser(body), limit), 0
 		}
-		if x.call.Body, err = data.addBody(r.Header, body, length, h.KeepMultipart); err != nil {
+		if length > maxUncounted || length < 0 || inflated {
+			held := &heldReader{Reader: body, handler: h, x: x}
+			if !held.take(min(length, firstRead)) {
+				return errHeld
+			}
+			body = held
+		}
+		x.call.Body, err = data.addBody(r.Header, body, length, h.KeepMultipart)
+		if x.held != nil && !x.held.Resume() {
+			return errHeld
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -123,11 +136,57 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// maxUncounted is the length of bodies that MaxHeld does not count.
+const maxUncounted = 16 << 10
+
+var errHeld = fmt.Errorf("%w: MaxHeld bytes of bodies are held", ErrOverloaded)
+
+// A heldReader counts the bytes that it reads among those that a Handler holds.
+type heldReader struct {
+	io.Reader
+	handler  *Handler
+	x        *inbound
+	n, taken int64
+}
+
+// Read implements [io.Reader].
+func (r *heldReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n += int64(n)
+	if !r.take(r.n) {
+		return 0, errHeld
+	}
+	return n, err
+}
+
+// take makes the bytes that are held n, if they are fewer.
+func (r *heldReader) take(n int64) bool {
+	if n <= max(r.taken, maxUncounted) {
+		return true
+	}
+	x := r.x
+	first := x.held == nil
+	if first {
+		x.held = r.handler.bodies.New(hold.Owner{APIKey: x.call.APIKey, Credential: x.call.Credential})
+	}
+	if !x.held.Take(n-r.taken, r.handler.maxHeld()) {
+		return false
+	}
+	r.taken = n
+	if first {
+		w := x.w
+		x.held.Wait(func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+	}
+	return true
+}
+
 // requestFault turns an error of reading a request into one for the caller.
-func requestFault(err error) *requestError {
+func requestFault(err error) error {
 	var long *http.MaxBytesError
 	var bad *requestError
 	switch {
+	case errors.Is(err, ErrOverloaded):
+		return err
 	case errors.As(err, &bad):
 		return bad
 	case errors.As(err, &long):
@@ -366,7 +425,7 @@ func (r *failingReader) Read(p []byte) (n int, err error) {
 // multipartError is why the form could not be read.
 func (r *failingReader) multipartError() error {
 	var long *http.MaxBytesError
-	if errors.As(r.err, &long) || errors.Is(r.err, os.ErrDeadlineExceeded) {
+	if errors.As(r.err, &long) || errors.Is(r.err, os.ErrDeadlineExceeded) || errors.Is(r.err, ErrOverloaded) {
 		return r.err
 	}
 	return badRequest("broken multipart body")

@@ -17,6 +17,7 @@ import (
 
 	"example.com/callback/internal/charset"
 	"example.com/callback/internal/headers"
+	"example.com/callback/internal/hold"
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/limit"
 	"example.com/callback/internal/rawjson"
@@ -122,6 +123,12 @@ type responseWriter struct {
 
 	timeout      time.Duration // bounds the writing; zero means no bound
 	allowHeaders []string      // Handler.AllowHeaders
+
+	call    *Call
+	held    *hold.Hold   // of the request's body; nil for a short one
+	answers *hold.Budget // of the Handler
+	maxHeld int64        // bytes of answers
+	cut     bool         // the answer had to make room for others
 
 	written bool
 	status  int    // that was written
@@ -313,10 +320,40 @@ func (w *responseWriter) send(status int, body []byte) {
 		// stream.
 		setWriteDeadline(w.w, time.Now().Add(w.timeout))
 	}
+	if w.head {
+		body = nil
+	}
+	if w.held != nil || len(body) > maxUncounted {
+		defer w.hold(int64(len(body)))()
+	}
 	w.w.WriteHeader(status)
-	if !w.head && len(body) > 0 {
+	if len(body) > 0 {
 		n, _ := w.w.Write(body) // fails only if the caller is gone or does not read
 		w.bytes = int64(n)
+	}
+}
+
+// hold counts an answer of n bytes, until the function that it returns is called.
+// Until then the answer may be cut.
+func (w *responseWriter) hold(n int64) func() {
+	cut := func() { setWriteDeadline(w.w, time.Unix(1, 0)) }
+	if w.held != nil {
+		w.held.Wait(cut)
+	}
+	var answer *hold.Hold
+	if n > maxUncounted {
+		answer = w.answers.New(hold.Owner{APIKey: w.call.APIKey, Credential: w.call.Credential})
+		answer.Take(n, max(n, w.maxHeld))
+		answer.Wait(cut)
+	}
+	return func() {
+		if w.held != nil {
+			w.cut = !w.held.Resume()
+		}
+		if answer != nil {
+			w.cut = !answer.Resume() || w.cut
+			answer.Release()
+		}
 	}
 }
 

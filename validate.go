@@ -45,6 +45,9 @@ func (h *Handler) Validate() error {
 			v.add("%s is negative: no call could succeed", name)
 		}
 	}
+	if h.MaxHeld != 0 && h.MaxHeld < max(h.maxBody(), h.maxResponse()) {
+		v.add("MaxHeld is less than MaxBody or MaxResponse: a call of that size could not succeed")
+	}
 	for name, n := range map[string]int{"KeepLog": h.KeepLog, "KeepBodies": h.KeepBodies} {
 		if n < 0 {
 			v.add("%s is negative", name)

@@ -216,6 +216,57 @@ func TestHTTP2CallerThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// TestHTTP2CallerThatTakesNothing opens large windows and does not read at all, so
+// that no frame can be written, not even the one that resets the stream. The server
+// closes the connection by its WriteByteTimeout.
+func TestHTTP2CallerThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	server, ended := longAnswers(t, 100*time.Millisecond)
+	server.EnableHTTP2 = true
+	server.Config.HTTP2 = &http.HTTP2Config{WriteByteTimeout: 100 * time.Millisecond}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	c := dialHTTP2(t, server)
+	require.NoError(t, c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1}))
+	require.NoError(t, c.WriteWindowUpdate(0, 1<<30))
+	for stream := range uint32(3) {
+		c.get(t, 2*stream+1, helloURL)
+	}
+	<-ended
+	<-ended // two of them were refused, and could not be told so
+	placeIsFree(t, server, ended)
+}
+
+// TestHTTP2WithoutWriteByteTimeout: the log says once what the server lacks, and says
+// nothing if it lacks nothing, or if no caller speaks HTTP/2.
+func TestHTTP2WithoutWriteByteTimeout(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		http2  bool
+		config *http.HTTP2Config
+		warned int
+	}{
+		{"HTTP/1.1", false, nil, 0},
+		{"without", true, nil, 1},
+		{"with others", true, &http.HTTP2Config{SendPingTimeout: time.Second}, 1},
+		{"with it", true, &http.HTTP2Config{WriteByteTimeout: time.Second}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h, log := httpHandler(``)
+			server := httptest.NewUnstartedServer(h)
+			server.EnableHTTP2, server.Config.HTTP2 = test.http2, test.config
+			server.StartTLS()
+			defer server.Close()
+			for range 2 {
+				require.Equal(t, 200, do2(t, server, helloURL))
+			}
+			require.Equal(t, test.warned, strings.Count(log.String(), "set HTTP2.WriteByteTimeout of the http.Server"))
+		})
+	}
+}
+
 // A http2Conn is an HTTP/2 connection of which a test writes every frame.
 type http2Conn struct {
 	*http2.Framer

@@ -349,6 +349,7 @@ func (s *server) publicServer() *http.Server {
 		WriteTimeout:      2*s.o.timeout + 15*time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		HTTP2:             &http.HTTP2Config{WriteByteTimeout: 10 * time.Second},
 		ErrorLog:          log.New(errorLog{s.log}, "", 0),
 	}
 	if s.o.tlsCert != "" {
