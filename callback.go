@@ -61,6 +61,7 @@ import (
 	"time"
 
 	"example.com/callback/internal/charset"
+	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/deadline"
 	"example.com/callback/internal/hold"
 	"example.com/callback/internal/limit"
@@ -807,7 +808,7 @@ func (l *callLog) withCall() slog.Handler {
 	}
 	return l.base.WithAttrs([]slog.Attr{
 		slog.String("apiKey", l.call.APIKey),
-		slog.String("credential", l.call.credentialType()),
+		slog.String("credential", cloudcode.CredentialType(l.call.Credential)),
 		slog.String("run", l.call.RunID),
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"example.com/callback/internal/check"
 	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/engine"
 )
 
 // CheckOptions configure [Check].
@@ -151,7 +152,7 @@ func Check(fsys fs.FS, options CheckOptions) (*CheckReport, error) {
 		Members:       options.Members,
 		Globals:       options.Globals,
 		All:           options.All,
-		Carried:       carriedBy,
+		Carried:       engine.Carried,
 		MaxScriptSize: DefaultMaxScriptSize,
 	})
 	if err != nil {

@@ -1,13 +1,14 @@
 package callback
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"example.com/callback/internal/engine"
 )
 
 // A ScriptRunner runs the script of a [Call].
@@ -146,9 +147,6 @@ type Usage struct {
 	ChildMemory int64
 }
 
-// credentialType is what Spark.getCredentialType() returns.
-func (c *Call) credentialType() string { return cmp.Or(c.Credential, "server") }
-
 // A Param is a name of a request with its values, at least one. A script sees
 // one value as a string and several as an array.
 type Param struct {
@@ -266,13 +264,7 @@ type ScriptError struct {
 
 // Error returns the position and the message, without the stack.
 func (e *ScriptError) Error() string {
-	switch {
-	case e.Script == "":
-		return "callback: " + e.Message
-	case e.Line == 0:
-		return fmt.Sprintf("callback: %s: %s", e.Script, e.Message)
-	}
-	return fmt.Sprintf("callback: %s:%d:%d: %s", e.Script, e.Line, e.Column, e.Message)
+	return (*engine.ScriptError)(e).Error()
 }
 
 // Unwrap returns e.Err.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/callback/internal/engine"
 	"example.com/callback/internal/headers"
 	"example.com/callback/internal/jsjson"
 	scriptlimit "example.com/callback/internal/limit"
@@ -166,13 +167,13 @@ func TestScriptsPageIsComplete(t *testing.T) {
 		all.WriteString(e.source)
 	}
 	for _, class := range []string{"Spark", "SparkPlayer", "SparkLog", "SparkHttp", "SparkHttpResponse"} {
-		for _, name := range carriedBy(class) {
+		for _, name := range engine.Carried(class) {
 			require.Regexp(t, `\.`+name+`\b`, all.String(), "%s.%s has no example", class, name)
 		}
 	}
 	page, err := os.ReadFile("docs/scripts.md")
 	require.NoError(t, err)
-	for _, name := range carriedBy("") {
+	for _, name := range engine.Carried("") {
 		switch name {
 		case "Crypto", "CryptoKey", "SubtleCrypto", "DOMException": // classes of what others return
 		default:
@@ -198,7 +199,7 @@ func TestScriptsPageLimits(t *testing.T) {
 		"timers that wait":                                     fmt.Sprint(loop.MaxTimers),
 		"the answer's body":                                    fmt.Sprintf("%d MiB", defaultMaxResponse>>20),
 		"a script or module":                                   fmt.Sprintf("%d MiB", DefaultMaxScriptSize>>20),
-		"nested calls":                                         fmt.Sprint(maxCallStack),
+		"nested calls":                                         fmt.Sprint(engine.MaxCallStack),
 		"arguments of one call of a host's function":           fmt.Sprintf("%d MiB of JSON, %d arguments", scriptlimit.ArgBytes>>20, scriptlimit.Args),
 		"an outbound request's URL with its headers":           fmt.Sprintf("%d KiB", scriptlimit.RequestHead>>10),
 		"an outbound request's body":                           fmt.Sprintf("%d MiB", scriptlimit.RequestBody>>20),
@@ -249,7 +250,7 @@ func TestDeclarations(t *testing.T) {
 		}
 	}
 	for _, class := range []string{"Spark", "SparkPlayer", "SparkHttp", "SparkHttpResponse", "SparkLog", "SparkDigest"} {
-		require.ElementsMatch(t, carriedBy(class), declared[class], class)
+		require.ElementsMatch(t, engine.Carried(class), declared[class], class)
 		delete(declared, class)
 	}
 	require.Equal(t, map[string][]string{
@@ -354,7 +355,7 @@ func TestSampleScripts(t *testing.T) {
 		added := filepath.Join(t.TempDir(), "host.d.ts")
 		declaration := "interface Spark {\n"
 		for _, name := range members {
-			if !slices.Contains(carriedBy("Spark"), name) {
+			if !slices.Contains(engine.Carried("Spark"), name) {
 				declaration += "\t" + name + ": any;\n"
 			}
 		}

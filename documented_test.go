@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/engine"
 	"example.com/callback/internal/testkit"
 )
 
@@ -129,7 +130,7 @@ func TestDocumentedLists(t *testing.T) {
 		require.Len(t, slices.Compact(names), len(names), class)
 		for _, name := range names {
 			require.True(t, cloudcode.IsName(name), name)
-			require.False(t, slices.Contains(carriedBy(class), name), "%s carries %s", class, name)
+			require.False(t, slices.Contains(engine.Carried(class), name), "%s carries %s", class, name)
 		}
 	}
 	for _, class := range []string{"", "Other", "SparkHttp", "SparkHttpResponse", "SparkLog", "SparkDigest"} {

@@ -1,7 +1,7 @@
 package callback
 
 // Stuck returns how many runs g has abandoned that have not ended yet.
-func (g *GojaRunner) Stuck() int64 { return g.stuck.Load() }
+func (g *GojaRunner) Stuck() int64 { return g.engine.Stuck() }
 
 // CountCompares has f called for each secret that h compares with a given one.
 func (h *Handler) CountCompares(f func()) {

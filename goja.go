@@ -3,12 +3,11 @@ package callback
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"io/fs"
-	"runtime"
-	"sync/atomic"
+	"sync"
 
-	"example.com/callback/internal/fair"
+	"example.com/callback/internal/engine"
 )
 
 // Defaults of the [GojaRunner]'s limits.
@@ -90,10 +89,8 @@ type GojaRunner struct {
 	// the caller's goroutine.
 	RunInline bool
 
-	cache      scriptCache
-	places     fair.Places
-	coroutines coroutines
-	stuck      atomic.Int64
+	once   sync.Once
+	engine engine.Engine
 }
 
 // RunScript runs the script of call's credential on a goroutine of its own,
@@ -105,35 +102,45 @@ type GojaRunner struct {
 // goroutine locked ([runtime.LockOSThread]). Otherwise the Go runtime could end
 // the process.
 func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error) {
-	if stuck := g.stuck.Load(); !g.RunInline && stuck >= int64(max(1, cmp.Or(g.MaxStuck, DefaultMaxStuck))) {
-		return nil, fmt.Errorf("%w: %d runs are stuck past their deadline", ErrOverloaded, stuck)
+	g.once.Do(g.open)
+	if err := g.engine.Refuses(); err != nil {
+		return nil, runError(err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	scripts, err := TreeOf(ctx, call, g.Scripts, g.Source)
+	tree, err := TreeOf(ctx, call, g.Scripts, g.Source)
 	if err != nil {
 		return nil, err
 	}
-	shared := g.MaxRunning
-	if shared <= 0 {
-		shared = runtime.GOMAXPROCS(0)
+	o := g.engine.Run(ctx, engineCall(call), engine.Tree(tree))
+	if u := call.Usage; u != nil {
+		u.Script, u.Version, u.Queued, u.Computed = o.Script, o.Version, o.Queued, o.Computed
 	}
-	g.places.Open(shared, cmp.Or(g.Reserve, fair.DefaultReserve(shared)))
-	r := newRun(ctx, g, call, scripts)
-	if err := r.enter(); err != nil {
-		return nil, err
+	if o.Err != nil {
+		return nil, runError(o.Err)
 	}
-	if g.RunInline {
-		return r.runInline()
+	return newResult(o.Result), nil
+}
+
+// open opens the engine with the limits and their defaults.
+func (g *GojaRunner) open() {
+	g.engine.Open(engine.Limits{
+		MaxScriptSize: cmp.Or(g.MaxScriptSize, DefaultMaxScriptSize),
+		MaxRunning:    g.MaxRunning,
+		Reserve:       g.Reserve,
+		MaxQueue:      cmp.Or(g.MaxQueue, DefaultMaxQueue),
+		MaxStuck:      int64(max(1, cmp.Or(g.MaxStuck, DefaultMaxStuck))),
+		RunInline:     g.RunInline,
+		ManyTrees:     g.Source != nil,
+	})
+}
+
+// Validate reports a GojaRunner without scripts, and one that could compile none. It
+// does not ask its Source.
+func (g *GojaRunner) Validate() error {
+	if g.MaxScriptSize < 0 {
+		return errors.New("callback: GojaRunner.MaxScriptSize is negative: no script could run")
 	}
-	c := g.coroutines.take(ctx)
-	r.watch, c.run = &c.watch, r
-	r.released.Add(1)
-	c.resume()
-	if c.kept && r.outcome.returned {
-		g.coroutines.park(c)
-	}
-	r.released.Done()
-	return r.tell(r.outcome)
+	return ValidateScripts("GojaRunner", g.Scripts, g.Source)
 }

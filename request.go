@@ -22,6 +22,7 @@ import (
 	"example.com/callback/internal/coding"
 	"example.com/callback/internal/headers"
 	"example.com/callback/internal/hold"
+	"example.com/callback/internal/reserved"
 	"example.com/callback/internal/web/url"
 )
 
@@ -40,12 +41,6 @@ func badRequest(message string) error {
 func tooLarge(message string) error {
 	return &requestError{http.StatusRequestEntityTooLarge, message}
 }
-
-// Names in the data that a caller cannot set.
-const (
-	bodyParam    = "REQUEST_BODY"
-	headersParam = "REQUEST_HEADERS"
-)
 
 // readData fills in the data of x.call from r. It reads the body, at most until
 // the deadline of ctx.
@@ -231,7 +226,7 @@ type dataReader struct {
 	log     *slog.Logger
 	ctx     context.Context // of log
 
-	bodyReserved, headersReserved bool // whether parameters named bodyParam, headersParam are dropped
+	bodyReserved, headersReserved bool // whether parameters named reserved.RequestBody, reserved.RequestHeaders are dropped
 }
 
 // A paramBuffer has space for the parameters of a request that has few.
@@ -247,7 +242,7 @@ func (d *dataReader) add(name, value string) error {
 	if d.count++; d.count > d.max {
 		return tooLarge("too many parameters")
 	}
-	if d.bodyReserved && name == bodyParam || d.headersReserved && name == headersParam {
+	if d.bodyReserved && name == reserved.RequestBody || d.headersReserved && name == reserved.RequestHeaders {
 		return nil
 	}
 	if i := d.find(name); i >= 0 {
@@ -350,7 +345,7 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64, k
 		}
 	}
 	text := charset.Decode(raw, charset.OfMark(raw, enc))
-	d.put(bodyParam, text)
+	d.put(reserved.RequestBody, text)
 	if text != raw {
 		return []byte(raw), nil
 	}

@@ -21,13 +21,7 @@ import (
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/limit"
 	"example.com/callback/internal/rawjson"
-)
-
-// Names of script data that control the answer and are not part of it.
-const (
-	rawData     = "RESPONSE_RAW"
-	headersData = "RESPONSE_HEADERS"
-	statusData  = "RESPONSE_STATUS"
+	"example.com/callback/internal/reserved"
 )
 
 // A format is the Content-Type that the caller asks for by parameters.
@@ -182,17 +176,17 @@ func (r *Result) answer(maxBody int64) (answer, error) {
 	for i := range r.Data {
 		field := &r.Data[i]
 		switch field.Name {
-		case rawData:
+		case reserved.Raw:
 			if !a.asBytes && string(field.Value) != "null" {
 				raw = field.Value
 			}
-		case headersData:
+		case reserved.Headers:
 			a.headers = field.Value
-		case statusData:
-			if a.status = statusOf(field.Value); a.status == 0 {
-				at := r.Where[statusData]
+		case reserved.Status:
+			if a.status = reserved.StatusOf(field.Value); a.status == 0 {
+				at := r.Where[reserved.Status]
 				return a, &ScriptError{Script: at.Script, Line: at.Line, Column: at.Column,
-					Message: statusData + " is not an integer from 200 to 599"}
+					Message: reserved.Status + " is not an integer from 200 to 599"}
 			}
 		default:
 			size += len(field.Name) + len(field.Value) + len(`"":,`)
@@ -234,7 +228,7 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	typed := false
 	if a.headers != nil {
 		set := headers.Script{Header: header, Allowed: w.allowHeaders, Charset: enc, Drop: func(name, reason string) {
-			logDropped(ctx, log, result.Where[headersData], name, reason)
+			logDropped(ctx, log, result.Where[reserved.Headers], name, reason)
 		}}
 		set.Set(a.headers)
 		enc, typed = set.Charset, set.Typed
@@ -264,33 +258,6 @@ func logDropped(ctx context.Context, log *slog.Logger, at Position, name, reason
 
 func errTooLong(limit int64) error {
 	return &ScriptError{Message: fmt.Sprintf("response body is over the limit of %d bytes", limit)}
-}
-
-// statusOf is the status for a value of RESPONSE_STATUS, or 0 if it is invalid.
-func statusOf(value json.RawMessage) int {
-	status, err := strconv.Atoi(string(value))
-	if err != nil || status < 200 || status > 599 {
-		return 0
-	}
-	return status
-}
-
-// isReserved reports whether script data of this name controls the answer.
-func isReserved(name string) bool {
-	return strings.HasPrefix(name, "RESPONSE_") && (name == rawData || name == headersData || name == statusData)
-}
-
-// mayBeRefused reports whether a Handler may refuse the value of a reserved name.
-func mayBeRefused(name string, value json.RawMessage) bool {
-	switch name {
-	case statusData:
-		return statusOf(value) == 0
-	case headersData:
-		var check headers.Script
-		check.Set(value)
-		return check.Dropped > 0
-	}
-	return false
 }
 
 // send writes the answer. It adds the headers of every answer, unless the script
@@ -390,7 +357,7 @@ func (r *Result) appendJSON(dst []byte) []byte {
 	empty := true
 	for i := range r.Data {
 		switch r.Data[i].Name {
-		case rawData, headersData, statusData:
+		case reserved.Raw, reserved.Headers, reserved.Status:
 			continue
 		case "error":
 			hasError = true

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"example.com/callback/internal/cloudcode"
+	"example.com/callback/internal/engine"
 	"example.com/callback/internal/headers"
 )
 
@@ -144,20 +145,11 @@ func (v *problems) validateMembers(field, owner string, members Members) {
 			}
 		}
 		if m.Script != "" {
-			if _, err := compileMember(owner+name, m.Script); err != nil {
+			if err := engine.CompileMember(owner+name, m.Script); err != nil {
 				v.add("%s: %v", field, strings.TrimPrefix(err.Error(), "callback: "))
 			}
 		}
 	}
-}
-
-// Validate reports a GojaRunner without scripts, and one that could compile none. It
-// does not ask its Source.
-func (g *GojaRunner) Validate() error {
-	if g.MaxScriptSize < 0 {
-		return errors.New("callback: GojaRunner.MaxScriptSize is negative: no script could run")
-	}
-	return ValidateScripts("GojaRunner", g.Scripts, g.Source)
 }
 
 // ValidateScripts reports what [TreeOf] would refuse, and a tree without a main

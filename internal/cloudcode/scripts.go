@@ -3,6 +3,7 @@
 package cloudcode
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -83,3 +84,6 @@ func LogBrokenEdit(ctx context.Context, log *slog.Logger, script string, line, c
 	log.ErrorContext(ctx, "callback: changed script does not compile, the one before it stays",
 		"script", script, "line", line, "column", column, "error", message)
 }
+
+// CredentialType is what Spark.getCredentialType() returns for a credential.
+func CredentialType(credential string) string { return cmp.Or(credential, "server") }

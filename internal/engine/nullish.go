@@ -1,4 +1,4 @@
-package callback
+package engine
 
 import (
 	"reflect"
@@ -56,8 +56,8 @@ func (r *run) decideNull(e *ScriptError) {
 
 // sourceOf is the source of a script that has run, or nil.
 func (r *run) sourceOf(script string) *file.File {
-	if script == r.script {
-		return r.source
+	if script == r.script && r.main != nil {
+		return r.main.source
 	}
 	for code, program := range r.modules.ran {
 		if script == cloudcode.Module(code) {

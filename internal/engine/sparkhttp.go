@@ -1,4 +1,4 @@
-package callback
+package engine
 
 import (
 	"cmp"
@@ -88,7 +88,7 @@ func (r *run) getHTTP(call lazy.Call) goja.Value {
 	h := &sparkHTTP{
 		run:     r,
 		url:     call.Text(0, "url"),
-		timeout: cmp.Or(r.call.HTTPTimeout, DefaultHTTPTimeout),
+		timeout: r.call.HTTPTimeout,
 		header:  http.Header{},
 	}
 	if v := call.Argument(1); !ecma.IsNothing(v) {

@@ -1,4 +1,4 @@
-package callback
+package engine
 
 import (
 	"log/slog"
@@ -34,7 +34,7 @@ var logClass = lazy.Class[*run]{
 // logMember makes a function that logs its arguments, separated by blanks.
 func logMember(level slog.Level) func(*run, lazy.Call) goja.Value {
 	return func(r *run, call lazy.Call) goja.Value {
-		if level >= r.logging.level && r.log.Enabled(r.ctx, level) {
+		if level >= r.logging.level && r.call.Logger.Enabled(r.ctx, level) {
 			var text strings.Builder
 			for i := range max(len(call.Arguments), 1) {
 				if i > 0 {
@@ -105,7 +105,7 @@ func (r *run) logAt(at Position, level slog.Level, message string, attrs ...any)
 	if at.Column > 0 {
 		all = append(all, "column", at.Column)
 	}
-	r.log.Log(r.ctx, level, message, append(all, attrs...)...)
+	r.call.Logger.Log(r.ctx, level, message, append(all, attrs...)...)
 }
 
 // position is the line of a script that is being executed. Without one, its line

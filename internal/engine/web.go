@@ -1,4 +1,4 @@
-package callback
+package engine
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -21,6 +22,7 @@ import (
 	"example.com/callback/internal/host"
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/limit"
+	"example.com/callback/internal/reserved"
 	"example.com/callback/internal/web"
 	"example.com/callback/internal/web/fetch"
 	"example.com/callback/internal/web/url"
@@ -42,14 +44,14 @@ func (r *run) globals() *web.Globals {
 			VM:       r.vm,
 			Random:   r.random(),
 			Log:      func(level slog.Level, text string) { r.logLine(level, limit.Text(text, limit.LogLine)) },
-			LogTakes: func(level slog.Level) bool { return level >= r.logging.level && r.log.Enabled(r.ctx, level) },
+			LogTakes: func(level slog.Level) bool { return level >= r.logging.level && r.call.Logger.Enabled(r.ctx, level) },
 			Describe: r.logText,
 			Stack:    r.currentStack,
 			Client: fetch.Client{
 				Send:    r.send,
 				ToJSON:  r.toJSON,
 				Explain: r.explainHTTP,
-				Timeout: cmp.Or(r.call.HTTPTimeout, DefaultHTTPTimeout),
+				Timeout: r.call.HTTPTimeout,
 			},
 		})
 	}
@@ -175,63 +177,81 @@ func (r *run) answer(a *web.Answer) {
 		}
 		headers = append(jsjson.AppendString(headers, h.Value), ']')
 	}
-	r.data.set(statusData, strconv.AppendInt(nil, int64(a.Status), 10))
-	r.data.set(headersData, append(headers, '}'))
-	r.data.remove(rawData)
-	r.output.Where = nil
+	r.data.set(reserved.Status, strconv.AppendInt(nil, int64(a.Status), 10))
+	r.data.set(reserved.Headers, append(headers, '}'))
+	r.data.remove(reserved.Raw)
+	r.where = nil
 	r.raw = a.Body
 }
 
 // incoming is the request for a script's handler. Its URL has no secret: the path
 // is the name of the script.
 func (r *run) incoming() *fetch.Incoming {
-	in := &fetch.Incoming{Method: cmp.Or(r.call.Method, http.MethodGet)}
-	multipart := r.multipart()
+	request := r.request()
+	in := &fetch.Incoming{Method: cmp.Or(request.Method, http.MethodGet)}
+	multipart := isMultipart(request.Data)
 	var query []url.Pair
 	var fields map[string]int // number of values by name that are from the body; they are the last of each name
-	if hasBody(in.Method) {
+	if request.HasBody {
 		in.Body = append([]byte{}, r.requestBody()...)
-		fields = formFields(string(in.Body), r.call.Data)
+		fields = formFields(string(in.Body), request.Data)
 	}
-	for _, param := range r.call.Data {
-		if in.Body != nil && (param.Name == bodyParam || multipart) {
+	for name, values := range all(request.Data) {
+		if in.Body != nil && (name == reserved.RequestBody || multipart) {
 			continue
 		}
-		for _, value := range param.Values[:len(param.Values)-fields[param.Name]] {
-			query = append(query, url.Pair{Name: param.Name, Value: value})
+		for _, value := range values[:len(values)-fields[name]] {
+			query = append(query, url.Pair{Name: name, Value: value})
 		}
 	}
 	in.URL = "https://callback.invalid/" + cmp.Or(r.call.Credential, "server")
 	if len(query) > 0 {
 		in.URL += "?" + url.EncodePairs(query)
 	}
-	for _, param := range r.call.RequestHeaders {
-		for _, value := range param.Values {
-			in.Headers = append(in.Headers, fetch.Header{Name: param.Name, Value: value})
+	for name, values := range all(request.Headers) {
+		for _, value := range values {
+			in.Headers = append(in.Headers, fetch.Header{Name: name, Value: value})
 		}
 	}
 	return in
 }
 
-// multipart reports whether the body of a POST is multipart. Only such a body is
-// not in the data as text, and its fields cannot be told from the query's.
-func (r *run) multipart() bool {
-	return !slices.ContainsFunc(r.call.Data, func(p Param) bool { return p.Name == bodyParam })
+// isMultipart reports whether the body of a POST is multipart, by its data. Only
+// such a body is not in the data as text, and its fields cannot be told from the
+// query's.
+func isMultipart(data Params) bool {
+	for name := range all(data) {
+		if name == reserved.RequestBody {
+			return false
+		}
+	}
+	return true
+}
+
+// all ranges over params, which may be nil.
+func all(params Params) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for i := 0; params != nil && i < params.Len(); i++ {
+			if !yield(params.At(i)) {
+				return
+			}
+		}
+	}
 }
 
 // formFields counts, by name, the values in data that come from body, if that is
 // a form. It returns nil if they do not.
-func formFields(body string, data []Param) map[string]int {
+func formFields(body string, data Params) map[string]int {
 	values := map[string][]string{}
 	for _, pair := range url.ParsePairs(body) {
 		values[pair.Name] = append(values[pair.Name], pair.Value)
 	}
 	fields := map[string]int{}
-	for i := range data {
-		of := values[data[i].Name]
-		if n := len(data[i].Values) - len(of); n >= 0 && slices.Equal(data[i].Values[n:], of) {
-			fields[data[i].Name] = len(of)
-			delete(values, data[i].Name)
+	for name, has := range all(data) {
+		of := values[name]
+		if n := len(has) - len(of); n >= 0 && slices.Equal(has[n:], of) {
+			fields[name] = len(of)
+			delete(values, name)
 		}
 	}
 	if len(values) > 0 {

@@ -1,4 +1,4 @@
-package callback
+package engine
 
 import (
 	"cmp"
@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/dop251/goja"
-	"github.com/dop251/goja/file"
 
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/compiler"
@@ -30,7 +29,7 @@ import (
 
 // Limits of a run that no host needs to change.
 const (
-	maxCallStack  = 512                   // JavaScript frames; recursive native calls unwind slowly
+	MaxCallStack  = 512                   // JavaScript frames; recursive native calls unwind slowly
 	runGrace      = 50 * time.Millisecond // to stop, and to read the error, after the deadline
 	maxStackLines = 32
 	maxFuncName   = 200 // in a stack
@@ -42,16 +41,15 @@ const (
 // abandon, which the watch calls.
 type run struct {
 	life
-	log        *slog.Logger
 	tree       Tree
-	script     string     // the file of the main script
-	source     *file.File // of the main script
-	version    string     // of the main script
+	script     string   // the file of the main script
+	main       *program // of the main script; nil until it is loaded
 	data       orderedFields
 	errors     orderedFields
-	raw        []byte // RESPONSE_RAW, if the script set it to bytes
-	output     *output
-	world      lazy.Object[*run] // the global names
+	raw        []byte              // RESPONSE_RAW, if the script set it to bytes
+	where      map[string]Position // Result.Where
+	few        [4]Field            // memory for the fields of most results
+	world      lazy.Object[*run]   // the global names
 	spark      lazy.Object[*run]
 	objects    objects
 	guards     guard.Guards
@@ -61,7 +59,6 @@ type run struct {
 	modules    modules
 	web        *web.Globals      // nil until a standard global is read
 	converting int32             // nesting of calls of toJSON
-	begun      bool              // the main script is loaded
 	exited     bool              // by Spark.exit
 	missed     member            // the last member that a script looked for in vain
 	rejected   []rejection       // promises without a handler so far
@@ -78,38 +75,30 @@ type objects struct {
 	prototype *goja.Object // the original Object.prototype
 }
 
-// An output is a run's Result with memory for the fields of most results. It is
-// not a part of the run, so that a retained Result does not retain the run.
-type output struct {
-	Result
-	fields [4]Field
-}
-
-func newRun(ctx context.Context, g *GojaRunner, call *Call, scripts Tree) *run {
+func newRun(ctx context.Context, e *Engine, call Call, tree Tree) *run {
 	r := &run{
-		life:    life{runner: g, ctx: ctx, call: call, vm: goja.New()},
-		tree:    scripts,
-		log:     call.Logger,
+		life:    life{engine: e, ctx: ctx, call: call, vm: goja.New()},
+		tree:    tree,
 		logging: logging{level: slog.LevelDebug},
 	}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
+	if r.call.Logger == nil {
+		r.call.Logger = slog.New(slog.DiscardHandler)
 	}
 	return r
 }
 
 // A life is the part of a run that begins and ends it.
 type life struct {
-	runner *GojaRunner
+	engine *Engine
 	ctx    context.Context
-	call   *Call
+	call   Call
 	vm     *goja.Runtime
 
 	place    fair.Place // among those of the runner, if hasPlace
 	hasPlace atomic.Bool
-	since    time.Time    // when it got the place; set only if the call has a Usage
-	queued   atomic.Int64 // nanoseconds of waiting for a place; set only if the call has a Usage
-	computed atomic.Int64 // nanoseconds with a place; set only if the call has a Usage
+	since    time.Time    // when it got the place; set only if Call.Measure is
+	queued   atomic.Int64 // nanoseconds of waiting for a place; set only if Call.Measure is
+	computed atomic.Int64 // nanoseconds with a place; set only if Call.Measure is
 	settled  atomic.Bool  // outcome is set
 	ended    atomic.Bool
 	outcome  outcome
@@ -117,9 +106,8 @@ type life struct {
 	watch    *deadline.Watch
 }
 
-// An outcome is what RunScript returns and reports about the run.
+// An outcome is the first end of a run: its own, or that it was abandoned.
 type outcome struct {
-	result          *Result
 	err             error
 	script, version string
 	returned        bool // the run ended in time, so that its coroutine can be used again
@@ -142,7 +130,7 @@ func (r *run) runCoroutine(yield func(struct{}) bool) (fit bool) {
 		switch {
 		case !first:
 			r.released.Wait()
-			r.runner.stuck.Add(-1)
+			r.engine.stuck.Add(-1)
 		case o.err == errGoexit:
 			go yield(struct{}{}) // otherwise the caller's goroutine would end as well
 			r.released.Wait()
@@ -154,7 +142,7 @@ func (r *run) runCoroutine(yield func(struct{}) bool) (fit bool) {
 }
 
 // runInline runs the script on its caller's goroutine.
-func (r *run) runInline() (*Result, error) {
+func (r *run) runInline() Outcome {
 	r.watch = new(deadline.Watch)
 	r.watch.Start(r.ctx, func() { r.stop(nil) })
 	defer func() {
@@ -164,14 +152,17 @@ func (r *run) runInline() (*Result, error) {
 	return r.tell(r.run())
 }
 
-// tell fills in the call's Usage and returns the outcome. The caller's goroutine
-// calls it.
-func (l *life) tell(o outcome) (*Result, error) {
-	if u := l.call.Usage; u != nil {
-		u.Script, u.Version = o.script, o.version
-		u.Queued, u.Computed = time.Duration(l.queued.Load()), time.Duration(l.computed.Load())
+// tell returns the outcome for the caller, whose goroutine calls it.
+func (r *run) tell(o outcome) Outcome {
+	told := Outcome{
+		Err:    o.err,
+		Script: o.script, Version: o.version,
+		Queued: time.Duration(r.queued.Load()), Computed: time.Duration(r.computed.Load()),
 	}
-	return o.result, o.err
+	if o.err == nil { // the run has ended, and was not abandoned
+		told.Result = Result{r.data.fields(), r.errors.fields(), r.raw, r.where}
+	}
+	return told
 }
 
 // settle sets the outcome unless there is one, and reports whether it did.
@@ -189,7 +180,7 @@ func (l *life) settle(o outcome) bool {
 func (l *life) stop(yield func(struct{}) bool) {
 	l.vm.Interrupt(nil)
 	for start := time.Now(); !l.ended.Load(); time.Sleep(runGrace / 16) {
-		if time.Since(start) > runGrace && !l.runner.RunInline {
+		if time.Since(start) > runGrace && !l.engine.limits.RunInline {
 			l.abandon(yield)
 		}
 	}
@@ -202,7 +193,7 @@ func (l *life) abandon(yield func(struct{}) bool) {
 		stuck.Script = names[0] // the only name that is known here
 	}
 	if l.settle(outcome{err: stuck, script: stuck.Script}) {
-		l.runner.stuck.Add(1)
+		l.engine.stuck.Add(1)
 		l.leave()
 		go yield(struct{}{}) // in place of the caller, until the run has ended
 	}
@@ -211,7 +202,7 @@ func (l *life) abandon(yield func(struct{}) bool) {
 // enter takes a place among the scripts that compute. A call waits for at most
 // half of its remaining time, because with less it would probably fail later.
 func (l *life) enter() error {
-	if place, ok := l.runner.places.TryEnter(l.holder()); ok {
+	if place, ok := l.engine.places.TryEnter(l.holder()); ok {
 		l.holdPlace(place)
 		return nil
 	}
@@ -220,8 +211,8 @@ func (l *life) enter() error {
 		patience, cancel = context.WithTimeout(l.ctx, time.Until(end)/2)
 	}
 	defer cancel()
-	if err := l.waitForPlace(patience, cmp.Or(l.runner.MaxQueue, DefaultMaxQueue)); err != nil {
-		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+	if err := l.waitForPlace(patience, l.engine.limits.MaxQueue); err != nil {
+		return &Refusal{err}
 	}
 	return nil
 }
@@ -235,14 +226,14 @@ func (l *life) holder() fair.Key {
 // already wait.
 func (l *life) waitForPlace(ctx context.Context, maxQueue int) error {
 	var start time.Time
-	if l.call.Usage != nil {
+	if l.call.Measure {
 		start = time.Now()
 	}
-	place, err := l.runner.places.Enter(ctx, l.holder(), maxQueue)
+	place, err := l.engine.places.Enter(ctx, l.holder(), maxQueue)
 	if err != nil {
 		return err
 	}
-	if l.call.Usage != nil {
+	if l.call.Measure {
 		l.queued.Add(int64(time.Since(start)))
 	}
 	l.holdPlace(place)
@@ -251,7 +242,7 @@ func (l *life) waitForPlace(ctx context.Context, maxQueue int) error {
 
 func (l *life) holdPlace(place fair.Place) {
 	l.place = place
-	if l.call.Usage != nil {
+	if l.call.Measure {
 		l.since = time.Now()
 	}
 	l.hasPlace.Store(true)
@@ -260,10 +251,10 @@ func (l *life) holdPlace(place fair.Place) {
 // leave gives the place back. Only the first call has an effect.
 func (l *life) leave() {
 	if l.hasPlace.CompareAndSwap(true, false) {
-		if l.call.Usage != nil {
+		if l.call.Measure {
 			l.computed.Add(int64(time.Since(l.since)))
 		}
-		l.runner.places.Leave(l.place)
+		l.engine.places.Leave(l.place)
 	}
 }
 
@@ -306,22 +297,24 @@ func (r *run) run() (o outcome) {
 			// These include panics of the engine. Printing v may run script code.
 			o.err = fmt.Errorf("callback: panic of type %T in the run of %s\n%s", v, r.script, string(debug.Stack()))
 		}
-		o.script, o.version = r.script, r.version
+		o.script = r.script
+		if r.main != nil {
+			o.version = r.main.version
+		}
 		r.leave()
 	}()
 	program, err := r.mainProgram()
 	if err != nil {
 		return outcome{err: err}
 	}
-	r.source, r.version, r.begun = program.source, program.version, true
-	result, err := r.execute(program)
-	return outcome{result: result, err: err}
+	r.main = program
+	return outcome{err: r.execute(program)}
 }
 
 // execute runs the program in a new runtime until nothing remains to be run.
-func (r *run) execute(program *program) (*Result, error) {
+func (r *run) execute(program *program) error {
 	r.vm.SetParserOptions(compiler.ParserOptions...) // for eval
-	r.vm.SetMaxCallStackSize(maxCallStack)
+	r.vm.SetMaxCallStackSize(MaxCallStack)
 	r.vm.SetPromiseRejectionTracker(r.trackRejection)
 	if !r.call.Now.IsZero() {
 		r.vm.SetTimeSource(func() time.Time { return r.call.Now })
@@ -329,8 +322,7 @@ func (r *run) execute(program *program) (*Result, error) {
 	if r.call.Seed != 0 {
 		r.vm.SetRandSource(rand.New(rand.NewPCG(r.call.Seed, 0)).Float64)
 	}
-	r.output = new(output)
-	r.data.list = r.output.fields[:0]
+	r.data.list = r.few[:0]
 	r.makeWorld()
 
 	// Promise jobs are run before RunProgram returns.
@@ -339,35 +331,33 @@ func (r *run) execute(program *program) (*Result, error) {
 		err = r.finish(program, err)
 	}
 	if err != nil && !r.exitedBy(err) {
-		return nil, r.explain(err)
+		return r.explain(err)
 	}
 	if err == nil && len(r.rejected) > 0 {
-		return nil, r.explainRejection(r.rejected[0])
+		return r.explainRejection(r.rejected[0])
 	}
 	if err == nil && !program.handler { // what a handler leaves unfinished ends with it
 		r.warnUnsettled()
 	}
-	r.output.Data, r.output.Errors, r.output.Raw = r.data.fields(), r.errors.fields(), r.raw
-	if message := r.output.tooLarge(r.call.MaxResult); message != "" {
-		return nil, &ScriptError{Script: r.script, Message: message}
+	if message := r.tooLarge(); message != "" {
+		return &ScriptError{Script: r.script, Message: message}
 	}
-	return &r.output.Result, nil
+	return nil
 }
 
 // tooLarge returns a message if the result is over its limits.
-func (r *Result) tooLarge(maxBytes int64) string {
-	maxBytes = cmp.Or(maxBytes, limit.ResultBytes(defaultMaxResponse))
-	if len(r.Data)+len(r.Errors) > limit.ResultNames {
+func (r *run) tooLarge() string {
+	if r.data.len()+r.errors.len() > limit.ResultNames {
 		return fmt.Sprintf("script data has more than %d names", limit.ResultNames)
 	}
-	size := int64(len(r.Raw))
-	for _, fields := range [...][]Field{r.Data, r.Errors} {
+	size := int64(len(r.raw))
+	for _, fields := range [...][]Field{r.data.fields(), r.errors.fields()} {
 		for i := range fields {
 			size += int64(len(fields[i].Name) + len(fields[i].Value))
 		}
 	}
-	if size > maxBytes {
-		return fmt.Sprintf("script data is over the limit of %d bytes", maxBytes)
+	if size > r.call.MaxResult {
+		return fmt.Sprintf("script data is over the limit of %d bytes", r.call.MaxResult)
 	}
 	return ""
 }

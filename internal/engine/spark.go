@@ -1,11 +1,11 @@
-package callback
+package engine
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -21,6 +21,7 @@ import (
 	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/limit"
 	"example.com/callback/internal/locale"
+	"example.com/callback/internal/reserved"
 	"example.com/callback/internal/web"
 )
 
@@ -43,14 +44,14 @@ var worldClass = lazy.Class[*run]{
 		lazy.Value("SparkRequests", func(r *run) goja.Value { return lazy.New(r.vm, &requestsClass, r) }),
 	},
 	Override:      (*run).hostGlobal,
-	OverrideNames: func(r *run) []string { return slices.Sorted(maps.Keys(r.call.Globals)) },
+	OverrideNames: func(r *run) []string { return r.call.Globals.Names() },
 	Fallback:      (*run).standardGlobal,
 }
 
 // hostGlobal makes a global name of the host or of the compiler, or returns nil
 // for any other name.
 func (r *run) hostGlobal(name string) goja.Value {
-	if _, ok := r.call.Globals[name]; !ok {
+	if _, ok := r.call.Globals.Script(name); !ok {
 		return r.constructor(name)
 	}
 	r.makeSpark() // an argument of its Script
@@ -72,7 +73,7 @@ func (r *run) prepare(p *program) *goja.Program {
 	}
 	if p.traits.stringify && !r.installed.stringify {
 		r.installed.stringify = true
-		r.replaceJSON("stringify", jsjson.StringifyBuiltin(r.vm, r.limits()))
+		r.replaceJSON("stringify", jsjson.StringifyBuiltin(r.vm, r.jsonLimits()))
 	}
 	if p.traits.locale && !r.installed.locale {
 		r.installed.locale = true
@@ -87,11 +88,10 @@ func (r *run) prepare(p *program) *goja.Program {
 		r.own(r.world.Keys())
 	}
 	r.own(p.declared)
-	if len(r.call.Globals) > 0 {
-		r.own(slices.DeleteFunc(slices.Clone(p.variables), func(name string) bool {
-			_, ok := r.call.Globals[name]
-			return !ok
-		}))
+	for i, name := range p.variables {
+		if _, ok := r.call.Globals.Script(name); ok {
+			r.own(p.variables[i : i+1])
+		}
 	}
 	r.guards.Place(r.vm, p.traits.guards)
 	return p.compiled
@@ -101,7 +101,7 @@ func (r *run) prepare(p *program) *goja.Program {
 func (r *run) own(names []string) {
 	global := r.vm.GlobalObject()
 	for _, name := range names {
-		if r.call.Globals[name].Script != "" {
+		if script, _ := r.call.Globals.Script(name); script != "" {
 			r.ownWhenRead(name)
 		} else {
 			_ = global.DefineDataProperty(name, global.Get(name), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
@@ -190,7 +190,7 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 var sparkClass = lazy.Class[*run]{
 	Name: "Spark",
 	Members: []lazy.Member[*run]{
-		lazy.Func("getRequestMethod", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(cmp.Or(r.call.Method, "GET")) }),
+		lazy.Func("getRequestMethod", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(cmp.Or(r.request().Method, "GET")) }),
 		lazy.Func("getRequestBytes", (*run).getRequestBytes),
 		lazy.Func("parseXml", (*run).parseXML),
 		lazy.Func("getData", func(r *run, _ lazy.Call) goja.Value { return r.getData() }),
@@ -210,20 +210,20 @@ var sparkClass = lazy.Class[*run]{
 		lazy.Func("exit", (*run).exit),
 		lazy.Func("getRemainingMilliseconds", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.remaining()) }),
 		lazy.Func("currentStack", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.currentStack()) }),
-		lazy.Func("getCredentialType", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.call.credentialType()) }),
-		lazy.Func("getSessionId", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.call.RunID) }),
-		lazy.Func("getClientIp", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.call.ClientIP) }),
+		lazy.Func("getCredentialType", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(cloudcode.CredentialType(r.call.Credential)) }),
+		lazy.Func("getSessionId", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.request().RunID) }),
+		lazy.Func("getClientIp", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.request().ClientIP) }),
 		lazy.Func("getPlayer", func(r *run, _ lazy.Call) goja.Value { return r.getPlayer() }),
 		lazy.Value("player", (*run).player),
 	},
 	Override:      func(r *run, name string) goja.Value { return r.hostMember(r.call.Members, "Spark.", name) },
-	OverrideNames: func(r *run) []string { return slices.Sorted(maps.Keys(r.call.Members)) },
+	OverrideNames: func(r *run) []string { return r.call.Members.Names() },
 	Fallback:      documented("Spark"),
 }
 
-// carriedBy lists the members of a class that the library carries. For the empty
+// Carried lists the members of a class that the library carries. For the empty
 // class it lists the global names.
-func carriedBy(class string) []string {
+func Carried(class string) []string {
 	switch class {
 	case "":
 		return web.Names()
@@ -255,9 +255,9 @@ func (r *run) meant(message string) string {
 		return message
 	}
 	message = "TypeError: " + m.class + " has no member " + m.name
-	known := carriedBy(m.class)
+	known := Carried(m.class)
 	if m.class == sparkClass.Name {
-		known = slices.AppendSeq(known, maps.Keys(r.call.Members))
+		known = append(known, r.call.Members.Names()...)
 	}
 	if near := cloudcode.Nearest(m.name, cloudcode.Members(m.class), known); near != "" {
 		message += ": did you mean " + near + "?"
@@ -280,34 +280,38 @@ func documented(class string) func(*run, string) goja.Value {
 	}
 }
 
+func (r *run) request() Request { return r.call.Host.Request() }
+
 // getData makes the value of the call's data, once. It defines properties instead
 // of assigning them, so that "__proto__" is a name like any other.
 func (r *run) getData() goja.Value {
-	switch {
-	case r.objects.data != nil:
-	case r.call.Input != nil:
-		r.objects.data = r.fromJSON(string(r.call.Input))
-	default:
-		data := r.params(r.call.Data)
-		if r.call.RequestHeaders != nil {
-			ecma.Define(data, headersParam, r.params(r.call.RequestHeaders))
-		}
-		r.objects.data = data
+	if r.objects.data != nil {
+		return r.objects.data
 	}
-	return r.objects.data
+	request := r.request()
+	if request.Input != nil {
+		r.objects.data = r.fromJSON(string(request.Input))
+		return r.objects.data
+	}
+	data := r.params(request.Data)
+	if request.Headers != nil {
+		ecma.Define(data, reserved.RequestHeaders, r.params(request.Headers))
+	}
+	r.objects.data = data
+	return data
 }
 
-func (r *run) params(params []Param) *goja.Object {
+func (r *run) params(params Params) *goja.Object {
 	// On an object without a prototype, setting a property defines it, whatever
 	// its name is and whatever the script has done to Object.prototype.
 	object := r.vm.CreateObject(nil)
-	for i := range params {
-		values := params[i].Values
+	for i := range params.Len() {
+		name, values := params.At(i)
 		value := r.vm.ToValue(values[0])
 		if len(values) > 1 {
 			value = r.strings(values)
 		}
-		_ = object.Set(params[i].Name, value)
+		_ = object.Set(name, value)
 	}
 	_ = object.SetPrototype(r.objects.prototype)
 	return object
@@ -319,14 +323,15 @@ func (r *run) getRequestBytes(lazy.Call) goja.Value {
 
 // requestBody is a copy of the request's body, after inflation.
 func (r *run) requestBody() []byte {
-	if r.call.Body == nil && hasBody(r.call.Method) { // on GET, REQUEST_BODY is an ordinary parameter
-		for i := range r.call.Data {
-			if r.call.Data[i].Name == bodyParam {
-				return []byte(r.call.Data[i].Values[0])
+	request := r.request()
+	if request.Body == nil && request.HasBody { // on GET, REQUEST_BODY is an ordinary parameter
+		for i := range request.Data.Len() {
+			if name, values := request.Data.At(i); name == reserved.RequestBody {
+				return []byte(values[0])
 			}
 		}
 	}
-	return slices.Clone(r.call.Body)
+	return slices.Clone(request.Body)
 }
 
 // strings makes an array of strings.
@@ -410,15 +415,15 @@ func (r *run) digest(m digest.Member, call lazy.Call) goja.Value {
 var playerClass = lazy.Class[*run]{
 	Name: "SparkPlayer",
 	Members: []lazy.Member[*run]{
-		lazy.Func("getPlayerId", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.call.PlayerID) }),
-		lazy.Value("playerId", func(r *run) goja.Value { return r.vm.ToValue(r.call.PlayerID) }),
+		lazy.Func("getPlayerId", func(r *run, _ lazy.Call) goja.Value { return r.vm.ToValue(r.request().PlayerID) }),
+		lazy.Value("playerId", func(r *run) goja.Value { return r.vm.ToValue(r.request().PlayerID) }),
 	},
 	Fallback: documented("SparkPlayer"),
 }
 
 // getPlayer returns the player that the URL names, or null.
 func (r *run) getPlayer() goja.Value {
-	if r.call.PlayerID == "" {
+	if r.request().PlayerID == "" {
 		return goja.Null()
 	}
 	if r.objects.player == nil {
@@ -430,7 +435,7 @@ func (r *run) getPlayer() goja.Value {
 // player is Spark.player: the result of the host's getPlayer or, without one, of
 // the library's.
 func (r *run) player() goja.Value {
-	if _, ok := r.call.Members["getPlayer"]; ok {
+	if _, ok := r.call.Members.Script("getPlayer"); ok {
 		if getPlayer, ok := goja.AssertFunction(r.objects.spark.Get("getPlayer")); ok {
 			player, err := getPlayer(r.objects.spark)
 			if err != nil {
@@ -445,18 +450,18 @@ func (r *run) player() goja.Value {
 // hostMember makes a member of the host, or returns nil. Scripts call it
 // owner+name.
 func (r *run) hostMember(members Members, owner, name string) goja.Value {
-	m, ok := members[name]
+	script, ok := members.Script(name)
 	if !ok {
 		return nil
 	}
-	if m.Script == "" {
-		return r.hostFunction(name, m.Func)
+	if script == "" {
+		return r.hostFunction(members, name, "")
 	}
 	functions := r.vm.NewObject()
-	for name, f := range m.Funcs {
-		ecma.Define(functions, name, r.hostFunction(name, f))
+	for _, function := range members.Functions(name) {
+		ecma.Define(functions, function, r.hostFunction(members, name, function))
 	}
-	program, err := r.runner.cache.memberProgram(owner+name, m.Script)
+	program, err := r.engine.cache.memberProgram(owner+name, script)
 	if err != nil {
 		ecma.Throw(r.vm, "%s: %s", owner+name, err.Error())
 	}
@@ -475,31 +480,33 @@ func (r *run) hostMember(members Members, owner, name string) goja.Value {
 	return member
 }
 
-// hostFunction makes a JavaScript function of a host function.
-func (r *run) hostFunction(name string, f HostFunc) goja.Value {
+// hostFunction makes a JavaScript function of a host's member or, if function is not
+// empty, of one of the member's functions.
+func (r *run) hostFunction(members Members, member, function string) goja.Value {
+	name := cmp.Or(function, member)
 	return lazy.Function(r.vm, name, func(call goja.FunctionCall) goja.Value {
 		if len(call.Arguments) > limit.Args {
 			ecma.Throw(r.vm, "%s: more than %d arguments", name, limit.Args)
 		}
-		args := make(Args, len(call.Arguments))
-		budget := cmp.Or(r.call.MaxArgs, limit.ArgBytes)
+		args := make([]json.RawMessage, len(call.Arguments))
+		budget := r.call.MaxArgs
 		for i, arg := range call.Arguments {
 			text, ok := r.toJSON(arg)
 			if !ok {
 				text = []byte("null")
 			}
 			if budget -= int64(len(text)); budget < 0 {
-				ecma.Throw(r.vm, "%s: arguments are over the limit of %d bytes", name, cmp.Or(r.call.MaxArgs, limit.ArgBytes))
+				ecma.Throw(r.vm, "%s: arguments are over the limit of %d bytes", name, r.call.MaxArgs)
 			}
 			args[i] = text
 		}
 		var result []byte
-		err := host.NotSupplied(name)
-		if f != nil {
-			r.wait(func() {
-				result, err = host.Call(name, func() (any, error) { return f(r.ctx, r.call, args) }, r.logError)
-			})
-		}
+		var err error
+		r.wait(func() {
+			result, err = host.Call(name, func() (any, error) {
+				return members.Call(r.ctx, r.call.Host, member, function, args)
+			}, r.logError)
+		})
 		if err != nil {
 			ecma.Throw(r.vm, "%s", err.Error())
 		}
@@ -513,6 +520,9 @@ type orderedFields struct {
 	index   map[string]int // of list by name, once they are many
 	removed int            // number of entries in list without a value
 }
+
+// manyFields is the number from which on a map is faster than a loop.
+const manyFields = 16
 
 // find returns the index of a field in list, or -1.
 func (o *orderedFields) find(name string) int {
@@ -538,7 +548,7 @@ func (o *orderedFields) set(name string, value []byte) {
 	o.list = append(o.list, Field{name, value})
 	if o.index != nil {
 		o.index[name] = len(o.list) - 1
-	} else if len(o.list) > manyParams {
+	} else if len(o.list) > manyFields {
 		o.compact()
 	}
 }
@@ -557,7 +567,7 @@ func (o *orderedFields) remove(name string) {
 
 // compact drops removed entries and indexes the rest.
 func (o *orderedFields) compact() {
-	o.list, o.removed = o.fields(), 0
+	o.list = o.fields()
 	o.index = make(map[string]int, 2*len(o.list))
 	for i := range o.list {
 		o.index[o.list[i].Name] = i
@@ -566,11 +576,8 @@ func (o *orderedFields) compact() {
 
 func (o *orderedFields) len() int { return len(o.list) - o.removed }
 
-// fields returns the fields that are set.
+// fields drops removed entries and returns the rest.
 func (o *orderedFields) fields() []Field {
-	if o.len() == 0 {
-		return nil
-	}
 	if o.removed == 0 {
 		return o.list
 	}
@@ -580,12 +587,13 @@ func (o *orderedFields) fields() []Field {
 			kept = append(kept, f)
 		}
 	}
+	o.list, o.removed, o.index = kept, 0, nil
 	return kept
 }
 
 func (r *run) setField(fields *orderedFields, call lazy.Call) goja.Value {
 	name := call.Text(0, "name")
-	if fields == &r.data && name == rawData {
+	if fields == &r.data && name == reserved.Raw {
 		r.raw = nil
 		if raw, ok := ecma.Bytes(r.vm, call.Argument(1)); ok {
 			r.raw = append([]byte{}, raw...)
@@ -599,8 +607,8 @@ func (r *run) setField(fields *orderedFields, call lazy.Call) goja.Value {
 	} else {
 		fields.remove(name)
 	}
-	if fields == &r.data && isReserved(name) {
-		r.noteWhere(name, ok && mayBeRefused(name, value))
+	if fields == &r.data && reserved.Is(name) {
+		r.noteWhere(name, ok && reserved.MayBeRefused(name, value))
 	}
 	return goja.Undefined()
 }
@@ -608,19 +616,19 @@ func (r *run) setField(fields *orderedFields, call lazy.Call) goja.Value {
 // noteWhere notes where the script sets a reserved name, if the value may be
 // refused.
 func (r *run) noteWhere(name string, suspect bool) {
-	delete(r.output.Where, name)
+	delete(r.where, name)
 	if !suspect {
 		return
 	}
-	if r.output.Where == nil {
-		r.output.Where = map[string]Position{}
+	if r.where == nil {
+		r.where = map[string]Position{}
 	}
-	r.output.Where[name] = positionOf(r.vm.CaptureCallStack(maxStackLines, nil))
+	r.where[name] = positionOf(r.vm.CaptureCallStack(maxStackLines, nil))
 }
 
 func (r *run) getField(fields *orderedFields, call lazy.Call) goja.Value {
 	name := call.Text(0, "name")
-	if fields == &r.data && name == rawData && r.raw != nil {
+	if fields == &r.data && name == reserved.Raw && r.raw != nil {
 		return ecma.NewUint8Array(r.vm, slices.Clone(r.raw))
 	}
 	i := fields.find(name)
@@ -632,7 +640,7 @@ func (r *run) getField(fields *orderedFields, call lazy.Call) goja.Value {
 
 func (r *run) removeField(fields *orderedFields, call lazy.Call) goja.Value {
 	name := call.Text(0, "name")
-	if fields == &r.data && name == rawData {
+	if fields == &r.data && name == reserved.Raw {
 		r.raw = nil
 	}
 	fields.remove(name)
@@ -657,7 +665,7 @@ const smallValue = 48
 // engine's own limit does not count natives that call natives.
 const maxReentry = 64
 
-func (r *run) limits() jsjson.Limits { return jsjson.Limits{MaxBytes: maxValueBytes, Ctx: r.ctx} }
+func (r *run) jsonLimits() jsjson.Limits { return jsjson.Limits{MaxBytes: maxValueBytes, Ctx: r.ctx} }
 
 // toJSON converts a value to JSON. It returns false if JSON has no such value. It
 // throws what a getter or a toJSON method of the script throws.
@@ -667,7 +675,7 @@ func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	}
 	r.converting++
 	defer func() { r.converting-- }()
-	return jsjson.Append(make([]byte, 0, smallValue), r.vm, v, r.limits())
+	return jsjson.Append(make([]byte, 0, smallValue), r.vm, v, r.jsonLimits())
 }
 
 // fromJSON makes a new value of JSON that the library has written.
