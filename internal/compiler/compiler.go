@@ -5,6 +5,7 @@ package compiler
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -49,7 +50,39 @@ func Parse(name, source string) (*ast.Program, error) {
 }
 
 func parse(name, source string) (*ast.Program, error) {
-	return parser.ParseFile(nil, name, strings.TrimPrefix(source, "\ufeff"), 0, ParserOptions...)
+	source = strings.TrimPrefix(source, "\ufeff")
+	tree, err := parser.ParseFile(nil, name, source, 0, ParserOptions...)
+	for range maxDecimals {
+		at := errorOffset(source, err)
+		if at < 0 {
+			break
+		}
+		number := decimalWithZeros.FindString(source[at:])
+		if number == "" {
+			break
+		}
+		digits := strings.TrimLeft(number, "0")
+		source = source[:at] + strings.Repeat(" ", len(number)-len(digits)) + source[at+len(number)-len(digits):]
+		tree, err = parser.ParseFile(nil, name, source, 0, ParserOptions...)
+	}
+	return tree, err
+}
+
+// decimalWithZeros matches a number that is decimal because it has a digit that no
+// octal number has. The parser refuses it, so that its zeros become blanks.
+var decimalWithZeros = regexp.MustCompile(`^0[0-9]*[89][0-9]*`)
+
+// maxDecimals bounds the numbers that begin with a zero in a script, because each
+// takes a parse.
+const maxDecimals = 32
+
+// errorOffset is the offset of the first error of the parser, or negative.
+func errorOffset(source string, err error) int {
+	var list parser.ErrorList
+	if !errors.As(err, &list) || len(list) == 0 {
+		return -1
+	}
+	return offsetOf(source, list[0].Position.Line, list[0].Position.Column)
 }
 
 // A Script is a compiled source.

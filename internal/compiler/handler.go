@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/dop251/goja/ast"
-	"github.com/dop251/goja/parser"
 )
 
 // HandlerName is the global variable that holds what a script exports.
@@ -31,11 +30,7 @@ const (
 // exportOffset is the offset of the word export if a parser's error is about it,
 // or negative.
 func exportOffset(source string, err error) int {
-	var list parser.ErrorList
-	if !errors.As(err, &list) || len(list) == 0 {
-		return -1
-	}
-	at := offsetOf(source, list[0].Position.Line, list[0].Position.Column)
+	at := errorOffset(source, err)
 	if at < 0 || !strings.HasPrefix(source[at:], exportWord) {
 		return -1
 	}

@@ -68,8 +68,7 @@ func TestExplainRhino(t *testing.T) {
 		"function f() { yield 1 }":                     {1, 16, "`yield` belongs in a `function*`"},
 		"<!-- hide\nf()":                               {1, 1, "`<!--` is no comment here: write `//`"},
 		"f();\n--> shown":                              {2, 1, "`-->` is no comment here: write `//`"},
-		"x = 09":                                       {1, 5, number},
-		"x = 0888":                                     {1, 5, number},
+		"x = 07a":                                      {1, 5, number},
 
 		// What is merely wrong stays what the parser says.
 		"var x = ;":             {1, 9, "Unexpected token ;"},
