@@ -169,8 +169,8 @@ type State string
 
 // The states of a job.
 const (
-	Queued   State = "queued"   // due, or to come
-	Running  State = "running"  // in the hands of a worker
+	Queued   State = "queued"   // waits until it is due
+	Running  State = "running"  // a worker runs it
 	Retrying State = "retrying" // an attempt failed, another follows
 	Dead     State = "dead"     // until an operator retries or drops it
 	Finished State = "finished" // done; kept for a time

@@ -7,7 +7,7 @@ func (w *Worker) Owners() int {
 	return len(w.limits.owners)
 }
 
-// Marked returns of how many scripts the Runner remembers their first line.
+// Marked returns the number of scripts whose first lines the Runner remembers.
 func (r *Runner) Marked() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

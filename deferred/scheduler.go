@@ -81,7 +81,7 @@ func (s *Scheduler) inSeconds(ctx context.Context, call *callback.Call, args cal
 	if !cloudcode.IsName(module) {
 		return nil, errors.New("inSeconds: argument 1 is not the short code of a module")
 	}
-	if string(args[1]) == "null" || seconds < 0 || seconds > MaxDelay.Seconds() { // null is what NaN becomes
+	if string(args[1]) == "null" || seconds < 0 || seconds > MaxDelay.Seconds() { // the JSON of NaN is null
 		return nil, fmt.Errorf("inSeconds: argument 2 is not from 0 to %d seconds", int(MaxDelay.Seconds()))
 	}
 	if len(key) > MaxLabel {

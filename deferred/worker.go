@@ -15,8 +15,8 @@ import (
 	"example.com/callback"
 )
 
-// DefaultMaxAge is how long a call waits for a place before it is dead, if the
-// [Worker] says nothing.
+// DefaultMaxAge is how long a call waits for a place before it is dead, unless the
+// [Worker] sets it.
 const DefaultMaxAge = 24 * time.Hour
 
 // A Worker runs the calls of a [Queue]. Its fields must not change once it
@@ -103,9 +103,9 @@ func runOf(ctx context.Context) *deferredRun {
 }
 
 // RunName returns a name for the deferred run that ctx belongs to, for a host
-// function that must know an attempt from another run: it is the same on each
-// attempt, and no other run has it, even if the run id was its caller's choice.
-// Outside of a deferred run it is empty.
+// function that must tell an attempt of one run from another run. The name is the
+// same on each attempt, and no other run has it, even if the run id was its caller's
+// choice. Outside of a deferred run it is empty.
 func RunName(ctx context.Context) string {
 	if r := runOf(ctx); r != nil {
 		return r.name
@@ -236,12 +236,12 @@ type limits struct {
 	owners map[string]*owner
 }
 
-// An owner is a credential with calls under way or put off.
+// An owner is a credential with calls that are under way or put off.
 type owner struct {
 	running int
 	mean    time.Duration // of its calls, roughly
-	next    time.Time     // when the last of those with a turn has it
-	far     time.Time     // when the last of the others comes back
+	next    time.Time     // turn of the last call that has one
+	far     time.Time     // when the last call without a turn tries again
 }
 
 const (
@@ -297,7 +297,7 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// leave gives a place back after a call that took so long.
+// leave gives a place back after a call that took that long.
 func (l *limits) leave(name string, limit int, took time.Duration) {
 	if limit <= 0 {
 		return

@@ -127,8 +127,7 @@ func TestSecretsOfABrokenStore(t *testing.T) {
 	require.ErrorContains(t, err, "callback: secrets: ")
 }
 
-// A secret that was revoked opens its credential until the cache has let go of
-// it, and no longer.
+// A revoked secret is valid until the cache drops it, and no longer.
 func TestRevokedSecretBehindACache(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)

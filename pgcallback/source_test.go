@@ -182,7 +182,7 @@ func TestSourceKeepsTheTreesUsedLast(t *testing.T) {
 	use(0)
 	use(1)
 	use(0)
-	use(2) // and 1 goes
+	use(2) // evicts 1
 	_, err := db.Pool.Exec(t.Context(), "drop table callback.file cascade")
 	require.NoError(t, err)
 	use(0)

@@ -354,7 +354,7 @@ func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Cha
 			return position{}, err
 		}
 		if version.ID == current.version {
-			return current, nil // not even where Rollback would go changes
+			return current, nil // nothing changes, not even the target of Rollback
 		}
 		return position{version: version.ID, back: current.revision}, nil
 	})

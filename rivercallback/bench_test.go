@@ -102,7 +102,7 @@ func BenchmarkPlain(b *testing.B) {
 	client, err := river.NewClient(driver, &river.Config{
 		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 32}},
 		Workers: workers,
-		// As in Work: else it is what is measured.
+		// As in Work. Otherwise the benchmark would measure the cooldown.
 		FetchCooldown: 10 * time.Millisecond,
 		Logger:        slog.New(slog.DiscardHandler),
 	})

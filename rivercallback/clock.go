@@ -74,9 +74,9 @@ func moveTimes(ctx context.Context, db *sql.DB, by time.Duration) error {
 	return tx.Commit()
 }
 
-// settleTimes prepares the tables of SQLite for this process, the only one that
-// uses them: none leads any more, and what could run and what ran must not wait
-// because the clock has gone back meanwhile.
+// settleTimes prepares the tables of SQLite for this process, the only one that uses
+// them. No other process leads. Jobs that could run, and jobs that were running, get
+// the present time, because the clock may have gone back since.
 func settleTimes(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, `
 delete from river_leader;

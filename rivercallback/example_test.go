@@ -15,7 +15,7 @@ import (
 	"example.com/callback/sandbox"
 )
 
-// The example of docs/queues.md. TestQueuesPage holds the page against it.
+// The example of docs/queues.md. TestQueuesPage compares the page with it.
 
 func Example() {
 	sandbox.Main() // in a child process it does not return

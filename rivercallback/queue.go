@@ -101,7 +101,7 @@ type dialect struct {
 	byArg     string // condition on an argument: %[1]s is its name, and that of the parameter
 	parameter string // the first one of a query
 	live      string // note.Live
-	listed    string // listed of the arguments; the whole job if it was stored without
+	listed    string // metadata.Listed, or the whole job if it was stored without that
 	errors    string // the errors as an array of JSON
 
 	// moveTimes moves all stored times after a jump of the clock. It is nil if

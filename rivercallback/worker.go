@@ -56,8 +56,8 @@ func (q *Queue) workOnce(ctx context.Context, work func(context.Context, *deferr
 		JobTimeout:                  q.options.MaxRun,
 		RescueStuckJobsAfter:        q.options.MaxRun + 10*time.Second,
 		CompletedJobRetentionPeriod: q.options.Keep,
-		CancelledJobRetentionPeriod: -1, // jobs that a verdict has dropped, and
-		DiscardedJobRetentionPeriod: -1, // jobs that have failed too often stay for the operator
+		CancelledJobRetentionPeriod: -1, // jobs that a verdict has dropped are kept for the operator
+		DiscardedJobRetentionPeriod: -1, // and so are jobs that have failed too often
 		Logger:                      q.riverLogger(),
 	})
 	if err != nil {

@@ -57,9 +57,9 @@ func benchmarkOne(b *testing.B, r callback.ScriptRunner) {
 	}
 }
 
-// BenchmarkRatio compares the two, in turns, so that what else the machine
-// does hits both alike: run alone ("script"), and as a server's whole answer,
-// its clients in the same process ("server").
+// BenchmarkRatio compares the runners in turns, so that other load of the machine
+// affects both in the same way. "script" runs the script alone. "server" makes calls
+// to a server, with the clients in the same process.
 func BenchmarkRatio(b *testing.B) {
 	inProcess := &callback.GojaRunner{Scripts: webhookTree()}
 	sandboxed := &sandbox.Runner{Scripts: webhookTree()}

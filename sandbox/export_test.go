@@ -52,8 +52,8 @@ func (r *Runner) GreetTimeout() time.Duration {
 	return r.greetTimeout
 }
 
-// ServeProbe is the main of a child that is confined as any, but answers its calls
-// with what f makes of their data.
+// ServeProbe is the main of a child that is confined like any other, but answers its
+// calls with what f makes of their data.
 func ServeProbe(f func(data string) map[string]string) {
 	w, err := newWorker()
 	if err != nil {

@@ -67,7 +67,8 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// FuzzSession is a parent whose child says what it likes.
+// FuzzSession runs the parent's side of a call with a child that sends arbitrary
+// frames.
 func FuzzSession(f *testing.F) {
 	frames := sampleFrames()
 	for _, frame := range frames {
@@ -112,8 +113,7 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
-// A call crosses with all of its fields, whichever there are, but for those that
-// live in one process.
+// All fields of a call reach the child, except those that cannot leave the process.
 func TestWholeCall(t *testing.T) {
 	t.Parallel()
 	live := []string{"Members", "Globals", "HTTP", "Logger", "Usage"}

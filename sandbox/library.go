@@ -45,7 +45,7 @@ type look struct {
 	err   error
 }
 
-// lookEvery is how long a look at a file is good for, as in process.
+// lookEvery is how long a look at a file is valid, as in process.
 const lookEvery = time.Millisecond
 
 // A version is one state of a file. All fields but verdict are immutable; the
@@ -120,8 +120,8 @@ func (l *library) lookAt(f *file, name string) (tree.Stamp, error) {
 	return mine.found, mine.err
 }
 
-// failed forgets a file that is not there any more: it must not come back as what
-// stays when an edit is broken.
+// failed forgets a file that does not exist any more. Otherwise its last version
+// would remain in use if a new file of that name does not compile.
 func (l *library) failed(name string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		l.files.Delete(name)

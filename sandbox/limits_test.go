@@ -21,8 +21,8 @@ import (
 	"example.com/callback/internal/testkit"
 )
 
-// largestFrames are the frames, by kind, that cost the parent of a call without
-// limits of its own the most: just as long as it reads, and full of what is dear.
+// largestFrames has, by kind, the frame that costs the parent the most: as long as
+// the default limits allow, and full of elements that are expensive to decode.
 func largestFrames(t testing.TB) map[string][]byte {
 	l := limitsOf(new(callback.Call))
 	fill := func(k kind, with func(room int64) message) []byte {
@@ -175,8 +175,8 @@ func TestLargestFrames(t *testing.T) {
 		allocated := after.TotalAlloc - before.TotalAlloc
 		require.Less(t, allocated, uint64(64<<20), name)
 
-		// The time of the processor, not of the day. What else goes on can only
-		// make it longer, so the shortest of some counts.
+		// This is processor time. Other load can only make it longer, so the shortest
+		// of several measurements is used.
 		least := time.Duration(math.MaxInt64)
 		for try := 0; try < 10 && least >= enough; try++ {
 			s := parentOf(t.Context(), pipeTo(t, null), frame)
@@ -189,7 +189,7 @@ func TestLargestFrames(t *testing.T) {
 	}
 }
 
-// BenchmarkLargestFrames tells what it costs to judge each.
+// BenchmarkLargestFrames measures what it costs to decode each.
 func BenchmarkLargestFrames(b *testing.B) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	require.NoError(b, err)

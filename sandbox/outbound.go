@@ -109,7 +109,7 @@ var errBadRequest = errors.New("request of the child process is not allowed")
 // answerHTTP begins an outbound request of a child.
 func (s *session) answerHTTP(m *httpQuestion) error {
 	if s.call.HTTP == nil {
-		return errFrame // the child was told
+		return errFrame // the child knows that there is no HTTPDoer
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, min(max(m.Timeout, 0), maxHTTPTimeout))
 	if err := s.outbound.begin(m.Number, &outboundRequest{cancel, len(m.Body)}); err != nil {

@@ -12,7 +12,7 @@ import (
 	"example.com/callback/internal/fair"
 )
 
-// A credential that waits for a child in vain is as quick as before.
+// A credential whose call waits for a child in vain still counts as quick.
 func TestWaitForChildIsNotHeldTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -206,7 +206,7 @@ func (p probe) run(free bool) map[string]string {
 	results["environment"] = strings.Join(os.Environ(), " ")
 	open := []string{}
 	for fd := 3; fd < 100; fd++ {
-		// Nothing reads from a file that is not open, not even nothing.
+		// Even a read of no bytes fails if the file is not open.
 		if _, err := syscall.Read(fd, nil); err != syscall.EBADF {
 			open = append(open, strconv.Itoa(fd))
 		}

@@ -25,7 +25,7 @@ import (
 	"example.com/callback/sandbox"
 )
 
-// children returns the processes of this one's that still are.
+// children returns the ids of this process's children that have not ended.
 func children() (pids []string) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {
@@ -55,7 +55,7 @@ func TestLimits(t *testing.T) {
 	require.Equal(t, pid, group)
 }
 
-// A child that is killed while it has nothing to do costs nobody a call.
+// If a child is killed while it is idle, no call fails.
 func TestKilledIdle(t *testing.T) {
 	t.Parallel()
 	r := newRunner(t, tree("callbacks/x.js", `Spark.setScriptData("say", 1)`))
@@ -134,7 +134,7 @@ func TestMaxMemory(t *testing.T) {
 	require.ErrorContains(t, err, "killed: out of memory")
 }
 
-// SIGTERM for all of a service's processes is no end of the calls under way.
+// A SIGTERM to all processes of a service does not end the calls under way.
 func TestTerminated(t *testing.T) {
 	t.Parallel()
 	r := newRunner(t, tree("callbacks/x.js", `Spark.term(); Spark.setScriptData("say", 1)`))
@@ -150,7 +150,8 @@ func TestTerminated(t *testing.T) {
 	require.Len(t, result.Data, 1)
 }
 
-// A program that does not begin with Main is told so, and not started again.
+// A program that does not begin with Main gets an error that says so, and is not
+// started again.
 func TestNoMain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -240,7 +241,7 @@ func TestHostKilled(t *testing.T) {
 	}
 }
 
-// Of a child that panics the log tells that, and not what with.
+// The log says that a child has panicked, but not with what value.
 func TestChildPanics(t *testing.T) {
 	t.Parallel()
 	var log testkit.Log
@@ -257,8 +258,8 @@ func TestChildPanics(t *testing.T) {
 	require.NotContains(t, log.String(), "s3cret")
 }
 
-// TestManyScripts: what their compiled scripts take makes a child give way to
-// another between two calls, not in the midst of one.
+// TestManyScripts: a child whose compiled scripts take too much memory is replaced
+// between two calls, not during one.
 func TestManyScripts(t *testing.T) {
 	t.Parallel()
 	testkit.SkipUnderRace(t, "its own memory, which counts, is many times that of the scripts")
@@ -275,7 +276,8 @@ func TestManyScripts(t *testing.T) {
 	}
 }
 
-// TestNoDeadlineToSpeakOf: the child's last resort is not there at once.
+// TestNoDeadlineToSpeakOf: a very late deadline does not overflow the time after
+// which a child ends itself.
 func TestNoDeadlineToSpeakOf(t *testing.T) {
 	t.Parallel()
 	r := newRunner(t, tree("callbacks/x.js", `Spark.setScriptData("v", 1)`))
@@ -285,7 +287,7 @@ func TestNoDeadlineToSpeakOf(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// What a call takes is measured, also of a child that is killed.
+// The usage of a call is measured, even if its child is killed.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	r := newRunner(t, tree(

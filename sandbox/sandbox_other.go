@@ -10,7 +10,7 @@ import (
 )
 
 // unenforced lists what this system does not enforce on children.
-const unenforced = "MaxMemory (but for the garbage collector's own), an end with a parent that dies, before the " +
+const unenforced = "MaxMemory (except by the garbage collector), an end with a parent that dies, before the " +
 	"deadline of the call under way, no way to open files and sockets, a process group of their own"
 
 func executable() string {

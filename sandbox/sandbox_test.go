@@ -275,7 +275,7 @@ func TestEdits(t *testing.T) {
 	write("callbacks/x.js", fmt.Sprintf(main, "one"))
 	write("modules/M.js", "var m = 1")
 	r := newRunner(t, os.DirFS(dir))
-	r.MaxCalls = 3 // so that children of all ages take part
+	r.MaxCalls = 3 // so that new and used children take part
 	always := func(want string) {
 		t.Helper()
 		for range 7 {
@@ -300,7 +300,7 @@ func TestEdits(t *testing.T) {
 	_, err := run(t, r, "x")
 	require.ErrorIs(t, err, callback.ErrNoScript)
 
-	// One that was never any better is an error, and no longer once it is mended.
+	// A script that has never compiled is an error, until it is repaired.
 	write("callbacks/y.js", "\n  var = ")
 	for range 4 {
 		_, err := run(t, r, "y")
@@ -313,8 +313,7 @@ func TestEdits(t *testing.T) {
 	require.Equal(t, "1", say(t, r, "y"))
 }
 
-// That a broken edit does not count is said once, however many children find
-// it out.
+// A broken edit is logged once, however many children compile it.
 func TestBrokenEditIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	scripts := tree("callbacks/x.js", "var a")
@@ -343,7 +342,7 @@ func TestScriptSize(t *testing.T) {
 	require.ErrorContains(t, err, "over the limit of 100 bytes")
 }
 
-// A script reaches its limits, and nobody else notices.
+// A script that exceeds a limit affects no other call.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	clock := testkit.StartClock(t)
@@ -396,8 +395,8 @@ func TestHostile(t *testing.T) {
 // slack is how long after the deadline the answer may come.
 const slack = 2 * time.Second
 
-// A child that can be interrupted tells where the script was. On a slow machine it
-// may be too late with that, so it is asked again.
+// A child that can be interrupted reports where the script was. On a slow machine the
+// report may be too late, so the test tries again.
 func TestDeadlinePosition(t *testing.T) {
 	t.Parallel()
 	r := newRunner(t, tree("callbacks/x.js", "var a = 1;\nfunction f() {\n  for (;;) a++\n}\nf()"))
@@ -442,7 +441,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// A host that does not keep its word does not keep the caller waiting.
+// A caller gets its answer in time even if the host's code ignores its context.
 func TestHostOverruns(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

@@ -124,7 +124,7 @@ func TestKilledIsSpent(t *testing.T) {
 	require.Equal(t, childSpent, fate)
 }
 
-// A passingContext is done, and runs pass when somebody is about to wait for it.
+// A passingContext is done. It runs pass when a caller begins to wait for it.
 type passingContext struct {
 	context.Context
 	pass func()

@@ -16,8 +16,7 @@ type meter struct {
 
 func (m *meter) begin() { m.before, _ = processUsage(m.process) }
 
-// read takes the figures of the process as they are. Those of a process that has
-// ended are kept as they were.
+// read reads the figures of the process. After its end they remain as they were.
 func (m *meter) read() {
 	cpu, memory := processUsage(m.process)
 	if cpu > m.before {

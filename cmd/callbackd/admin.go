@@ -75,7 +75,7 @@ func (s *server) openConsole() {
 	}
 }
 
-// ready returns why the server should get no traffic, if so.
+// ready returns the reason why the server should get no traffic, or nil.
 func (s *server) ready() error {
 	if s.metrics.stopping.Load() {
 		return errors.New("shutting down")

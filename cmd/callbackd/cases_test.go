@@ -43,7 +43,7 @@ func TestCasesOverHTTP(t *testing.T) {
 		for _, folder := range treeFolders {
 			require.NoError(t, os.RemoveAll(filepath.Join(scripts, folder)))
 		}
-		get(t, p.url+"/callback/E3/hello/s3cret") // no script: the one of the case before is forgotten
+		get(t, p.url+"/callback/E3/hello/s3cret") // a call without the script, so that the runner forgets that of the case before
 		archive := txtar.Parse(text)
 		for _, section := range archive.Files {
 			switch section.Name {

@@ -48,7 +48,7 @@ const (
 	// clockSocket, in the environment of the test program, makes it hand over the
 	// readings of its wall clock and become callbackd.
 	clockSocket = "TEST_CLOCK_SOCKET"
-	clockProbe  = "probe" // only whether that is possible
+	clockProbe  = "probe" // asks only whether this is possible
 
 	noClock = "needs system calls that another process answers: "
 )
@@ -284,7 +284,7 @@ func TestClockJumps(t *testing.T) {
 		said := regexp.MustCompile(`the clock of this machine has jumped[^\n]* by=` + regexp.QuoteMeta(by.String()) + `\n`)
 		eventually(t, func() bool { return said.MatchString(p.log.String()) }, "said")
 
-		// A deadline neither comes early nor stays away.
+		// A deadline comes neither early nor late.
 		jumps <- -by
 		began := time.Now()
 		status, body = call("endless" + secret)
@@ -351,8 +351,8 @@ func TestClockJumps(t *testing.T) {
 	require.Equal(t, exitOK, p.stop(t), p.log)
 }
 
-// A time that the clock skips runs once, a time that comes again does not run
-// again, and there is no storm of all that was skipped.
+// If the clock jumps forward, the last time that it skips is run once. If it jumps
+// back, no time is run again.
 func TestClockJumpsOverCron(t *testing.T) {
 	t.Parallel()
 	scripts, secrets := site(t, map[string]string{

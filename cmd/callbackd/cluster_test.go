@@ -338,9 +338,9 @@ func TestCluster(t *testing.T) {
 	c.faults(length)
 	l.log("no more faults")
 	time.Sleep(time.Until(l.began.Add(length)))
-	// The runs of a worker that was killed begin again when a leader of the
-	// workers looks for them, which a new one does at once: so the workers are
-	// restarted, as for an upgrade, when that is due.
+	// The runs of a worker that was killed begin again when the leader of the workers
+	// looks for them. A new leader does so at once. So the workers are restarted, as
+	// for an upgrade, when these runs are due.
 	time.Sleep(time.Until(c.lastKill.Add(maxRun + 11*time.Second)))
 	for _, m := range c.members[3:] {
 		m.restart(func(p *process) { p.stop(t) }, 0)
@@ -465,7 +465,7 @@ func (c *cluster) faults(length time.Duration) {
 	}
 	stopMember := func(i int, pause time.Duration) {
 		c.ledger.log("SIGSTOP of %s, for %v", c.members[i].name, pause)
-		c.kills++ // as good as killed, for the others
+		c.kills++ // the other processes take a stopped one for dead
 		process := c.members[i].now().cmd.Process
 		require.NoError(c.t, process.Signal(syscall.SIGSTOP))
 		time.Sleep(pause)
@@ -542,8 +542,8 @@ func (c *cluster) sql(statements ...string) {
 	}
 }
 
-// readOnly makes the database read-only for a time, as a standby is that the
-// connections lead to after a failover.
+// readOnly makes the database read-only for a time, like a standby to which the
+// connections lead after a failover.
 func (c *cluster) readOnly(pause time.Duration) {
 	c.ledger.log("the database is read-only for %v", pause)
 	c.kills++
@@ -627,8 +627,8 @@ func (c *cluster) release(length time.Duration) {
 	}
 }
 
-// revoke makes secrets, uses each on all fronts and revokes it. What opens longer
-// than its time to live is an error.
+// revoke makes secrets, uses each on all fronts and revokes it. It is an error if a
+// front accepts a revoked secret after its time to live.
 func (c *cluster) revoke(length time.Duration) {
 	for i := 0; time.Since(c.ledger.began) < length-3*time.Second; i++ {
 		secret := strings.TrimSpace(c.command("secret", "new", "KEY/temp"))
@@ -638,7 +638,7 @@ func (c *cluster) revoke(length time.Duration) {
 		}
 		ctx, cancel := context.WithCancel(c.t.Context())
 		var mu sync.Mutex
-		last := time.Time{} // start of the last call that the secret opened
+		last := time.Time{} // start of the last call for which the secret was accepted
 		opened := 0
 		var probes sync.WaitGroup
 		for _, front := range c.members[:3] {

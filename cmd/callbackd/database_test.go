@@ -209,7 +209,7 @@ func testDatabaseServers(t *testing.T, server *pgtest.Server) {
 	status, body := get(t, admin+"/api/queue/NOSUCH")
 	require.Equal(t, 404, status, body)
 
-	// A front of another stage serves what is promoted there, and nobody else.
+	// Only a front of another stage serves what is promoted there.
 	previewed := strings.Fields(run("publish", "-key", "KEY", "-promote", "preview", version(t, "three")))[1]
 	preview := startDatabase(t, address, "serve", "-stage", "preview")
 	eventually(t, func() bool {
@@ -221,7 +221,7 @@ func testDatabaseServers(t *testing.T, server *pgtest.Server) {
 	require.Equal(t, exitOK, preview.stop(t))
 	require.Equal(t, exitOK, worker.stop(t), worker.log)
 
-	// Nobody works: the console of a front shows what waits.
+	// Without a worker the console of a front shows the jobs that wait.
 	status, body = get(t, front.url+"/callback/KEY/event/"+eventSecret)
 	require.Equal(t, 202, status, body)
 	_, queue := get(t, admin+"/api/queue")
@@ -235,7 +235,7 @@ func testDatabaseServers(t *testing.T, server *pgtest.Server) {
 	_, state := get(t, admin+"/api/state")
 	require.Contains(t, state, `"KEY"`)
 
-	// A revoked secret opens nothing after its time to live.
+	// A revoked secret is refused after its time to live.
 	run("secret", "revoke", "-all", "KEY/hello")
 	eventually(t, func() bool { status, _ := get(t, front.url+"/callback/KEY/hello/"+secret); return status == 403 }, "revoked")
 	require.Equal(t, exitOK, front.stop(t), front.log)

@@ -301,8 +301,8 @@ $`), string(result))
 	}
 }
 
-// On a disk that is full, a secret that cannot be stored is said, on one line, and
-// the secrets stay as they were.
+// On a full disk, a command that cannot store a secret says so on one line, and the
+// secrets remain as they were.
 func TestSecretsOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	const reason = "needs root, to mount a disk that is full"

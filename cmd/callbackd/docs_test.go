@@ -21,9 +21,9 @@ import (
 	"example.com/callback/internal/pgtest"
 )
 
-// Every command block of docs/operations.md runs, in order, in one shell, but
-// for those with a line above that says why not. Without a Postgres the page ends
-// where one is needed.
+// Every command block of docs/operations.md runs, in order, in one shell, except
+// those with a line above that says why not. Without a Postgres the page ends where
+// one is needed.
 func TestOperationsPage(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("bash"); err != nil {

@@ -32,7 +32,7 @@ func newFlagSet(synopsis string) *flagSet {
 	return &flagSet{FlagSet: set, synopsis: synopsis, group: map[string]string{}}
 }
 
-// in puts the flags that define defines into a group.
+// in adds the flags that define makes to a group.
 func (f *flagSet) in(group string, define func()) {
 	f.groups = append(f.groups, group)
 	before := map[string]bool{}

@@ -63,7 +63,7 @@ func TestHostileScripts(t *testing.T) {
 	files["secrets.json"] = `{"KEY": {` + strings.Join(secrets, ", ") + `}}`
 	scripts, secretFile := site(t, files)
 	p := start(t, "-scripts", scripts, "-secrets", secretFile, "-timeout", "1s", "-log-level", "ERROR")
-	plain := &http.Client{Transport: &http.Transport{DisableCompression: true}} // it believes no Content-Encoding
+	plain := &http.Client{Transport: &http.Transport{DisableCompression: true}} // it ignores Content-Encoding
 	for _, name := range sortedKeys(sources) {
 		t.Log(name)
 		status, body := send(t, plain, "GET", p.url+"/callback/KEY/"+name+"/s3cret", "", nil)

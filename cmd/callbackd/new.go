@@ -55,7 +55,7 @@ const newConfig = `{
 // A newFile is a file to write.
 type newFile struct {
 	path, content string
-	shared        bool // by all scripts, so that it may be there
+	shared        bool // with other scripts, so it may exist already
 }
 
 // memberTypings declares databaseMembers.

@@ -51,7 +51,7 @@ const commandTimeout = 30 * time.Second
 type databaseCommand struct {
 	*flagSet
 	address *string
-	stage   string // that is meant if none is named
+	stage   string // that the command works on if it names none
 	std     stdio
 }
 

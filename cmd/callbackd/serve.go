@@ -70,7 +70,7 @@ type server struct {
 
 	main, admin net.Listener // main is nil in a worker, admin if it is off
 	metrics     *metrics
-	handler     *callback.Handler // of the public address; in a worker, of its runs
+	handler     *callback.Handler // serves the public address; in a worker, runs the jobs
 	worker      *deferred.Worker  // nil if the server works no queue
 	console     *console.Console  // nil if there is none
 }
@@ -125,7 +125,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	return err
 }
 
-// openQueueFile opens the queue of -queue. At a restart, the process before may
+// openQueueFile opens the queue of -queue. At a restart the previous process may
 // still have it open, for as long as its runs take.
 func (s *server) openQueueFile(ctx context.Context) error {
 	options, err := s.o.queueOptions(s.log, s.backend.source())

@@ -170,7 +170,7 @@ func TestRotateUnderLoad(t *testing.T) {
 		require.Zero(t, code, stderr)
 		eventually(t, func() bool { status, _ := get(t, p.url+"/callback/KEY/hello/"+old); return status == 403 }, "old secret")
 	}
-	write(t, secrets, `{"KEY": {"hello": [`) // broken: the state before it stays
+	write(t, secrets, `{"KEY": {"hello": [`) // broken: the previous state remains
 	eventually(t, func() bool { return strings.Contains(p.log.String(), "file not loaded") }, "broken file")
 	require.Contains(t, p.log.String(), "the JSON ends too early")
 	_, metrics := get(t, p.admin+"/metrics")
@@ -181,8 +181,8 @@ func TestRotateUnderLoad(t *testing.T) {
 	require.Positive(t, calls.Load())
 }
 
-// The socket is held by somebody else, as by systemd: a restart under load
-// refuses no connection and fails no call.
+// Another process holds the socket, as systemd does: a restart under load refuses no
+// connection and fails no call.
 func TestRestartUnderLoad(t *testing.T) {
 	t.Parallel()
 	scripts, secrets := site(t, nil)

@@ -40,21 +40,21 @@ type Parts struct {
 	// Queue is what is tested.
 	Queue Queue
 
-	// Source, if not nil, gives the scripts, those of [Scripts], and Secrets
-	// knows the ones of the callback "E3/event", of which one is "s".
+	// Source, if not nil, gives the scripts of [Scripts]. Secrets has the secrets of
+	// the callback "E3/event"; one of them is "s".
 	Source  callback.ScriptSource
 	Secrets callback.SecretStore
 
-	// Close ends them.
+	// Close closes the parts.
 	Close func()
 }
 
 // An Open opens the parts of a process. The address is that of Faults.
 type Open func(ctx context.Context, address string) (*Parts, error)
 
-// Main must be the first thing that the TestMain of a package with a [Faults]
-// test does: the fronts and workers of the test are processes of its binary, and
-// begin here. In any other process it returns.
+// Main must be the first statement of TestMain in a package with a [Faults] test: the
+// fronts and workers of the test are processes of the same binary. In any other
+// process it returns.
 func Main(open Open) {
 	sandbox.Main()
 	role := os.Getenv("QUEUETEST_ROLE")
@@ -73,15 +73,14 @@ func Main(open Open) {
 	os.Exit(0)
 }
 
-// Faults sends events to fronts that defer them to a queue, kills and stops what
-// takes part, and accounts for each event:
-//
-//   - One that was acknowledged is done, or dead if its script is poison.
-//   - All attempts of an event have one run id, the acknowledged one, and one
-//     version of the scripts, though versions are switched meanwhile.
-//   - One that is sent again by the same key is not a second run.
-//   - An effect happens twice at most as often as a worker, or the database
-//     under it, was killed with runs under way.
+// Faults sends events to fronts that defer them to a queue, kills and stops the
+// processes meanwhile, and checks each event:
+//   - An acknowledged event is done, or it is dead if its script is poison.
+//   - All attempts of an event have one run id, which is the acknowledged one.
+//   - All attempts run one version of the scripts, even if the live one changes.
+//   - An event that is sent again with the same key does not run again.
+//   - The number of effects that happen twice is at most the number of times that a
+//     worker, or the database, was killed with runs under way.
 type Faults struct {
 	// Address is given to Open.
 	Address string
@@ -104,8 +103,8 @@ type Faults struct {
 	// Long has 640 events and an outage of 60 seconds, instead of 160 and 3.
 	Long bool
 
-	// Chaos, if not zero, is how long events are sent amid faults at random,
-	// which Seed decides.
+	// Chaos, if not zero, is how long events are sent while faults happen at random.
+	// Seed decides which faults.
 	Chaos time.Duration
 	Seed  uint64
 }
@@ -283,7 +282,7 @@ func (p *process) signal(s syscall.Signal) {
 	_ = p.cmd.Process.Signal(s)
 }
 
-// An event is what the test knows of one.
+// An event is what the test knows of one event.
 type event struct {
 	number   int
 	posts    int
@@ -305,7 +304,7 @@ type scene struct {
 	workers   int
 	processes map[string]*process
 	ledger    *ledger
-	kills     int // of processes with runs under way, or as good as that
+	kills     int // kills and stops of processes with runs under way
 }
 
 // Run runs the test.
@@ -388,7 +387,7 @@ func (s *scene) start() (fronts []*http.Client) {
 	return fronts
 }
 
-// plan has each fault once, in even steps.
+// plan has each fault once, at even intervals.
 func (s *scene) plan(length, outage time.Duration) {
 	last := len(s.roles) - 1
 	plan := []func(){
@@ -454,8 +453,7 @@ func (s *scene) kill(role string, pause time.Duration) {
 	require.NoError(s.t, s.processes[role].start())
 }
 
-// stop stops a process for a time. For the others it is as good as dead, and
-// then comes back.
+// stop stops a process for a time. Meanwhile the others take it for dead.
 func (s *scene) stop(role string, pause time.Duration) {
 	s.log("SIGSTOP %s, for %v", role, pause)
 	s.kills++
@@ -486,7 +484,7 @@ type ledger struct {
 
 	mu     sync.Mutex
 	events map[string]*event
-	order  []int // of first begins
+	order  []int // events in the order in which they first began
 }
 
 func (l *ledger) start() { l.began = time.Now() }

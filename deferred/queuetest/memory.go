@@ -1,6 +1,6 @@
-// Package queuetest tests implementations of [deferred.Queue]: Run holds one to
-// what the interface says, Faults to what it promises when processes die. Its
-// Memory is a queue for the tests of a host.
+// Package queuetest tests implementations of [deferred.Queue]. Run tests the contract
+// of the interface. Faults tests what a queue guarantees when processes die. Memory
+// is a queue for the tests of a host.
 package queuetest
 
 import (
@@ -22,7 +22,7 @@ type Memory struct {
 
 	mu      sync.Mutex
 	jobs    []*deferred.Status // as enqueued
-	changed chan struct{}      // closed when a job becomes due, or another time counts
+	changed chan struct{}      // closed when the next job may be due at another time
 }
 
 // wake tells the workers to look again. The lock is held.
@@ -54,8 +54,8 @@ func (m *Memory) Enqueue(ctx context.Context, job *deferred.Job) (string, error)
 	return job.ID, nil
 }
 
-// take returns a job that is due, which begins, or a channel that is closed when
-// there may be one, and the time after which there is.
+// take returns a job that is due, and marks it as running. If there is none, it
+// returns the time to wait, and a channel that is closed when that time changes.
 func (m *Memory) take() (first *deferred.Status, changed <-chan struct{}, wait time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

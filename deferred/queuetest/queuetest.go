@@ -22,8 +22,8 @@ type Queue interface {
 	deferred.Operator
 }
 
-// Run tests a queue against what [deferred.Queue] and [deferred.Operator] say.
-// open returns a new and empty one; what it needs it ends with t.Cleanup.
+// Run tests a queue against what [deferred.Queue] and [deferred.Operator] say. open
+// returns a new and empty one, and closes it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Queue) {
 	for _, test := range []struct {
 		name string

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestContext: it behaves as one of context.WithTimeout, waited for or not.
+// TestContext: it behaves as one of context.WithTimeout, whether or not Done is
+// called.
 func TestContext(t *testing.T) {
 	type key struct{}
 	errWhy := errors.New("why")
@@ -108,7 +109,7 @@ func TestContextCause(t *testing.T) {
 	})
 }
 
-// TestContextString: to print it is not to read what others write.
+// TestContextString: printing a context is no data race.
 func TestContextString(t *testing.T) {
 	ctx := New(t.Context(), time.Minute)
 	var users sync.WaitGroup

@@ -248,7 +248,7 @@ func TestClassChangesInTheQueue(t *testing.T) {
 		before func(use func(name string, d time.Duration))
 		holds  string        // the credential that has a place beside three others
 		wait   []string      // in this order
-		after  time.Duration // the place is left
+		after  time.Duration // when the place becomes free
 		want   string
 	}{
 		"becomes slow": {
@@ -366,7 +366,7 @@ func TestQueueOfNewcomers(t *testing.T) {
 	}
 }
 
-// A passingContext runs pass when somebody is about to wait for it, and is done.
+// A passingContext is done. It runs pass when a caller begins to wait for it.
 type passingContext struct {
 	context.Context
 	pass func()

@@ -47,9 +47,9 @@ func ActsBeyond(name string) bool {
 	return false
 }
 
-// IsClients reports whether a header of an outbound request is the client's to
-// set: as in a browser those of the connection and the host are, and with
-// Accept-Encoding it would hand on answers that it has not inflated.
+// IsClients reports whether only the client may set a header of an outbound request.
+// Those of the connection and the host belong to it, as in a browser. A script that
+// set Accept-Encoding would get answers that the client has not inflated.
 func IsClients(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept-Encoding", "Host":

@@ -109,7 +109,7 @@ func (d *guardedDialer) watchProxy(proxy func(*http.Request) (*url.URL, error)) 
 		target := dialAddress(req.URL)
 		if by == nil {
 			if _, ok := d.proxies.Load(target); ok {
-				return nil, ssrf.ErrProhibitedIP // a proxy is for requests by it, not to it
+				return nil, ssrf.ErrProhibitedIP // no request may go to the proxy itself
 			}
 			return nil, nil
 		}

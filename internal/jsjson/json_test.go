@@ -162,8 +162,8 @@ func TestParseJSON(t *testing.T) {
 	}
 }
 
-// Texts as in the JSONTestSuite of Nicolas Seriot, whose names they had if they
-// were files: those that JSON.parse must accept, and those it must not.
+// Texts as in the JSONTestSuite of Nicolas Seriot: those that JSON.parse must accept,
+// and those that it must refuse.
 var (
 	validJSON = []string{
 		`[[]   ]`, `[""]`, `[]`, `["a"]`, `[false]`, `[null, 1, "1", {}]`, `[null]`, "[1\n]", ` [1]`, `[1,null,null,null,2]`, `[2] `,
@@ -178,7 +178,7 @@ var (
 		"[\"\u2028\"]", "[\"\u2029\"]", `["\u0061\u30af\u30EA\u30b9"]`, "[\"new\u2028line\"]", "[\"\x7f\"]", "[\"\U0010ffff\"]", "[\"\ufeff\"]", `["\uA66D"]`, `["\u005C"]`, `["⍂㈴⍂"]`,
 		`["\u0022"]`, `["\uDBFF\uDFFE"]`, `["\uD83F\uDFFE"]`, `["\u200B"]`, `["\u2064"]`, `["\uFDD0"]`, `["\uFFFE"]`, `["€𝄞"]`, "[\"a\x7fa\"]",
 		`false`, `42`, `-0.1`, `null`, `"asd"`, `true`, `""`, "[\"a\"]\n", `[true]`, " [] ", "\t\r\n []",
-		// What the standard leaves open to others, ECMA-262 accepts.
+		// The standard of JSON leaves these open. ECMA-262 accepts them.
 		`["\uDADA"]`, `["\uD888\u1234"]`, `["\uD800\n"]`, `["\uDd1ea"]`, `["\uD800\uD800\n"]`, `["\ud800"]`, `["\ud800abc"]`, `["\uDd1e\uD834"]`, `["\uDFAA"]`,
 	}
 	invalidJSON = []string{

@@ -236,7 +236,7 @@ func (s *Server) Signal(sig syscall.Signal) error {
 // Close kills the server and removes its files.
 func (s *Server) Close() error {
 	s.Kill()
-	for range 100 { // the children need a moment to see that they are alone
+	for range 100 { // the children need a moment to notice the end of the server
 		if err := os.RemoveAll(s.dir); err == nil {
 			return nil
 		}

@@ -21,7 +21,7 @@ func SkipUnlessDeep(t testing.TB) {
 	}
 }
 
-// SkipUnderRace skips a test of which the race detector makes something else.
+// SkipUnderRace skips a test whose result the race detector changes.
 func SkipUnderRace(t testing.TB, reason string) {
 	t.Helper()
 	if Race {

@@ -19,8 +19,8 @@ import (
 	"example.com/callback"
 )
 
-// harness is what files of the web platform tests need of testharness.js. What has
-// become of their tests is script data.
+// harness is the part of testharness.js that files of the web platform tests need. It
+// stores the results of their tests as script data.
 const harness = `
 var results = [], waiting = [];
 var location = { search: "", href: "https://wpt.example/", pathname: "/" };
@@ -145,7 +145,7 @@ func runWebPlatform(t *testing.T, wpt fs.FS, name string) {
 			}
 		}
 	}
-	// What a test loads as data is there before it runs.
+	// The data that a test loads are read before it runs.
 	script += `;var files = {}; function fetchFile(name) { return Promise.resolve({ json: function () { return Promise.resolve(files[name]) } }) }` + "\n"
 	for _, match := range regexp.MustCompile(`fetch\("([^"]+\.json)"\)`).FindAllStringSubmatch(source, -1) {
 		script += fmt.Sprintf("files[%q] = %s;\n", match[1], read(path.Join(path.Dir(name), match[1])))

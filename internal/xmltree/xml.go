@@ -202,8 +202,8 @@ func rawName(name xml.Name) string {
 	return name.Space + ":" + name.Local
 }
 
-// isSpace reports whether text is nothing but what XML calls white space,
-// which a no-break space, for one, is not.
+// isSpace reports whether text consists of XML's white space only. A no-break space
+// is not among it.
 func isSpace(text []byte) bool {
 	for _, c := range text {
 		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {

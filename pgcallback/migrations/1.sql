@@ -23,8 +23,8 @@ create table {}.version_file (
 	foreign key (api_key, version) references {}.version
 );
 
--- Numbers promotions in the order in which they are committed: whoever has seen
--- number n has seen all before it. A sequence does not give that.
+-- Numbers promotions in the order of their commits: after number n, no smaller number
+-- becomes visible. A sequence does not guarantee that.
 create table {}.revision (n bigint not null);
 insert into {}.revision values (0);
 

@@ -149,7 +149,7 @@ func TestSignAndVerify(t *testing.T) {
 	}
 }
 
-// Signatures that a careless check takes for good.
+// Signatures that a careless check accepts.
 func TestForgedSignatures(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

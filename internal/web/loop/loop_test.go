@@ -11,7 +11,7 @@ import (
 	"example.com/callback/internal/web/loop"
 )
 
-// drain does all that is left, and returns the first error.
+// drain runs all remaining tasks, and returns the first error.
 func drain(l *loop.Loop) error {
 	for l.Pending() {
 		task := l.Ready()
