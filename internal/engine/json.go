@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"github.com/dop251/goja"
+
+	"example.com/callback/internal/ecma"
+	"example.com/callback/internal/jsjson"
+)
+
+// maxValueBytes bounds the JSON of one value that a script gives to its host.
+const maxValueBytes = 32 << 20
+
+// smallValue is the capacity for the JSON of most values, in bytes.
+const smallValue = 48
+
+// maxReentry bounds the nesting of conversions to JSON by toJSON methods. The
+// engine's own limit does not count natives that call natives.
+const maxReentry = 64
+
+func (r *run) jsonLimits() jsjson.Limits { return jsjson.Limits{MaxBytes: maxValueBytes, Ctx: r.ctx} }
+
+// toJSON converts a value to JSON. It returns false if JSON has no such value. It
+// throws what a getter or a toJSON method of the script throws.
+func (r *run) toJSON(v goja.Value) ([]byte, bool) {
+	if r.converting >= maxReentry {
+		ecma.Throw(r.vm, "conversions to JSON are nested too deeply")
+	}
+	r.converting++
+	defer func() { r.converting-- }()
+	return jsjson.Append(make([]byte, 0, smallValue), r.vm, v, r.jsonLimits())
+}
+
+// fromJSON makes a new value of JSON that the library has written.
+func (r *run) fromJSON(text string) goja.Value {
+	value, err := jsjson.Parse(r.vm, text)
+	if err != nil {
+		ecma.Throw(r.vm, "value is not JSON: %s", err.Error())
+	}
+	return value
+}
