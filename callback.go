@@ -60,6 +60,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/callback/internal/calllog"
 	"example.com/callback/internal/charset"
 	"example.com/callback/internal/cloudcode"
 	"example.com/callback/internal/deadline"
@@ -69,7 +70,6 @@ import (
 
 // Defaults of the fields of [Handler].
 const (
-	DefaultPrefix      = "/callback/"
 	DefaultTimeout     = 10 * time.Second
 	DefaultHTTPTimeout = 5 * time.Second
 
@@ -391,7 +391,7 @@ type equipment struct {
 	handler *Handler
 	outer   *equipment // of the Handler that has handler as its Runner, or nil
 	account *account   // nil without an observer
-	log     callLog
+	log     calllog.Handler
 	logger  slog.Logger
 	http    limitedDoer
 }
@@ -410,7 +410,10 @@ func (h *Handler) equip(e *equipment, call *Call, start time.Time) {
 	} else if h.VersionHeader != "" {
 		call.Usage = new(Usage)
 	}
-	e.log = callLog{base: h.logger().Handler(), call: call}
+	e.log = calllog.Handler{Base: h.logger().Handler(), Call: (*loggedCall)(call)}
+	if e.account != nil {
+		e.log.Observer = e.account
+	}
 	e.logger = *slog.New(&e.log) // a copy needs no allocation of its own
 	call.Logger = &e.logger
 	call.HTTPTimeout = cmp.Or(h.HTTPTimeout, DefaultHTTPTimeout)
@@ -466,7 +469,7 @@ func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
 		return err
 	})
 	if err != nil {
-		failed = h.explain(limited, call, err)
+		failed = explain(limited, call, err)
 		return nil, err
 	}
 	return result, nil
@@ -535,7 +538,7 @@ func (h *Handler) serve(x *inbound, as *Call) *failure {
 	call.ClientIP = h.clientIP(r)
 	err := h.whileAdmitted(ctx, call, func() error { return h.answer(ctx, x, r) })
 	if err != nil {
-		return h.explain(ctx, call, err)
+		return explain(ctx, call, err)
 	}
 	return nil
 }
@@ -659,115 +662,6 @@ func isRunID(s string) bool {
 	return s != "" && len(s) <= 128
 }
 
-// A failure is why a call is not answered by its script.
-type failure struct {
-	status  int
-	message string // for the caller
-	outcome Outcome
-	err     error
-}
-
-// panicked is the failure of a call that panicked with v.
-func panicked(v any) *failure {
-	return &failure{http.StatusInternalServerError, "script failed", OutcomePanic, fmt.Errorf("callback: panic of type %T", v)}
-}
-
-// failureOf classifies err, which ended a call with the context ctx.
-func failureOf(ctx context.Context, err error) *failure {
-	var request *requestError
-	var script *ScriptError
-	switch {
-	case errors.As(err, &request):
-		if request.status == http.StatusRequestEntityTooLarge {
-			return &failure{request.status, request.message, OutcomeTooLarge, err}
-		}
-		return &failure{request.status, request.message, OutcomeBadRequest, err}
-	case errors.Is(err, ErrNoScript):
-		return &failure{http.StatusNotFound, "no script", OutcomeNoScript, err}
-	case errors.Is(err, ErrTooMany):
-		return &failure{http.StatusTooManyRequests, "too many calls", OutcomeTooMany, err}
-	case errors.Is(err, ErrOverloaded):
-		return &failure{http.StatusServiceUnavailable, "overloaded", OutcomeOverloaded, err}
-	case errors.Is(ctx.Err(), context.Canceled):
-		return &failure{http.StatusServiceUnavailable, "cancelled", OutcomeCanceled, err}
-	case errors.Is(err, ErrUnavailable):
-		return &failure{http.StatusServiceUnavailable, "unavailable", OutcomeUnavailable, err}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{http.StatusGatewayTimeout, "script timed out", OutcomeTimeout, err}
-	case errors.As(err, &script):
-		return &failure{http.StatusInternalServerError, "script failed", OutcomeScriptError, err}
-	}
-	return &failure{http.StatusInternalServerError, "script failed", OutcomeInternal, err}
-}
-
-// An unavailableError is an error of Admit or of the secret store. It is an
-// [ErrUnavailable]. It says nothing of scripts, even if err is an [ErrNoScript]: a
-// failed look-up must not become the 404 of a missing script.
-type unavailableError struct {
-	part      string // the field of Handler
-	err       error
-	mayRefuse bool // an ErrTooMany of it refuses the call
-}
-
-// Error implements [error].
-func (e *unavailableError) Error() string {
-	if errors.Is(e.err, ErrUnavailable) || e.Is(ErrTooMany) {
-		return fmt.Sprintf("callback: %s: %v", e.part, e.err)
-	}
-	return fmt.Sprintf("%v: %s: %v", ErrUnavailable, e.part, e.err)
-}
-
-// Is is for [errors.Is].
-func (e *unavailableError) Is(target error) bool {
-	switch target {
-	case ErrUnavailable:
-		return true
-	case ErrNoScript, ErrNoVersion:
-		return false
-	case ErrTooMany:
-		return e.mayRefuse && errors.Is(e.err, ErrTooMany)
-	}
-	return errors.Is(e.err, target)
-}
-
-// As is for [errors.As].
-func (e *unavailableError) As(target any) bool { return errors.As(e.err, target) }
-
-// explain classifies and logs why a call failed.
-func (h *Handler) explain(ctx context.Context, call *Call, err error) *failure {
-	f := failureOf(ctx, err)
-	switch f.outcome {
-	case OutcomeNoScript, OutcomeTooLarge, OutcomeBadRequest:
-	case OutcomeTooMany:
-		call.Logger.InfoContext(ctx, err.Error())
-	case OutcomeOverloaded, OutcomeUnavailable:
-		call.Logger.WarnContext(ctx, err.Error())
-	case OutcomeCanceled:
-		call.Logger.InfoContext(ctx, "callback: caller went away")
-	default:
-		attrs := []any{"error", err}
-		var script *ScriptError
-		if errors.As(err, &script) {
-			attrs = nil
-			if script.Script != "" {
-				attrs = append(attrs, "script", script.Script)
-			}
-			if script.Line != 0 {
-				attrs = append(attrs, "line", script.Line, "column", script.Column)
-			}
-			attrs = append(attrs, "error", script.Message)
-			if script.Stack != "" {
-				attrs = append(attrs, "stack", script.Stack)
-			}
-			if script.Version != "" {
-				attrs = append(attrs, "version", script.Version)
-			}
-		}
-		call.Logger.ErrorContext(ctx, "callback: script failed", attrs...)
-	}
-	return f
-}
-
 func (h *Handler) logger() *slog.Logger {
 	if h.Logger != nil {
 		return h.Logger
@@ -775,61 +669,15 @@ func (h *Handler) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// callLog adds the call's attributes to every record, and keeps records for the
-// observer. It makes the attributes only when there is a record, because most
-// calls log nothing.
-type callLog struct {
-	base  slog.Handler
-	call  *Call
-	attrs []slog.Attr // added by With
-	group string      // of further attributes, with a dot at its end
-}
+// A loggedCall is a Call as a [calllog.Call].
+type loggedCall Call
 
-// Enabled implements [slog.Handler]. An observer counts every level.
-func (l *callLog) Enabled(ctx context.Context, level slog.Level) bool {
-	return l.call.equipped.account != nil || l.base.Enabled(ctx, level)
-}
-
-// Handle implements [slog.Handler].
-func (l *callLog) Handle(ctx context.Context, r slog.Record) error {
-	if account := l.call.equipped.account; account != nil {
-		account.log(r, l.attrs)
-		if !l.base.Enabled(ctx, r.Level) {
-			return nil
-		}
+func (c *loggedCall) LogAttrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("apiKey", c.APIKey),
+		slog.String("credential", cloudcode.CredentialType(c.Credential)),
+		slog.String("run", c.RunID),
 	}
-	return l.withCall().Handle(ctx, r)
-}
-
-// withCall returns the host's log handler with the call's attributes.
-func (l *callLog) withCall() slog.Handler {
-	if l.attrs != nil || l.group != "" {
-		return l.base // With has added them
-	}
-	return l.base.WithAttrs([]slog.Attr{
-		slog.String("apiKey", l.call.APIKey),
-		slog.String("credential", cloudcode.CredentialType(l.call.Credential)),
-		slog.String("run", l.call.RunID),
-	})
-}
-
-// WithAttrs implements [slog.Handler].
-func (l *callLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	with := *l
-	with.base = l.withCall().WithAttrs(attrs)
-	with.attrs = slices.Clip(l.attrs)
-	for _, a := range attrs {
-		with.attrs = append(with.attrs, slog.Attr{Key: l.group + a.Key, Value: a.Value})
-	}
-	return &with
-}
-
-// WithGroup implements [slog.Handler].
-func (l *callLog) WithGroup(name string) slog.Handler {
-	with := *l
-	with.base = l.withCall().WithGroup(name)
-	with.group += name + "."
-	return &with
 }
 
 func (h *Handler) httpDoer() HTTPDoer {

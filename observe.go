@@ -79,25 +79,6 @@ type Exchange struct {
 	Cut bool
 }
 
-// An Outcome is a class of results of a call.
-type Outcome string
-
-// The outcomes, with the status of their answers.
-const (
-	OutcomeOK          Outcome = "ok"           // the script's
-	OutcomeScriptError Outcome = "script_error" // 500: also a result that makes no answer, such as one over MaxResponse
-	OutcomeTimeout     Outcome = "timeout"      // 504
-	OutcomeNoScript    Outcome = "no_script"    // 404
-	OutcomeOverloaded  Outcome = "overloaded"   // 503: MaxInFlight, MaxHeld, or a runner's ErrOverloaded
-	OutcomeTooMany     Outcome = "too_many"     // 429: ErrTooMany
-	OutcomeUnavailable Outcome = "unavailable"  // 503: ErrUnavailable, a failing ScriptSource, any other error of Admit
-	OutcomeTooLarge    Outcome = "too_large"    // 413
-	OutcomeBadRequest  Outcome = "bad_request"  // 400, 408, 415
-	OutcomeCanceled    Outcome = "canceled"     // 503 to a caller that has gone
-	OutcomePanic       Outcome = "panic"        // 500: of the host's code or the runner
-	OutcomeInternal    Outcome = "internal"     // 500: ErrNoVersion, no Runner, any other error of a runner
-)
-
 // An Outbound is an outbound request of a run.
 type Outbound struct {
 	Method   string
@@ -177,7 +158,8 @@ func (r *account) function(c FunctionCall) {
 	})
 }
 
-func (r *account) log(record slog.Record, attrs []slog.Attr) {
+// Observe implements [calllog.Observer].
+func (r *account) Observe(record slog.Record, attrs []slog.Attr) {
 	r.record(func(run *Run) {
 		run.LogLines++
 		if r.logs <= 0 {

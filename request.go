@@ -26,22 +26,6 @@ import (
 	"example.com/callback/internal/web/url"
 )
 
-// A requestError is an error of the caller, with a message for the caller.
-type requestError struct {
-	status  int
-	message string
-}
-
-func (e *requestError) Error() string { return e.message }
-
-func badRequest(message string) error {
-	return &requestError{http.StatusBadRequest, message}
-}
-
-func tooLarge(message string) error {
-	return &requestError{http.StatusRequestEntityTooLarge, message}
-}
-
 // readData fills in the data of x.call from r. It reads the body, at most until
 // the deadline of ctx.
 func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) error {
@@ -173,23 +157,6 @@ func (r *heldReader) take(n int64) bool {
 		x.held.Wait(func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
 	}
 	return true
-}
-
-// requestFault turns an error of reading a request into one for the caller.
-func requestFault(err error) error {
-	var long *http.MaxBytesError
-	var bad *requestError
-	switch {
-	case errors.Is(err, ErrOverloaded):
-		return err
-	case errors.As(err, &bad):
-		return bad
-	case errors.As(err, &long):
-		return &requestError{http.StatusRequestEntityTooLarge, "request body too large"}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &requestError{http.StatusRequestTimeout, "request body too slow"}
-	}
-	return &requestError{http.StatusBadRequest, "broken request body"}
 }
 
 func exposedHeaders(r *http.Request, names []string) []Param {

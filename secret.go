@@ -89,6 +89,9 @@ func (m SecretMap) Secrets(_ context.Context, apiKey, credential string) ([]Secr
 	return []Secret{secret}, nil
 }
 
+// DefaultPrefix is the default of [Handler].Prefix.
+const DefaultPrefix = "/callback/"
+
 // A target holds the parts of a callback URL's path, unauthenticated.
 type target struct {
 	segments [4]string // from the API key on
