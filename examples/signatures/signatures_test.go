@@ -132,6 +132,14 @@ func TestSenders(t *testing.T) {
 				}
 			}
 			require.Equal(t, s.refused, post(s.body, header).Code, "another signature")
+			// A signature is over the bytes of a body, whatever its charset is.
+			for _, body := range []string{"{\"id\":\"caf\xe9\"}", "\x83\x5c\x83\x41", "\xff\xfe{\x00}\x00", "\x89PNG\r\n\x1a\n\x00\xff"} {
+				if s.name == "twilio" { // signs the fields of a form
+					break
+				}
+				require.NotEqual(t, s.refused, post(body, s.sign(body, at(0))).Code, "%q", body)
+				require.Equal(t, s.refused, post(body[1:], s.sign(body, at(0))).Code, "%q", body)
+			}
 			if s.timed {
 				require.Equal(t, s.refused, post(s.body, s.sign(s.body, at(time.Hour))).Code, "an old signature")
 			}
