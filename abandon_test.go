@@ -17,8 +17,8 @@ import (
 	"example.com/callback"
 )
 
-// A caller that leaves, or closes its sending side only, does not stop its run,
-// unless the host says so.
+// A caller that leaves, or that only closes its sending side, does not stop its run,
+// unless StopAbandoned is set.
 func TestCallerLeaves(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -20,10 +20,10 @@ import (
 	"example.com/callback"
 )
 
-// What callers can do to a server: send slowly, flood it by HTTP/2, mix
-// credentials on one connection. After each, no place is lost.
+// These tests show what callers can do to a server: send slowly, flood it by HTTP/2,
+// mix credentials on one connection. After each, no place is lost.
 
-// A placeRunner is a runner whose calls end when they are told.
+// A placeRunner is a runner whose calls end when the test says so.
 type placeRunner struct {
 	entered, leave chan struct{}
 	inside, most   atomic.Int64 // calls at once
@@ -108,8 +108,8 @@ func (s *trackedServer) end(t *testing.T, c *http2Conn) {
 	s.requests.Wait()
 }
 
-// TestSlowHeader: who sends a header byte by byte is the server's to cut, and
-// reaches no Handler.
+// TestSlowHeader: a caller that sends its header byte by byte is cut off by the
+// server, and reaches no Handler.
 func TestSlowHeader(t *testing.T) {
 	t.Parallel()
 	h, runner := places(t, 2)
@@ -234,8 +234,9 @@ func TestUnendingStreams(t *testing.T) {
 	runner.requirePlaces(t, h, n)
 }
 
-// TestUnreadBodies sends long bodies to be refused on one HTTP/2 connection: its
-// window for what comes in is not used up by what nobody reads.
+// TestUnreadBodies sends long bodies that are refused over one HTTP/2 connection.
+// They do not use up the connection's window, although the Handler reads none of
+// them.
 func TestUnreadBodies(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
@@ -255,9 +256,9 @@ func TestUnreadBodies(t *testing.T) {
 	}
 }
 
-// TestOneConnectionForAll sends the calls of several callers down one connection,
-// before the first is answered: each gets its own answer, in order, and the
-// refusal of one changes nothing for the next.
+// TestOneConnectionForAll sends the calls of several callers over one connection,
+// before the first is answered. Each gets its own answer, in order. The refusal of
+// one does not affect the next.
 func TestOneConnectionForAll(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
@@ -291,8 +292,8 @@ func TestOneConnectionForAll(t *testing.T) {
 	}
 }
 
-// TestRefusalsWithASlowStore: all refusals of a form wait for the store as long,
-// in a time that stands still otherwise.
+// TestRefusalsWithASlowStore: all refusals of URLs with the same form wait equally
+// long for a slow store.
 func TestRefusalsWithASlowStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

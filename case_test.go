@@ -26,15 +26,15 @@ func TestCases(t *testing.T) {
 	callbacktest.Run(t, caseHandler(), "testdata/*/*.txtar")
 }
 
-// TestCasesInSandbox runs the same cases in a sandbox, whose children they share:
-// to start one for each case takes most of the time.
+// TestCasesInSandbox runs the same cases in a sandbox. They share its children,
+// because starting a child for each case would take most of the time.
 func TestCasesInSandbox(t *testing.T) {
 	t.Parallel()
 	type key struct{} // of a case's tree in the context of its calls
 	runner := &sandbox.Runner{Source: sourceFunc(func(ctx context.Context, _ *callback.Call) (callback.Tree, error) {
 		return ctx.Value(key{}).(callback.Tree), nil
 	})}
-	if testkit.Race { // which counts as the child's memory
+	if testkit.Race { // the race detector's memory would count as the child's
 		runner.MaxMemory = 2 << 30
 	}
 	t.Cleanup(func() { require.NoError(t, runner.Close()) })

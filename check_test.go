@@ -158,7 +158,7 @@ func TestCheckScript(t *testing.T) {
 	}
 }
 
-// A tree that is too deep to look at all of it is no reason to fail.
+// Check returns a report for a tree that is nested too deeply to be checked in full.
 func TestCheckDepth(t *testing.T) {
 	t.Parallel()
 	problems := checked(t, map[string]string{
@@ -174,7 +174,7 @@ func TestCheckDepth(t *testing.T) {
 	}, problems)
 }
 
-// What Check says about a script that it calls fatal, a run says too.
+// A script that Check calls fatal fails in a run with the same message.
 func TestCheckAgreesWithRuns(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{
@@ -213,7 +213,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// TestCheckCounts: one of a kind is told in the singular.
+// TestCheckCounts: the report says "1 script" and not "1 scripts".
 func TestCheckCounts(t *testing.T) {
 	t.Parallel()
 	one := map[string]string{"callbacks/a.js": ""}

@@ -69,8 +69,8 @@ func TestConceal(t *testing.T) {
 	}
 }
 
-// TestConcealElsewhere: what is not below the prefix goes on as it came, and what
-// a router would redirect to there does not.
+// TestConcealElsewhere: a request that is not below the prefix is passed on
+// unchanged, unless a router would redirect it to the prefix.
 func TestConcealElsewhere(t *testing.T) {
 	t.Parallel()
 	var seen string

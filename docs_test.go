@@ -158,7 +158,7 @@ func TestScriptsPage(t *testing.T) {
 	}
 }
 
-// TestScriptsPageIsComplete holds the page against the members there are.
+// TestScriptsPageIsComplete compares the page with the members that exist.
 func TestScriptsPageIsComplete(t *testing.T) {
 	t.Parallel()
 	examples, _ := docExamples(t)
@@ -182,7 +182,7 @@ func TestScriptsPageIsComplete(t *testing.T) {
 	}
 }
 
-// TestScriptsPageLimits holds the page's table against the limits there are.
+// TestScriptsPageLimits compares the page's table with the limits in the code.
 func TestScriptsPageLimits(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/scripts.md")
@@ -231,8 +231,7 @@ func TestScriptsPageLinks(t *testing.T) {
 	}
 }
 
-// TestDeclarations holds spark.d.ts against the members there are, in their
-// order.
+// TestDeclarations compares spark.d.ts with the members that exist, in their order.
 func TestDeclarations(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("spark.d.ts")
@@ -313,7 +312,7 @@ func TestDeclarationsFitThePage(t *testing.T) {
 	require.NoError(t, err)
 	added := regexp.MustCompile("(?ms)^```ts\n(.*?)^```$").FindSubmatch(page)
 	require.NotNil(t, added)
-	write("host.d.ts", string(added[1])+"\ndeclare var total: number; declare var loads: number;\n") // the latter are assigned undeclared
+	write("host.d.ts", string(added[1])+"\ndeclare var total: number; declare var loads: number;\n") // variables that are assigned without a declaration
 	for name, source := range modules {
 		write(strings.ReplaceAll(name, "/", "-"), source)
 	}
@@ -321,7 +320,7 @@ func TestDeclarationsFitThePage(t *testing.T) {
 	for _, e := range examples {
 		name := fmt.Sprintf("example%d.js", e.line)
 		write(name, "(function () {\n"+e.source+"\n})();\n")
-		// These show what happens to what is wrong.
+		// These examples are wrong on purpose.
 		if strings.Contains(e.source, "Spark.setScriptData({}, 1)") {
 			want[name] = []string{"TS2769 No overload matches this call."}
 		}
@@ -431,7 +430,7 @@ func docMembers() Members {
 	}}
 }
 
-// fakeUpstream is the world outside of the page's examples.
+// fakeUpstream answers the outbound requests of the page's examples.
 func fakeUpstream() HTTPDoer {
 	return HTTPDoerFunc(func(r *http.Request) (*http.Response, error) {
 		switch r.URL.Host {
@@ -528,7 +527,7 @@ func TestSecurityPage(t *testing.T) {
 	}
 }
 
-// Each server that somebody may start or copy has time-outs of its own.
+// Each server in the documentation and the examples sets its time-outs.
 func TestServersHaveTimeouts(t *testing.T) {
 	t.Parallel()
 	files := []string{"README.md", "sandbox/sandbox.go"}

@@ -72,7 +72,7 @@ func TestEveryMemberIsCarried(t *testing.T) {
 	}
 }
 
-// The members that a for in over an object shows are those and no others.
+// A for-in loop over an object shows the documented members, and no others.
 func TestNoMemberBesides(t *testing.T) {
 	t.Parallel()
 	for object, list := range carriedMembers {
@@ -90,7 +90,8 @@ func TestNoMemberBesides(t *testing.T) {
 	}
 }
 
-// What the library does not carry says so, and never "is not a function".
+// A documented member that the library does not have throws an error that says so,
+// and never "is not a function".
 func TestDocumentedMembersSayThatAHostCanSupplyThem(t *testing.T) {
 	t.Parallel()
 	for class, object := range map[string]string{"Spark": "Spark", "SparkPlayer": "Spark.getPlayer()"} {
@@ -136,7 +137,7 @@ func TestDocumentedLists(t *testing.T) {
 	for _, class := range []string{"", "Other", "SparkHttp", "SparkHttpResponse", "SparkLog", "SparkDigest"} {
 		require.Empty(t, cloudcode.Members(class))
 	}
-	// What real scripts use most is known.
+	// The members that real scripts use most are among those that are known.
 	for _, name := range strings.Fields("runtimeCollection loadPlayer getGameDataService metaCollection getChallenge sendRequest " +
 		"getScheduler getCache getConfig getRedis getProperties getLeaderboards getTeams systemCollection") {
 		require.True(t, cloudcode.Has("Spark", name), name)

@@ -59,8 +59,8 @@ func ExampleHandler_requestHeaders() {
 	// Output: {"genuine":true}
 }
 
-// A host gives scripts what only it can know: here Spark.getHighscore, which is
-// a function, and Spark.loadPlayer, which makes objects.
+// A host adds members to Spark: getHighscore, which is a function, and loadPlayer,
+// which makes objects.
 func ExampleMembers() {
 	scores := map[string]int{"ada": 1815, "grace": 1906}
 	score := func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
@@ -100,7 +100,7 @@ func ExampleMembers() {
 	// Output: {"ada":1815,"grace":1906}
 }
 
-// A host's test of what stands around its scripts can do without them.
+// A host can test its own code around the Handler without scripts.
 func ExampleScriptRunnerFunc() {
 	runner := callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
 		var result callback.Result

@@ -26,7 +26,7 @@ import (
 
 const fuzzSecret = "sEcr3t-not-to-be-told"
 
-// FuzzPath asks for any path. Only the right secret opens anything, whatever
+// FuzzPath requests arbitrary paths. Only the right secret is accepted, whatever
 // surrounds it, and no answer or log line repeats it.
 func FuzzPath(f *testing.F) {
 	eachRequest(f, func(target, _ string, _ []byte) {
@@ -59,8 +59,8 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
-// FuzzData sends any query and body with the right secret. What is wrong with
-// them is the sender's fault, and what is right reaches the script as text.
+// FuzzData sends arbitrary queries and bodies with the right secret. What is invalid
+// is a 4xx, and what is valid reaches the script as text.
 func FuzzData(f *testing.F) {
 	eachRequest(f, func(target, contentType string, body []byte) {
 		_, query, _ := strings.Cut(target, "?")
@@ -111,8 +111,8 @@ func checkData(t *testing.T, data []callback.Param, post bool) {
 	}
 }
 
-// FuzzResponse answers with any script data. Whatever a script sets, what goes
-// out is one answer that HTTP allows.
+// FuzzResponse answers with arbitrary script data. Whatever a script sets, the answer
+// is one that HTTP allows.
 func FuzzResponse(f *testing.F) {
 	f.Add("a", `{"x":[1,null]}`, `{"X-A":["1",2]}`, `201`, `"raw"`, "text/html", "iso-8859-1")
 	f.Add("error", `"世"`, `{"Content-Type":"text/plain; charset=utf-16le"}`, `null`, `null`, "text/plain;charset=latin1", "")

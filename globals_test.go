@@ -36,7 +36,7 @@ const listGlobals = `
 	Spark.setScriptData("all", all);
 `
 
-// TestGlobalDeclarations holds globals.d.ts against the globals there are.
+// TestGlobalDeclarations compares globals.d.ts with the globals that exist.
 func TestGlobalDeclarations(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("globals.d.ts")

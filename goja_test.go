@@ -35,7 +35,7 @@ func TestReplacedValuesAreFreed(t *testing.T) {
 	require.Len(t, result.Data[0].Value, 100002)
 }
 
-// heapGrowth is how many bytes f leaves behind that somebody still keeps.
+// heapGrowth is how many bytes are still in use after f that were not before.
 func heapGrowth(f func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -47,8 +47,8 @@ func heapGrowth(f func()) int64 {
 	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
-// TestWhatIsKeptIsSmall: a host that keeps results or headers keeps no world of
-// a script and no body with them.
+// TestWhatIsKeptIsSmall: a host that retains results or headers does not retain the
+// runtime of a script or a body with them.
 func TestWhatIsKeptIsSmall(t *testing.T) {
 	runner := &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {Data: []byte(`
 		var s = []; for (var i = 0; i < 20000; i++) s.push({i: i});
@@ -80,13 +80,15 @@ func TestWhatIsKeptIsSmall(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// A heavyWriter is a ResponseWriter that is noticed if somebody keeps it.
+// A heavyWriter is a ResponseWriter of many bytes, so that the heap shows whether it
+// is retained.
 type heavyWriter struct {
 	httptest.ResponseRecorder
 	_ [1 << 20]byte
 }
 
-// TestCallKeepsNoResponseWriter, nor do the parts of a call that a host may keep.
+// TestCallKeepsNoResponseWriter: neither a Call nor a part of it that a host may
+// retain keeps the ResponseWriter in memory.
 func TestCallKeepsNoResponseWriter(t *testing.T) {
 	var kept []*callback.Call
 	h := &callback.Handler{
@@ -123,7 +125,7 @@ func TestFunctionNamesInStacksAreCut(t *testing.T) {
 	require.Less(t, log.Len(), 32<<10)
 }
 
-// A hangingFS does not open one of its files until it is let go.
+// A hangingFS does not open one of its files until the test allows it.
 type hangingFS struct {
 	fstest.MapFS
 	name string
@@ -139,8 +141,8 @@ func (f hangingFS) Open(name string) (fs.File, error) {
 
 func (f hangingFS) Stat(name string) (fs.FileInfo, error) { return f.MapFS.Stat(name) }
 
-// TestHangingScriptFileHoldsUpNobodyElse: of the calls that wait for one file
-// one is stuck, and the others take no place and are not counted.
+// TestHangingScriptFileHoldsUpNobodyElse: of the calls that wait for one file, one is
+// counted as stuck. The others take no place and are not counted.
 func TestHangingScriptFileHoldsUpNobodyElse(t *testing.T) {
 	files := hangingFS{
 		MapFS: fstest.MapFS{"callbacks/slow.js": {}, "callbacks/hello.js": {Data: []byte(`Spark.setScriptData("v", 1)`)}},
@@ -208,8 +210,8 @@ func TestStoppedAtTheDeadline(t *testing.T) {
 	}
 }
 
-// TestCallersGoroutineSurvives what a host function does to the goroutine that
-// it runs on.
+// TestCallersGoroutineSurvives: the caller's goroutine survives what a host function
+// does to its own.
 func TestCallersGoroutineSurvives(t *testing.T) {
 	members := callback.Members{
 		"end": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
@@ -256,8 +258,8 @@ func TestNoneLeftBehind(t *testing.T) {
 	require.ErrorContains(t, err, "callbacks/hello.js:1:11: ran past its deadline")
 }
 
-// TestGoexitOnCallersGoroutine: RunInline leaves a host function the
-// caller's goroutine.
+// TestGoexitOnCallersGoroutine: with RunInline, a host function runs on the caller's
+// goroutine and may end it.
 func TestGoexitOnCallersGoroutine(t *testing.T) {
 	call := &callback.Call{Credential: "hello", Members: callback.Members{
 		"end": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {

@@ -50,7 +50,7 @@ func serveHostile(mode string) error {
 	if mode == "sandbox" {
 		pool := &sandbox.Runner{Scripts: testkit.Tree(files)}
 		defer pool.Close()
-		if testkit.Race { // which counts as the child's, and is many times that of the scripts
+		if testkit.Race { // the race detector's memory would count as the child's
 			pool.MaxMemory = 2 << 30
 		}
 		runner = pool
@@ -90,8 +90,8 @@ func serveHostile(mode string) error {
 	return nil
 }
 
-// goroutinesInCallback counts the goroutines with a method of package callback
-// on their stacks: calls, and runs that nobody waits for any more.
+// goroutinesInCallback counts the goroutines with a method of package callback on
+// their stacks: calls, and runs that were abandoned.
 func goroutinesInCallback() int {
 	stacks := make([]byte, 4<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
@@ -187,7 +187,7 @@ func (s *hostileServer) stop() {
 	_ = s.stdin.Close()
 	select {
 	case <-s.died:
-	case <-time.After(2 * time.Second): // a script burns, and nothing else ends it
+	case <-time.After(2 * time.Second): // a script still computes, and only a kill ends it
 		_ = s.cmd.Process.Kill()
 		<-s.died
 	}
@@ -203,7 +203,7 @@ func (s *hostileServer) dead() bool {
 	}
 }
 
-// hostileAnswer is what a call got: status 0 if that was nothing.
+// hostileAnswer is the answer to a call. Its status is 0 if there was none.
 type hostileAnswer struct {
 	status int
 	body   string
@@ -221,11 +221,12 @@ func (s *hostileServer) call(path, script string) hostileAnswer {
 	return hostileAnswer{resp.StatusCode, string(body), time.Duration(took)}
 }
 
-// settle waits until nothing runs in the server any more, and returns the
-// server's state then. It reports false if something goes on.
+// settle waits until nothing runs in the server, and returns the server's state then.
+// It reports false if something still runs after that time.
 func (s *hostileServer) settle() (state hostileState, ok bool) {
 	for end := time.Now().Add(hostileBurn); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		// A look at the state holds all goroutines up: not while there is a better sign.
+		// Reading the state stops all goroutines, so it waits until the number of
+		// stuck runs is zero.
 		stuck, err := s.get("/stuck")
 		if err != nil {
 			return state, false
@@ -253,7 +254,7 @@ func (s *hostileServer) get(path string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
-// cause is what a dead server has said last.
+// cause is the last message of a server that has died.
 func (s *hostileServer) cause() string {
 	<-s.died
 	text := s.stderr.String()

@@ -29,7 +29,7 @@ const (
 	hostileTimeout  = 100 * time.Millisecond // of a script that does not end
 	hostileLate     = 500 * time.Millisecond // after that, an answer is late: by the server's Clock
 	hostilePatience = 2 * time.Minute        // of a script that ends by itself
-	hostileBurn     = 30 * time.Second       // a run that goes on for longer than its answer is burning
+	hostileBurn     = 30 * time.Second       // a run that still computes so long after its answer is burning
 	hostileData     = 3 << 20                // KiB that a server can allocate before it dies
 	hostileHeap     = 192 << 20              // bytes that a server may retain of what it ran
 )
@@ -174,8 +174,8 @@ func (o *hostileOutcome) String() string {
 	return text
 }
 
-// try runs one script, and then an honest one. The server is of no use after
-// that if the script is not held.
+// try runs one hostile script, and then one that is not. If the hostile script was
+// not contained, the server must not be used again.
 func (s *hostileServer) try(script *hostileScript, mode string) *hostileOutcome {
 	o := &hostileOutcome{script: script, want: script.status(mode)}
 	path := "patient"
@@ -211,7 +211,7 @@ func TestHostileInSandbox(t *testing.T) {
 	testHostile(t, "sandbox")
 }
 
-// testHostile runs the scripts that a runner is to hold.
+// testHostile runs the scripts that a runner must contain.
 func testHostile(t *testing.T, mode string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the limit on a server's memory needs Linux")

@@ -23,7 +23,7 @@ import (
 	"example.com/callback/sandbox"
 )
 
-// The examples of docs/hosting.md. TestHostingPage holds the page against them.
+// The examples of docs/hosting.md. TestHostingPage compares the page with them.
 
 // tree makes scripts of names and sources, in memory.
 func tree(nameSource ...string) fstest.MapFS {
@@ -79,7 +79,7 @@ func ExampleHandler_observe() {
 		Logger:  slog.New(slog.DiscardHandler),
 		Observe: func(_ context.Context, run *callback.Run) { runs <- run },
 	}
-	call(handler, "/callback/SHOP/pay/guessed") // nobody is told of it
+	call(handler, "/callback/SHOP/pay/guessed") // there is no Run of it
 	call(handler, "/callback/SHOP/pay/s3cret")
 
 	run := <-runs

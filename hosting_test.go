@@ -46,7 +46,7 @@ func TestHostingPage(t *testing.T) {
 	}
 }
 
-// TestQueuesPage: the program of docs/queues.md is one that compiles.
+// TestQueuesPage: the program of docs/queues.md is that of an example which compiles.
 func TestQueuesPage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/queues.md")

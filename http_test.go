@@ -26,8 +26,8 @@ import (
 	"example.com/callback/internal/testkit"
 )
 
-// What case files cannot say: how the Handler behaves over a real connection,
-// and with hosts that are incomplete or fail.
+// These tests show what case files cannot: how the Handler behaves over a real
+// connection, and with hosts that are incomplete or fail.
 
 const helloURL = "/callback/E3/hello/s3cret"
 
@@ -104,8 +104,8 @@ func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder
 	return w
 }
 
-// TestRefusalReadsNoBody sends the head of a request and waits: the answer must
-// come without the body, and nobody is asked to send it.
+// TestRefusalReadsNoBody sends only the header of a request. The answer must come
+// without the body, and without a 100 Continue.
 func TestRefusalReadsNoBody(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
@@ -148,7 +148,7 @@ func TestRefusalReadsNoBody(t *testing.T) {
 	})
 }
 
-// TestSlowBody cuts a body that does not arrive by the deadline.
+// TestSlowBody: the reading of a body ends at the deadline.
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
@@ -199,7 +199,7 @@ func TestBodyTooLarge(t *testing.T) {
 	}
 }
 
-// TestKeepAlive uses one connection for one answer after the other.
+// TestKeepAlive sends several requests over one connection, one after the other.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(`
@@ -273,7 +273,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// TestClientGoneStopsScript does the same to a script that computes.
+// TestClientGoneStopsScript does the same for a script that computes.
 func TestClientGoneStopsScript(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(`Spark.started(); for (;;) {}`)
@@ -300,8 +300,8 @@ func TestClientGoneStopsScript(t *testing.T) {
 	}
 }
 
-// TestCallerGoneIsNoFailure: it is logged as what it is, and neither as a fault
-// of the script nor of the store.
+// TestCallerGoneIsNoFailure: a caller that goes away is logged as that, and not as an
+// error of the script or of the store.
 func TestCallerGoneIsNoFailure(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(h *callback.Handler, leave func()){
@@ -349,7 +349,8 @@ func TestContextDeadline(t *testing.T) {
 	require.Equal(t, 504, w.Code)
 }
 
-// TestRunnerPanics answers for a runner that panics, and does not say with what.
+// TestRunnerPanics: a runner that panics is a 500, and neither the answer nor the log
+// has the value of the panic.
 func TestRunnerPanics(t *testing.T) {
 	t.Parallel()
 	h, log := httpHandler(``)
@@ -370,7 +371,7 @@ func TestRunnerPanics(t *testing.T) {
 	require.PanicsWithValue(t, http.ErrAbortHandler, func() { get(t, h, helloURL) })
 }
 
-// TestOthersPanic does the same for the host's other functions.
+// TestOthersPanic shows the same for the host's other functions.
 func TestOthersPanic(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*callback.Handler){
@@ -426,7 +427,8 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("s3cret") }
 
-// TestIncompleteHost leaves out what a host may leave out, and what it may not.
+// TestIncompleteHost: a Handler works without each optional field, and refuses calls
+// without a required one.
 func TestIncompleteHost(t *testing.T) {
 	t.Parallel()
 	w := get(t, new(callback.Handler), helloURL)
@@ -493,7 +495,8 @@ func TestRunnerErrors(t *testing.T) {
 	}
 }
 
-// TestStoreFails is a 503, whatever the error: the sender of a webhook comes again.
+// TestStoreFails: every error of a store is a 503, so that the sender of a webhook
+// tries again.
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
@@ -517,7 +520,7 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// TestSecretsAsked shows what a store is asked for, and with what.
+// TestSecretsAsked shows with which names a store is asked.
 func TestSecretsAsked(t *testing.T) {
 	t.Parallel()
 	var asked []string
@@ -562,7 +565,8 @@ func TestSecretRotation(t *testing.T) {
 	require.Equal(t, 403, get(t, h, "/callback/E3/hello//").Code)
 }
 
-// TestMaxInFlight refuses what is over it, and counts back down.
+// TestMaxInFlight: calls beyond the limit are refused, and a call that ends frees its
+// place.
 func TestMaxInFlight(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
@@ -704,8 +708,9 @@ func TestRunIDs(t *testing.T) {
 	}
 }
 
-// TestRedirects follows what a case file's upstream hides: the default client
-// behaves as a browser does, and tells no other host the script's headers.
+// TestRedirects: the default client follows redirects as a browser does, and sends
+// the script's headers to no other host. The upstreams of case files cannot show
+// this.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -38,9 +38,9 @@ import (
 	"example.com/callback/sandbox"
 )
 
-// The names that exist in these tests: no query leaves the process. Those that
-// look like numbers are what a C library takes for an address and Go for a
-// name; here they resolve as C would have it.
+// The names that exist in these tests. No query leaves the process. Names that look
+// like numbers are addresses to a C library and names to Go. In these tests they
+// resolve to what a C library would make of them.
 var testNames = map[string][]string{
 	"upstream.test.":      {"127.0.0.1"},
 	"other.test.":         {"127.0.0.1"},
@@ -125,7 +125,7 @@ func answerName(q dnsmessage.Question) ([]string, bool) {
 	return addrs, ok
 }
 
-// fetchScript sends one request and tells what came of it.
+// fetchScript sends one request and reports its result.
 const fetchScript = `
 	var data = Spark.getData();
 	var http = data.timeout ? Spark.getHttp(data.url, Number(data.timeout)) : Spark.getHttp(data.url);
@@ -137,7 +137,7 @@ const fetchScript = `
 	}
 `
 
-// A fetched is what fetchScript tells.
+// A fetched is what fetchScript reports.
 type fetched struct {
 	Null bool
 	Code int
@@ -178,7 +178,7 @@ func fetch(t *testing.T, h http.Handler, params ...string) (f fetched) {
 	return f
 }
 
-// A trap is a port of this machine that nobody must connect to.
+// A trap is a listener on this machine to which nothing may connect.
 type trap struct {
 	port     string
 	listener []net.Listener
@@ -229,8 +229,8 @@ func (tr *trap) assertUntouched(t *testing.T) {
 	}
 }
 
-// No form of an address that is not public gets past the default client. What
-// the guard refuses it refuses before a packet is sent.
+// The default client connects to no address that is not public, in whatever form it
+// is written. The guard refuses it before a packet is sent.
 func TestHTTPClientRefusesAddresses(t *testing.T) {
 	trap := newTrap(t)
 	const refused, unknown = "address not allowed", "host name not found"
@@ -314,7 +314,7 @@ func TestHTTPClientRefusesAddresses(t *testing.T) {
 		{"0xa9fea9fe", refused},
 		{"metadata.test", refused},
 		{"metadata.google.internal", unknown},
-		// Not for anybody to connect to.
+		// Addresses that no client may connect to.
 		{"192.0.0.8", refused},
 		{"192.0.2.1", refused},
 		{"198.18.0.1", refused},
@@ -337,8 +337,8 @@ func TestHTTPClientRefusesAddresses(t *testing.T) {
 	trap.assertUntouched(t)
 }
 
-// requireGuard ends a test that would send packets to whatever it names if the
-// client let it: one that connects to this machine has no guard.
+// requireGuard ends the test if the client has no guard, so that no later request
+// leaves the machine. It tries an address of this machine.
 func requireGuard(t *testing.T, client *callback.HTTPClient) {
 	t.Helper()
 	for _, url := range []string{"http://127.0.0.1:1/", "http://[::1]:1/", "http://localhost:1/"} {
@@ -348,7 +348,7 @@ func requireGuard(t *testing.T, client *callback.HTTPClient) {
 	}
 }
 
-// The guard is before TLS as well, and no port makes an exception.
+// The guard also protects TLS connections, and all ports.
 func TestHTTPClientRefusesPortsAndSchemes(t *testing.T) {
 	requireGuard(t, new(callback.HTTPClient))
 	trap := newTrap(t)
@@ -414,9 +414,9 @@ const (
 	ownIPv4    = "93.184.216.40" // public, and of this machine
 )
 
-// In a network namespace of its own, whose loopback device has public
-// addresses, the default client does connect to them, and to nothing else that
-// they send it to: by a redirect or by a name that changes.
+// In a network namespace whose loopback device has public addresses, the default
+// client connects to these. It follows them to no other address, whether by a
+// redirect or by a name that changes.
 func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
 	const inside = "CALLBACK_TEST_NAMESPACE"
 	if os.Getenv(inside) == "" {
@@ -424,7 +424,8 @@ func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
 		for _, addr := range []string{ownIPv4, "169.254.169.254", "10.0.0.1"} {
 			setUp += " && ip addr add " + addr + "/32 dev lo"
 		}
-		// Those at which one can listen, but which are not the machine's own.
+		// Addresses on which the test can listen, although they are not the machine's
+		// own.
 		for _, addr := range []string{publicIPv4, "168.63.129.16"} {
 			setUp += " && ip route add local " + addr + "/32 dev lo"
 		}
@@ -497,7 +498,8 @@ func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
 		assert.True(t, fetch(t, h, "url", "http://public.test/?to="+url.QueryEscape(to)).Null, to)
 		assert.Contains(t, log.String(), "address not allowed", to)
 	}
-	// The name is public when it is first looked up, and private ever after.
+	// The name has a public address at its first look-up, and a private one
+	// afterwards.
 	h, log := outboundHandler(t, fetchScript, new(callback.HTTPClient))
 	again := "http://later-private.test/?to=" + url.QueryEscape("http://later-private.test/")
 	assert.True(t, fetch(t, h, "url", again).Null)
@@ -506,7 +508,7 @@ func TestHTTPClientAcrossPublicAddresses(t *testing.T) {
 	assert.Zero(t, reached.Load(), "a private address was dialled")
 }
 
-// TestHTTPClientAllow judges every hop before its name is looked up.
+// TestHTTPClientAllow: Allow is asked for every hop, before the name is looked up.
 func TestHTTPClientAllow(t *testing.T) {
 	other, reached := "", 0
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -562,7 +564,8 @@ func trusting(server *httptest.Server) func(*http.Transport) {
 	}
 }
 
-// TestHTTPClientTransport: the host says whom to trust, and HTTP/2 is spoken.
+// TestHTTPClientTransport: the host chooses the certificates to trust, and the client
+// uses HTTP/2.
 func TestHTTPClientTransport(t *testing.T) {
 	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }))
 	upstream.EnableHTTP2 = true
@@ -585,7 +588,8 @@ func TestHTTPClientTransport(t *testing.T) {
 	require.Equal(t, 1, calls)
 }
 
-// TestHTTPClientTransportKeepsTheGuard: no way to dial that the host sets is used.
+// TestHTTPClientTransportKeepsTheGuard: none of the dial functions that a host sets
+// is used.
 func TestHTTPClientTransportKeepsTheGuard(t *testing.T) {
 	trap := newTrap(t)
 	dialled := 0
@@ -605,8 +609,8 @@ func TestHTTPClientTransportKeepsTheGuard(t *testing.T) {
 	trap.assertUntouched(t)
 }
 
-// TestHTTPClientProxy: a host's proxy may be at any address, and is for requests
-// by it alone. An address that stands in a URL is checked all the same.
+// TestHTTPClientProxy: a host's proxy may have any address. No request may go to the
+// proxy itself. An address that stands in a URL is checked even with a proxy.
 func TestHTTPClientProxy(t *testing.T) {
 	var got []string
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -674,8 +678,8 @@ func (l bothProtocols) Accept() (net.Conn, error) {
 	return peeked, nil
 }
 
-// TestHTTPClientRedirectToOtherScheme: from TLS to plain text at the same host
-// and port the script's headers are dropped, and the other way as well.
+// TestHTTPClientRedirectToOtherScheme: the script's headers are dropped when a
+// redirect changes the scheme, in either direction.
 func TestHTTPClientRedirectToOtherScheme(t *testing.T) {
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
 	defer certified.Close()
@@ -760,8 +764,8 @@ func TestHTTPClientRedirectTargets(t *testing.T) {
 	assert.Equal(t, fetched{Code: 302}, fetch(t, h, "url", upstream.URL))
 }
 
-// Once a redirect has led to another host, port or scheme, nothing that the
-// script's headers say is sent again, not even back where it was meant to go.
+// After a redirect to another host, port or scheme, the script's headers are never
+// sent again, not even to the first host.
 func TestHTTPClientRedirectDropsHeaders(t *testing.T) {
 	type hop struct {
 		at     string
@@ -856,8 +860,8 @@ func TestHTTPClientRedirectDropsHeaders(t *testing.T) {
 	}
 }
 
-// Whatever the environment says, no proxy dials for the client. The variables
-// are those of a process of its own: net/http reads them but once.
+// The client uses no proxy from the environment. The variables are set in a process
+// of their own, because net/http reads them only once.
 func TestHTTPClientIgnoresProxies(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "direct") }))
 	defer upstream.Close()
@@ -879,7 +883,8 @@ func TestHTTPClientIgnoresProxies(t *testing.T) {
 	}
 	_, port, _ := net.SplitHostPort(upstream.Listener.Addr().String())
 	target := "http://upstream.test:" + port + "/"
-	// The trap is set: a client that asks the environment goes there.
+	// To show that the variables work, a client that reads the environment connects
+	// to the trap.
 	req := httptest.NewRequest("GET", target, nil)
 	proxy, err := http.ProxyFromEnvironment(req)
 	require.NoError(t, err)
@@ -922,7 +927,8 @@ func TestHTTPClientGzipBomb(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	assert.True(t, got.Null)
 	assert.Contains(t, log.String(), `reason="answer too large"`)
-	// 4 MiB are read; to grow a buffer to that costs some four times as much.
+	// 4 MiB are read. Growing a buffer to that size allocates about four times as
+	// much.
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 }
 
@@ -1031,7 +1037,7 @@ func TestHTTPClientHeaderFlood(t *testing.T) {
 		}))
 		assert.Equal(t, fetched{Code: 200, Text: "ok"}, got, log)
 	})
-	// A host's own HTTPDoer need not have a limit: then the Handler's counts.
+	// A host's own HTTPDoer may have no limit. The Handler's limit holds for it.
 	h, log := outboundHandler(t, fetchScript, callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Header: http.Header{"X": {strings.Repeat("x", 64<<10)}}}, nil
 	}))
@@ -1066,8 +1072,8 @@ func TestHTTPClientBrokenAnswers(t *testing.T) {
 	}
 }
 
-// A time-out of the script's, of the Handler's and of the run: each ends a
-// request that hangs before its headers or in its body. The others are so long
+// There are three time-outs: of the script, of the Handler and of the run. Each ends
+// a request that hangs before its header or in its body. The other two are so long
 // that the test would not end.
 func TestHTTPClientTimeouts(t *testing.T) {
 	hang := make(chan struct{})
@@ -1100,7 +1106,7 @@ func TestHTTPClientTimeouts(t *testing.T) {
 	}
 }
 
-// What a request says it may take, as the HTTPDoer sees it.
+// The HTTPDoer sees the deadline that a request has from its time-outs.
 func TestGetHttpTimeout(t *testing.T) {
 	var left time.Duration
 	doer := callback.HTTPDoerFunc(func(req *http.Request) (*http.Response, error) {
@@ -1176,7 +1182,7 @@ func TestHTTPCallsPerRun(t *testing.T) {
 	}
 }
 
-// Connections are kept, also after answers that the script has no use for.
+// Connections are reused, also after answers that the script does not read.
 func TestHTTPClientReusesConnections(t *testing.T) {
 	var opened atomic.Int64
 	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -1212,8 +1218,8 @@ func TestHTTPClientReusesConnections(t *testing.T) {
 	assert.EqualValues(t, 1, opened.Load())
 }
 
-// A host's HTTPDoer may do what it must not: the caller gets an answer, the
-// server lives, and no run is left behind once the HTTPDoer is done.
+// An HTTPDoer that breaks its contract harms only its own call: the caller gets an
+// answer, the server goes on, and no run remains once the HTTPDoer has returned.
 func TestHTTPDoerMisbehaves(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	body := func(r io.Reader) func(*http.Request) (*http.Response, error) {
@@ -1272,8 +1278,8 @@ func TestHTTPDoerMisbehaves(t *testing.T) {
 	}
 }
 
-// TestHTTPDoerReasons: what a host's HTTPDoer says of its failure is in the log,
-// unless it tells something of the request. Both runners agree.
+// TestHTTPDoerReasons: the log has the text of an HTTPDoer's error, unless it holds a
+// part of the request. Both runners agree.
 func TestHTTPDoerReasons(t *testing.T) {
 	const script = `
 		Spark.getHttp("http://user-0001:pass-0001@api.example/path-0001?q=query-0001#part-0001")
@@ -1310,9 +1316,8 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// An HTTPDoer, or its answer's body, that hangs without a look at its context:
-// the caller has its 504 at the deadline all the same, and the place is free
-// for others.
+// An HTTPDoer, or the body of its answer, may hang and ignore its context. The caller
+// gets its 504 at the deadline all the same, and the place is free for others.
 func TestHTTPDoerHangs(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, where := range []string{"Do", "Body"} {
@@ -1347,8 +1352,8 @@ func TestHTTPDoerHangs(t *testing.T) {
 	}
 }
 
-// Headers that are not a script's to set are left out; the answer is inflated
-// whatever the script asks for.
+// Headers that a script must not set are left out, and the answer is inflated even if
+// the script sets Accept-Encoding.
 func TestSparkHttpHeadersOfTheConnection(t *testing.T) {
 	var got http.Header
 	var host string
@@ -1385,8 +1390,8 @@ func TestSparkHttpHeadersOfTheConnection(t *testing.T) {
 	}
 }
 
-// Credentials in a URL are sent as Basic auth. However a request fails, the
-// log has the host of its URL and no more.
+// Credentials in a URL are sent as Basic auth. However a request fails, the log has
+// only the host of its URL.
 func TestHTTPLogHoldsNoURL(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()

@@ -18,9 +18,9 @@ import (
 	"example.com/callback/sandbox"
 )
 
-// probeModule looks at the whole world that a script can reach: every property
-// of every object, its descriptor, every prototype, the source of every
-// function. It keeps what it needs itself, and the objects it has met.
+// probeModule reads everything that a script can reach: every property of every
+// object, its descriptor, every prototype, the source of every function. It has its
+// own copies of the functions that it needs.
 const probeModule = `
 function probe() {
 	var ownKeys = Reflect.ownKeys, describe = Object.getOwnPropertyDescriptor, prototypeOf = Object.getPrototypeOf;
@@ -62,7 +62,7 @@ function probe() {
 }
 `
 
-// stateModule has state of every kind a module can have.
+// stateModule has every kind of state that a module can have.
 const stateModule = `
 let calls = 0;
 var count = (this.count || 0) + 1;
@@ -70,8 +70,8 @@ function visit() { visit.times = (visit.times || 0) + 1; return [++calls, count,
 class Kept { static next() { return Kept.n = (Kept.n || 0) + 1 } }
 `
 
-// writer makes a script that says how its world looks and then writes to as
-// much of it as it can, at places and in ways of the seed's choice.
+// writer makes a script that describes what it can reach, and then changes as much of
+// it as it can, at places and in ways that the seed chooses.
 func writer(seed uint64) string {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var s strings.Builder
@@ -151,8 +151,7 @@ func isolated(t *testing.T, mode string, scripts fstest.MapFS) func(t *testing.T
 	}
 }
 
-// TestIsolation: whatever scripts do to all that they can reach, no later or
-// concurrent run sees any of it.
+// TestIsolation: whatever scripts change, no later or concurrent run sees any of it.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
 	writers, rounds := 12, 2
@@ -173,7 +172,7 @@ func TestIsolation(t *testing.T) {
 	for _, mode := range []string{"process", "sandbox"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			// How each sees its world in a runner that has run nothing else.
+			// What each script sees in a runner that has run nothing else.
 			untouched := map[string]string{}
 			for _, name := range names {
 				untouched[name] = isolated(t, "process", scripts)(t, name)

@@ -46,8 +46,8 @@ func loadTime(t *testing.T, share float64) time.Duration {
 	return time.Duration(share * float64(whole))
 }
 
-// loadContext ends after loadTime, and not before enough has happened: a busy
-// machine takes longer for it.
+// loadContext ends after loadTime, but not before enough has happened, which takes
+// longer on a busy machine.
 func loadContext(t *testing.T, share float64, enough func() bool) (context.Context, context.CancelFunc) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -167,9 +167,9 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// Ten times as many clients as the server has places for, without a pause: in
-// every moment some are served, the others are told to come back, and every
-// request gets exactly one answer, its own. Memory does not grow.
+// Ten times as many clients as the server has places call without a pause. At every
+// moment some are served and the others are refused. Every request gets exactly one
+// answer, which is its own. Memory does not grow.
 func TestLoadTenfold(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, limit := range []string{"MaxInFlight", "MaxQueue"} {
@@ -239,7 +239,7 @@ func TestLoadTenfold(t *testing.T) {
 					}
 				})
 			}
-			// Some are served all along, however busy the machine is.
+			// Some are served in each of these periods, however busy the machine is.
 			const moments = 3
 			var before uint64
 			var goroutines int
@@ -264,15 +264,15 @@ func TestLoadTenfold(t *testing.T) {
 			// The log is kept in memory: some 200 bytes for each refusal of the runner.
 			assert.Less(t, int64(after)-int64(before)-int64(2*len(s.log.String())), int64(16<<20), "memory grows")
 			assert.Less(t, runtime.NumGoroutine(), goroutines+10*places)
-			// At once there is a place again.
+			// There is a free place at once.
 			assert.Equal(t, `{"id":"x"}`, s.get(t, "work", "id=x").body)
 		})
 	}
 }
 
-// Thousands of scripts that wait for others leave the one place to run to
-// those that do not; and when their answers come all at once and the place is
-// taken, each gets its turn, however short the queue: it is for new calls.
+// Thousands of scripts that wait for upstreams leave the only place to others. When
+// all of their answers come at once and the place is taken, each of them still gets
+// its turn, however short the queue is. MaxQueue is for new calls only.
 func TestLoadSlowUpstreams(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, how := range []string{"HTTPDoer", "HostFunc"} {
@@ -338,8 +338,8 @@ func TestLoadSlowUpstreams(t *testing.T) {
 	}
 }
 
-// A client that goes away frees what its call held, long before its deadline:
-// a place among those under way, in the gate, in the queue.
+// When a client goes away, what its call holds becomes free long before its deadline:
+// its place in MaxInFlight, its place among the runs, or its place in the queue.
 func TestLoadVanishingClients(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	const clients = 6
@@ -412,8 +412,8 @@ func TestLoadVanishingClients(t *testing.T) {
 	})
 }
 
-// Folders of scripts that go, come and change while they run: every answer is
-// one of those documented, and the last state is what counts.
+// Folders of scripts are removed, added and changed while they are in use. Every
+// answer is one of those documented, and the last state is live at the end.
 func TestLoadScriptsSwapped(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	root := t.TempDir()
@@ -511,9 +511,8 @@ func TestLoadScriptsSwapped(t *testing.T) {
 	assert.Equal(t, `{"version":"v7"}`, s.get(t, "script", "").body)
 }
 
-// A SecretStore and an HTTPDoer that fail, panic, hang and are slow, as it
-// comes: a call gets what is documented for what has befallen it, by the
-// deadline, and the others are none the wiser.
+// A SecretStore and an HTTPDoer fail, panic, hang and are slow at random. Each call
+// gets the documented answer by its deadline, and the other calls are not affected.
 func TestLoadFaultyHost(t *testing.T) {
 	clock := testkit.StartClock(t)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -611,8 +610,8 @@ func TestLoadFaultyHost(t *testing.T) {
 	assert.Empty(t, got, "not an answer to expect")
 }
 
-// stuckLog blocks whoever logs "stuck": to a script that is a native call which
-// no interrupt ends, and unlike a host function it holds its place.
+// stuckLog blocks a script that logs "stuck". For the script that is a native call
+// which no interrupt ends. Unlike a host function it holds the script's place.
 type stuckLog struct {
 	slog.Handler
 	stuck   chan<- struct{}
@@ -631,8 +630,8 @@ func (l stuckLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return stuckLog{l.Handler.WithAttrs(attrs), l.stuck, l.release}
 }
 
-// Runs that nothing stops: their callers get a 504 in time, the place is
-// another's, and from MaxStuck of them on new calls are refused at once, until
+// Runs that cannot be stopped: their callers get a 504 in time, and their places
+// become free. Once there are MaxStuck of them, new calls are refused at once, until
 // one ends.
 func TestLoadStuckRuns(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -689,8 +688,8 @@ func TestLoadStuckRuns(t *testing.T) {
 	}
 }
 
-// Stuck runs come and go under load: every call gets one of the answers of an
-// overloaded server, and in the end all places are there again.
+// Stuck runs begin and end under load. Every call gets one of the answers of an
+// overloaded server. In the end all places are free again.
 func TestLoadStuckRunsRecover(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	const deadline = 20 * time.Millisecond
@@ -745,7 +744,7 @@ func TestLoadStuckRunsRecover(t *testing.T) {
 	}
 	h.Timeout = time.Hour
 	require.Eventually(t, func() bool { return s.get(t, "quick", "").status == 200 }, time.Minute, time.Millisecond)
-	// As many as ever run at once: no place is lost.
+	// No place is lost: as many calls run at once as before.
 	stuck, release := make(chan struct{}), make(chan struct{})
 	h.Logger = slog.New(stuckLog{slog.NewTextHandler(io.Discard, nil), stuck, release})
 	var both sync.WaitGroup
@@ -763,8 +762,8 @@ func TestLoadStuckRunsRecover(t *testing.T) {
 	both.Wait()
 }
 
-// Whatever a script does in a loop, it does not fill the host's disk: what it
-// makes the library log has a bound, as what it logs itself has.
+// A script cannot fill the host's disk: the lines that it makes the library log are
+// bounded, as its own lines are.
 func TestLoadLogFlood(t *testing.T) {
 	t.Parallel()
 	const lines, bytes = 2000, 32 << 20 // some more than a run's own lines, of 16 KiB each

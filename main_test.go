@@ -8,8 +8,8 @@ import (
 	"example.com/callback/sandbox"
 )
 
-// TestMain is what main is to a program: the processes that the tests start
-// begin here, children of the sandbox and servers for hostile scripts.
+// TestMain begins with sandbox.Main and with what the test's own servers need,
+// because they run in processes of this binary.
 func TestMain(m *testing.M) {
 	sandbox.Main()
 	if mode := os.Getenv(hostileServerEnv); mode != "" {

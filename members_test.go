@@ -11,7 +11,7 @@ import (
 	"example.com/callback"
 )
 
-// TestArgsScan: what does not fit is told in words for the script's author.
+// TestArgsScan: the errors are written for the script's author.
 func TestArgsScan(t *testing.T) {
 	t.Parallel()
 	type options struct {

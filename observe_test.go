@@ -149,7 +149,7 @@ func TestObserveOutcomes(t *testing.T) {
 	}
 }
 
-// TestObserveNobody: who is not authorised leaves no Run.
+// TestObserveNobody: a request that is not authorised has no Run.
 func TestObserveNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -330,7 +330,8 @@ func TestObserverPatience(t *testing.T) {
 	})
 }
 
-// TestObserveDurations: what a run and its parts took is told, to the millisecond.
+// TestObserveDurations: the durations of a run and of its parts are right, to the
+// millisecond.
 func TestObserveDurations(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -370,8 +371,8 @@ func TestObservePanics(t *testing.T) {
 	})
 }
 
-// TestObserveBounded: a host whose observer hangs loses Runs, and the log says so,
-// but not more and more memory.
+// TestObserveBounded: if an observer hangs, Runs are dropped, and the log says so.
+// Memory does not grow without bound.
 func TestObserveBounded(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -408,8 +409,8 @@ func TestObserveBounded(t *testing.T) {
 	}
 }
 
-// TestObserveAbandoned: what an abandoned run does after its Run was handed over
-// does not reach the Run. The race detector watches.
+// TestObserveAbandoned: an abandoned run cannot change its Run after that was handed
+// over. The race detector checks it.
 func TestObserveAbandoned(t *testing.T) {
 	t.Parallel()
 	release, done := make(chan struct{}), make(chan struct{})

@@ -114,7 +114,7 @@ func TestRecorderMaxBytes(t *testing.T) {
 	whole.Outbound = []callback.Outbound{{Exchange: &callback.Exchange{Body: make([]byte, 20_000)}}}
 	recorder.Observe(context.Background(), whole)
 	runs := recorder.Runs()
-	require.Len(t, runs, 1) // 8000 pushed out the two before it, 20,000 is too large, wherever it is
+	require.Len(t, runs, 1) // the run of 8000 has displaced the two before it; 20,000 is too large
 	require.Equal(t, "8000", runs[0].Call.RunID)
 }
 

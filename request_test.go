@@ -45,7 +45,8 @@ func TestReservedParameters(t *testing.T) {
 	}
 }
 
-// A countedBody is a request's body that notes how much memory it is offered.
+// A countedBody is a request's body that notes the sizes of the buffers into which it
+// is read.
 type countedBody struct {
 	io.Reader
 	offered int
@@ -95,8 +96,8 @@ func (w *readDeadlines) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// TestReadDeadline: the body is read with a deadline, and the script runs without:
-// net/http reads on to see whether the caller leaves.
+// TestReadDeadline: the body is read under a deadline. It is removed before the
+// script runs, because net/http goes on reading to notice when the caller leaves.
 func TestReadDeadline(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler("")

@@ -26,7 +26,7 @@ func TestResponseHeaderLimits(t *testing.T) {
 		{"as long as is allowed", fmt.Sprintf(`{"X-Long": text(%d)}`, maxBytes-len("X-Long")-len("X-Lastv")), "v", 0},
 		{"a byte too long", fmt.Sprintf(`{"X-Long": text(%d)}`, maxBytes-len("X-Long")-len("X-Lastv")+1), "", 1},
 		{"one that is too long", fmt.Sprintf(`{"X-Long": text(%d)}`, maxBytes), "", 2},
-		// After so many that cannot be set the rest is not looked at.
+		// After that many dropped headers the others are ignored.
 		{"as many bad names as are told", `many("X ", 100, "v")`, "v", 100},
 		{"one bad name more", `many("X ", 101, "v")`, "", 100},
 		{"as many bad values as are told", `{"X-A": Object.values(many("X-", 100, "\n"))}`, "v", 100},

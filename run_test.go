@@ -17,8 +17,8 @@ import (
 	"example.com/callback"
 )
 
-// A stoppedContext is done when it is told, without that anybody is woken for
-// it: what a run does from then on it does of itself.
+// A stoppedContext is done once the test says so. It does not notify anybody, so a
+// run must notice it by itself.
 type stoppedContext struct {
 	context.Context
 	deadline time.Time
@@ -60,7 +60,7 @@ func runScript(ctx *stoppedContext, script string) (result *callback.Result, log
 	return result, logged, err
 }
 
-// TestDoneContextStartsNoRun: a caller that is gone has no script run for it.
+// TestDoneContextStartsNoRun: no script is run for a caller that has gone.
 func TestDoneContextStartsNoRun(t *testing.T) {
 	t.Parallel()
 	ctx := &stoppedContext{Context: t.Context()}
@@ -73,8 +73,8 @@ func TestDoneContextStartsNoRun(t *testing.T) {
 	require.Empty(t, logged)
 }
 
-// TestErrorIsNotReadPastTheDeadline: to say what a script has thrown runs code
-// of the script, for which there is no time any more.
+// TestErrorIsNotReadPastTheDeadline: past the deadline a thrown value is not read,
+// because reading it can run code of the script.
 func TestErrorIsNotReadPastTheDeadline(t *testing.T) {
 	t.Parallel()
 	const thrown = `throw {get message() { Spark.getLog().info("read"); return "m" }}`
@@ -97,8 +97,8 @@ func (f slowFS) Open(name string) (fs.File, error) {
 	return f.MapFS.Open(name)
 }
 
-// TestDeadlineBeforeTheScript: a run whose deadline passes before its script begins
-// ends as any other past its deadline, whatever the script needs.
+// TestDeadlineBeforeTheScript: a run whose deadline passes while its script is read
+// or prepared is a 504 like any other.
 func TestDeadlineBeforeTheScript(t *testing.T) {
 	t.Parallel()
 	for _, script := range []string{`1`, `var URL = 1`, `"use strict"`, `JSON.parse("1").toLocaleString()`} {
@@ -121,7 +121,7 @@ func TestDeadlineBeforeTheScript(t *testing.T) {
 	}
 }
 
-// TestDigestPastTheDeadline: a script never sees the digest of half of its data.
+// TestDigestPastTheDeadline: a script never gets the digest of a part of its data.
 func TestDigestPastTheDeadline(t *testing.T) {
 	t.Parallel()
 	_, logged, err := runScript(&stoppedContext{Context: t.Context()}, `
@@ -156,8 +156,8 @@ func TestRemainingMilliseconds(t *testing.T) {
 	})
 }
 
-// TestQueueTime: a call waits for a place for half of its time, since a script
-// that begins with less is one that fails late.
+// TestQueueTime: a call waits for a place for at most half of its time, because with
+// less a script would probably end too late.
 func TestQueueTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestQueueOfANewScript(t *testing.T) {
 	})
 }
 
-// TestErrorsAreCut: what a script throws is as long as it likes.
+// TestErrorsAreCut: long messages of thrown values are cut.
 func TestErrorsAreCut(t *testing.T) {
 	t.Parallel()
 	const max = 4 << 10

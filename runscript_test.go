@@ -19,7 +19,8 @@ import (
 	"example.com/callback"
 )
 
-// TestRunScript: a Call that did not come by HTTP gets all that a request's gets.
+// TestRunScript: a Call that did not come by HTTP gets everything that the Call of a
+// request gets.
 func TestRunScript(t *testing.T) {
 	t.Parallel()
 	h, log := httpHandler(`
@@ -111,8 +112,8 @@ func TestRunScriptPanic(t *testing.T) {
 	require.Equal(t, callback.OutcomePanic, runs.next(t).Outcome)
 }
 
-// TestRunScriptOfItself: a Handler that runs itself is refused, however that came
-// about, and whether a request or RunScript began it.
+// TestRunScriptOfItself: a Handler that runs itself is refused, directly or through
+// others, for requests and for RunScript.
 func TestRunScriptOfItself(t *testing.T) {
 	t.Parallel()
 	for name, wrap := range map[string]func(*callback.Handler) callback.ScriptRunner{
@@ -243,7 +244,7 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// An unreadBody counts how often somebody reads it.
+// An unreadBody counts how often it is read.
 type unreadBody struct{ reads int }
 
 func (b *unreadBody) Read([]byte) (int, error) {
@@ -303,8 +304,8 @@ func TestRunID(t *testing.T) {
 	}
 }
 
-// TestVersionHeader: the version is what the runner says, in the answer and in
-// the Run, also of a failure.
+// TestVersionHeader: the answer and the Run have the version that the runner reports,
+// also after a failure.
 func TestVersionHeader(t *testing.T) {
 	t.Parallel()
 	for _, fail := range []error{nil, &callback.ScriptError{Script: "callbacks/hello.js", Line: 1, Column: 2, Version: "v7", Message: "no"}} {
@@ -326,8 +327,8 @@ func TestVersionHeader(t *testing.T) {
 	}
 }
 
-// TestRunScriptResult: a result that could be no answer to a request is none to
-// RunScript either.
+// TestRunScriptResult: RunScript returns an error for a result that could not be the
+// answer to a request.
 func TestRunScriptResult(t *testing.T) {
 	t.Parallel()
 	for script, want := range map[string]string{

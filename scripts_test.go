@@ -108,7 +108,7 @@ func TestBrokenEditDoesNotReplaceTheScript(t *testing.T) {
 	})
 }
 
-// A script that was removed is not what stays when a broken one takes its name.
+// A removed script does not come back when a broken script takes its name.
 func TestRemovedScriptDoesNotComeBack(t *testing.T) {
 	eachRunner(t, func(f *scriptFolder) {
 		f.edit("callbacks/hello.js", `Spark.setScriptData("v", "removed")`)
@@ -125,7 +125,8 @@ func TestRemovedScriptDoesNotComeBack(t *testing.T) {
 	})
 }
 
-// TestEditThatKillsTheCompiler costs one call; in process it would cost all.
+// TestEditThatKillsTheCompiler: an edit whose compilation ends the process costs one
+// call in the sandbox. In process it would end the server.
 func TestEditThatKillsTheCompiler(t *testing.T) {
 	f := &scriptFolder{T: t, files: fstest.MapFS{}}
 	runner := &sandbox.Runner{Scripts: f.files, Processes: 1}
@@ -184,8 +185,8 @@ func TestNestingLimit(t *testing.T) {
 	require.Equal(t, `{"error":"script failed"}`, answer(1001))
 }
 
-// TestLongBodyBothWays: the sandbox's frames carry whatever the limits let
-// through.
+// TestLongBodyBothWays: a request and an answer at their limits pass through the
+// sandbox.
 func TestLongBodyBothWays(t *testing.T) {
 	eachRunner(t, func(f *scriptFolder) {
 		f.edit("callbacks/hello.js", `Spark.setScriptData("RESPONSE_RAW", Spark.getData().REQUEST_BODY)`)

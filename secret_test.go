@@ -15,8 +15,8 @@ import (
 	"example.com/callback"
 )
 
-// TestCredentialNameLength: a name of 128 characters is one, and the store is
-// not asked for a longer one.
+// TestCredentialNameLength: a credential may have 128 characters. The store is not
+// asked for a longer one.
 func TestCredentialNameLength(t *testing.T) {
 	t.Parallel()
 	longest := strings.Repeat("n", 128)
@@ -45,8 +45,8 @@ func TestEmptySecretOpensNothing(t *testing.T) {
 	}
 }
 
-// TestEverySecretIsCompared: that one of several is right is not told by where
-// it stands among them.
+// TestEverySecretIsCompared: the work does not depend on the position of the right
+// secret among several.
 func TestEverySecretIsCompared(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
@@ -54,7 +54,7 @@ func TestEverySecretIsCompared(t *testing.T) {
 	h.CountCompares(func() { compared++ })
 	h.Secrets = storeFunc(func(_ context.Context, _, credential string) ([]callback.Secret, error) {
 		if credential == "" {
-			return nil, nil // still compared once, with a secret that nobody has
+			return nil, nil // still compared once, with the zero Secret, which matches nothing
 		}
 		return []callback.Secret{callback.NewSecret("a"), callback.NewSecret("b"), callback.NewSecret("c")}, nil
 	})
@@ -69,8 +69,8 @@ func TestEverySecretIsCompared(t *testing.T) {
 	require.Equal(t, 2, compared)
 }
 
-// TestSecretsAreComparedInConstantTime: what the tests that count compares stand
-// on is one call of package subtle.
+// TestSecretsAreComparedInConstantTime: the comparison that the other tests count is
+// one call of package subtle.
 func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("secret.go")
@@ -79,7 +79,8 @@ func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	require.Contains(t, string(source), whole)
 }
 
-// TestMaxLookups bounds the calls that wait for the store, whatever they know.
+// TestMaxLookups: the number of calls that wait for the store is bounded, whether
+// their secrets are right or not.
 func TestMaxLookups(t *testing.T) {
 	t.Parallel()
 	const maxLookups = 3
@@ -150,8 +151,8 @@ func (s *bulkStore) APIKeySecrets(ctx context.Context, apiKey string) (map[strin
 	return all, s.err
 }
 
-// TestAPIKeyStore makes one look-up for each call, by the API key alone, and
-// refuses with the same work as ever.
+// TestAPIKeyStore: there is one look-up for each call, by the API key alone, and a
+// refusal takes the same work as with a SecretStore.
 func TestAPIKeyStore(t *testing.T) {
 	t.Parallel()
 	store := new(bulkStore)
@@ -195,7 +196,8 @@ func TestAPIKeyStore(t *testing.T) {
 	require.Contains(t, log.String(), "connection lost")
 }
 
-// TestPlayerIDIsText: what is not UTF-8 in the URL is not in a Call.
+// TestPlayerIDIsText: a player id that is not UTF-8 in the URL is valid UTF-8 in the
+// Call.
 func TestPlayerIDIsText(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)

@@ -66,8 +66,7 @@ func (d *database) count() map[string]int {
 	return asked
 }
 
-// cached runs f in a bubble whose clock goes only when all wait, over a Handler
-// with a cache.
+// cached runs f with a synctest clock, over a Handler with a cache.
 func cached(t *testing.T, c *callback.SecretCache, f func(t *testing.T, db *database, status func(path string) int)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -186,7 +185,8 @@ func TestSecretCacheLogsOnce(t *testing.T) {
 	})
 }
 
-// TestSecretCacheNames: names are not run together.
+// TestSecretCacheNames: an API key and a credential are not confused with others that
+// are equal when joined.
 func TestSecretCacheNames(t *testing.T) {
 	t.Parallel()
 	c := &callback.SecretCache{Store: newDatabase(map[string][]string{"E3/hello": {"s"}})}
@@ -220,8 +220,8 @@ func TestSecretCacheNotStaleByDefault(t *testing.T) {
 	})
 }
 
-// TestSecretCacheStoreHangs: with a known secret nobody waits longer than a second,
-// and only the first.
+// TestSecretCacheStoreHangs: a call with a known secret waits for at most a second,
+// and only the first such call waits.
 func TestSecretCacheStoreHangs(t *testing.T) {
 	cached(t, &callback.SecretCache{MaxStale: time.Hour}, func(t *testing.T, db *database, status func(string) int) {
 		db.set(func(d *database) { d.secrets["E3/"] = []string{"srv"} })
@@ -240,8 +240,8 @@ func TestSecretCacheStoreHangs(t *testing.T) {
 	})
 }
 
-// TestSecretCacheAsksOnce: many calls wait for one look-up, and that outlives the
-// one that began it.
+// TestSecretCacheAsksOnce: many calls wait for one look-up. It continues when the
+// call that began it ends.
 func TestSecretCacheAsksOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

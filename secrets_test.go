@@ -33,8 +33,8 @@ import (
 	"example.com/callback/internal/testkit"
 )
 
-// What must not be seen anywhere. Nothing else of the tests has "zq9" in it, and no
-// run id has a 9.
+// The secrets of these tests. No other text of them has "zq9" in it, and no run id
+// has a 9.
 const (
 	credentialSecret = "zq9-credential-secret"
 	otherSecret      = "zq9-other-credential"
@@ -87,7 +87,7 @@ func (b bothLogs) WithGroup(name string) slog.Handler {
 	return bothLogs{b[0].WithGroup(name), b[1].WithGroup(name)}
 }
 
-// panickingLog is a slog.Handler that fails as badly as it can.
+// panickingLog is a slog.Handler that panics with a secret.
 type panickingLog struct{}
 
 func (panickingLog) Enabled(context.Context, slog.Level) bool  { return true }
@@ -145,8 +145,8 @@ func secretHandler(logger *slog.Logger) *callback.Handler {
 	}
 }
 
-// Every way in which a call can fail, with a secret wherever there can be one:
-// none is in a log, an answer, or in what net/http prints.
+// These are all ways in which a call can fail, with a secret wherever one can be.
+// None is in a log, an answer, or in what net/http prints.
 func TestSecretsAreNeverSeen(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	blocked := func(ctx context.Context) { <-ctx.Done() }
@@ -315,7 +315,7 @@ func TestSecretsAreNeverSeen(t *testing.T) {
 			}
 			seen[c.status] = true
 			server.Close() // ends what is under way
-			// Whoever was authorised has the header, and a Run.
+			// An authorised request has the header, and a Run.
 			if authorised := strings.Contains(answer, "\r\nRun-Id: "); authorised || c.status == 0 {
 				run := runs.next(t)
 				run.Call.Data, run.Call.RequestHeaders = nil, nil // they hold what the caller sent
@@ -334,7 +334,7 @@ func TestSecretsAreNeverSeen(t *testing.T) {
 	for _, status := range []int{200, 400, 403, 404, 405, 408, 413, 415, 500, 503, 504} {
 		assert.True(t, seen[status], "no case for %d", status)
 	}
-	// The search does find what it looks for.
+	// The search finds each form of a secret.
 	for _, text := range []string{
 		"x" + credentialSecret, strings.ToUpper(serverSecret), fmt.Sprintf("%x", outboundPath), "dot" + hex.EncodeToString([]byte(queryToken)),
 		"Basic " + base64.StdEncoding.EncodeToString([]byte(outboundUser+":"+outboundPassword)), fmt.Sprint(sha256.Sum256([]byte(serverSecret))),
@@ -367,8 +367,8 @@ func exchangeRaw(t *testing.T, addr, request, method string) string {
 	return raw.String()
 }
 
-// Two calls at the limits of a Handler and a runner: their refusals as well
-// hold no secret.
+// Calls beyond the limits of a Handler and of a runner: their refusals hold no secret
+// either.
 func TestSecretsAreNotSeenWhenOverloaded(t *testing.T) {
 	for _, limit := range []string{"MaxInFlight", "MaxStuck"} {
 		t.Run(limit, func(t *testing.T) {
@@ -412,7 +412,7 @@ func TestSecretsAreNotSeenWhenOverloaded(t *testing.T) {
 	}
 }
 
-// However a Secret is printed, alone or inside of something, it is not seen.
+// A Secret is never printed, alone or inside of another value.
 func TestSecretIsNotPrinted(t *testing.T) {
 	secret := callback.NewSecret(credentialSecret)
 	type record struct {
@@ -434,8 +434,8 @@ func TestSecretIsNotPrinted(t *testing.T) {
 	assert.Contains(t, text.String(), "REDACTED")
 }
 
-// refusals are the ways to be refused, by the number of segments after the key.
-// All those of a number are to be told apart by nothing.
+// refusals are the reasons for a refusal, by the number of segments after the API
+// key. A caller must not be able to distinguish two with the same number.
 var refusals = map[int]map[string]string{
 	1: {
 		"wrong server secret":  "E3/" + guessedSecret,
@@ -514,9 +514,9 @@ func (s *countingStore) Secrets(_ context.Context, apiKey, credential string) ([
 
 var dateLine = regexp.MustCompile(`(?m)^Date: .*\r\n`)
 
-// Of two refusals neither the bytes nor the work tell which it was: the store
-// is asked the same number of times, as many secrets are compared, no script
-// runs, nothing is logged.
+// Refusals with the same number of segments have the same bytes and the same work:
+// the store is asked the same number of times, as many secrets are compared, no
+// script runs, and nothing is logged.
 func TestRefusalsAreAlike(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	store := new(countingStore)

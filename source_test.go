@@ -79,8 +79,8 @@ func TestSourceByCall(t *testing.T) {
 	require.ErrorIs(t, err, callback.ErrNoScript)
 }
 
-// TestVersionNeverChanges: of a tree with a version each script is read once, also
-// one that does not compile.
+// TestVersionNeverChanges: in a tree with a version each script is read once, even if
+// it does not compile.
 func TestVersionNeverChanges(t *testing.T) {
 	t.Parallel()
 	var opened atomic.Int64
@@ -104,8 +104,8 @@ func TestVersionNeverChanges(t *testing.T) {
 	require.EqualValues(t, 3, opened.Load())
 }
 
-// TestOneVersionPerRun: while releases are swapped under load no answer mixes two,
-// nor names another.
+// TestOneVersionPerRun: while releases are swapped under load, no answer mixes two
+// versions or reports the wrong one.
 func TestOneVersionPerRun(t *testing.T) {
 	t.Parallel()
 	var trees [20]callback.Tree
@@ -215,7 +215,7 @@ func TestBrokenSource(t *testing.T) {
 	}
 }
 
-// TestFoldersOfASource: trees without a version are told apart by their FS, and
+// TestFoldersOfASource: trees without a version are distinguished by their FS, and
 // edits in them are live.
 func TestFoldersOfASource(t *testing.T) {
 	t.Parallel()

@@ -19,8 +19,7 @@ import (
 	"example.com/callback/sandbox"
 )
 
-// hostileUpstream is a server whose answers are not what a script hopes for, by
-// the path.
+// hostileUpstream is a server whose answers are hostile, each at its path.
 func hostileUpstream(t *testing.T) string {
 	t.Helper()
 	stop := make(chan struct{})
@@ -106,7 +105,7 @@ func TestHostileUpstreams(t *testing.T) {
 	for name, runner := range map[string]callback.ScriptRunner{"in process": &callback.GojaRunner{Scripts: scripts}, "in sandbox": sandboxed} {
 		h, log := outboundHandler(t, "", client)
 		h.Runner, h.Timeout, h.HTTPTimeout = runner, time.Minute, 30*time.Second
-		callHello(h, "url", "x:") // a child is there
+		callHello(h, "url", "x:") // a child has been started
 		for _, test := range []struct{ path, timeout, reason string }{
 			{"trickling body", "100", "timed out"},
 			{"trickling chunks", "100", "timed out"},
@@ -136,7 +135,7 @@ func TestHostileUpstreams(t *testing.T) {
 	}
 }
 
-// TestUpstreamsAtOnce: an upstream that hangs holds up nobody who asks another.
+// TestUpstreamsAtOnce: an upstream that hangs does not delay requests to others.
 func TestUpstreamsAtOnce(t *testing.T) {
 	hang := make(chan struct{})
 	hanging := rawUpstream(t, func(net.Conn) { <-hang })

@@ -27,8 +27,8 @@ func inBothRunners(t *testing.T, scripts fstest.MapFS, f func(t *testing.T, runn
 	})
 }
 
-// Requests of fetch are under way at the same time: no answer comes before all
-// have arrived.
+// Requests of fetch are under way at the same time: the upstream answers none before
+// all have arrived.
 func TestFetchConcurrently(t *testing.T) {
 	t.Parallel()
 	scripts := fstest.MapFS{"callbacks/all.js": {Data: []byte(`
@@ -57,7 +57,7 @@ func TestFetchConcurrently(t *testing.T) {
 	})
 }
 
-// The budget of a run is one, however many requests are under way.
+// A run has one limit on outbound requests, however many are under way.
 func TestFetchBudget(t *testing.T) {
 	t.Parallel()
 	scripts := fstest.MapFS{"callbacks/all.js": {Data: []byte(`
@@ -83,8 +83,8 @@ func TestFetchBudget(t *testing.T) {
 	})
 }
 
-// A run that waits for an answer or a timer has no place in the gate: with one
-// place, the second run answers what the first waits for.
+// A run that waits for an answer or a timer holds no place: with one place, the
+// second run answers the request for which the first one waits.
 func TestWaitingRunsLeaveTheirPlace(t *testing.T) {
 	t.Parallel()
 	runner := &callback.GojaRunner{MaxRunning: 1, Scripts: fstest.MapFS{

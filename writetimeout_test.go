@@ -96,7 +96,7 @@ func TestWriteTimeoutOfWrapped(t *testing.T) {
 	require.Equal(t, []string{"deadline", "header", "body"}, w.did)
 }
 
-// smallBuffers is a listener whose connections take little that nobody reads.
+// smallBuffers is a listener whose connections buffer little.
 type smallBuffers struct{ net.Listener }
 
 func (l smallBuffers) Accept() (net.Conn, error) {
@@ -131,7 +131,7 @@ func longAnswers(t *testing.T, timeout time.Duration) (server *httptest.Server, 
 	return server, ended
 }
 
-// placeIsFree waits for the end of the call before, and makes another.
+// placeIsFree waits for the end of the previous call, and makes another.
 func placeIsFree(t *testing.T, server *httptest.Server, ended chan struct{}) {
 	t.Helper()
 	select {
@@ -145,7 +145,7 @@ func placeIsFree(t *testing.T, server *httptest.Server, ended chan struct{}) {
 	require.Equal(t, 200, resp.StatusCode)
 }
 
-// dialSmall connects with a small buffer for what comes in.
+// dialSmall connects with a small receive buffer.
 func dialSmall(t *testing.T, server *httptest.Server) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -156,7 +156,7 @@ func dialSmall(t *testing.T, server *httptest.Server) net.Conn {
 	return conn
 }
 
-// TestCallerThatDoesNotRead gives its place back, and its connection is closed.
+// TestCallerThatDoesNotRead: its place becomes free, and its connection is closed.
 func TestCallerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	server, ended := longAnswers(t, 100*time.Millisecond)
@@ -173,7 +173,7 @@ func TestCallerThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// TestCallerThatReads has all of the answer.
+// TestCallerThatReads: a slow caller that reads gets all of the answer.
 func TestCallerThatReads(t *testing.T) {
 	t.Parallel()
 	server, _ := longAnswers(t, time.Minute)
@@ -186,8 +186,8 @@ func TestCallerThatReads(t *testing.T) {
 	require.EqualValues(t, 4<<20-10, got)
 }
 
-// TestHTTP2CallerThatDoesNotRead opens no window for the answer. Its stream is
-// reset, and the connection's others go on.
+// TestHTTP2CallerThatDoesNotRead opens no window for the answer. Its stream is reset,
+// and the other streams of the connection go on.
 func TestHTTP2CallerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	server, ended := longAnswers(t, 100*time.Millisecond)
@@ -304,8 +304,8 @@ func http2Fields(method, path string) []byte {
 	return block.Bytes()
 }
 
-// TestWriteTimeoutIsOfOneAnswer: on a connection that is kept, another handler's
-// answer may come as late as it likes.
+// TestWriteTimeoutIsOfOneAnswer: the deadline does not remain on a connection that is
+// kept. The answer of another handler may come later.
 func TestWriteTimeoutIsOfOneAnswer(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)
