@@ -41,11 +41,19 @@ func confine(maxMemory int64) error {
 	if err := closeInherited(); err != nil {
 		return err
 	}
-	data := uint64(maxMemory) + dataSize()
+	size, data := memorySize()
+	stack, err := stackSize()
+	if err != nil {
+		return err
+	}
+	const signalsPending = 11
 	for resource, value := range map[int]uint64{
-		syscall.RLIMIT_DATA:   data,
+		syscall.RLIMIT_DATA:   uint64(maxMemory) + data,
+		syscall.RLIMIT_AS:     uint64(maxMemory) + size + maxReserved,
+		syscall.RLIMIT_STACK:  stack,
 		syscall.RLIMIT_CORE:   0,
 		syscall.RLIMIT_NOFILE: 0,
+		signalsPending:        0, // they count for all processes of the user
 	} {
 		if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: value, Max: value}); err != nil {
 			return err
@@ -57,6 +65,23 @@ func confine(maxMemory int64) error {
 		return errno
 	}
 	return nil
+}
+
+const (
+	// maxReserved bounds address space that takes no memory of its own. The kernel
+	// needs memory for its tables. Go reserves far less.
+	maxReserved = 16 << 30
+
+	// maxStack bounds the stack of the first thread, which does not count towards
+	// RLIMIT_DATA.
+	maxStack = 8 << 20
+)
+
+// stackSize is the limit of the first thread's stack. It may be lower already.
+func stackSize() (uint64, error) {
+	var now syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_STACK, &now)
+	return min(now.Max, maxStack), err
 }
 
 // closeInherited closes files that the parent itself was started with, such as by
@@ -80,16 +105,20 @@ func closeInherited() error {
 	return nil
 }
 
-// dataSize is the memory that already counts towards RLIMIT_DATA. It is small
-// unless the program has the race detector or much C code.
-func dataSize() uint64 {
+// memorySize is the memory that already counts towards RLIMIT_AS, and that which
+// counts towards RLIMIT_DATA. The latter is small unless the program has the race
+// detector or much C code.
+func memorySize() (size, data uint64) {
 	text, err := os.ReadFile("/proc/self/statm")
 	fields := bytes.Fields(text)
 	if err != nil || len(fields) < 6 {
-		return 0
+		return 0, 0
 	}
-	pages, _ := strconv.ParseUint(string(fields[5]), 10, 64)
-	return pages * uint64(os.Getpagesize())
+	of := func(field int) uint64 {
+		pages, _ := strconv.ParseUint(string(fields[field]), 10, 64)
+		return pages * uint64(os.Getpagesize())
+	}
+	return of(0), of(5)
 }
 
 // processUsage returns the processor time and the peak memory of a process that

@@ -49,6 +49,9 @@ func TestLimits(t *testing.T) {
 	require.Regexp(t, `Max open files +0 +0 `, string(limits))
 	require.Regexp(t, `Max core file size +0 +0 `, string(limits))
 	require.Regexp(t, `Max data size +\d+ +\d+ `, string(limits))
+	require.Regexp(t, `Max address space +\d+ +\d+ `, string(limits))
+	require.Regexp(t, `Max stack size +\d{1,7} +\d{1,7} `, string(limits))
+	require.Regexp(t, `Max pending signals +0 +0 `, string(limits))
 
 	group, err := syscall.Getpgid(pid)
 	require.NoError(t, err)

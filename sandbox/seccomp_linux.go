@@ -40,6 +40,7 @@ const (
 	setVMA       = 0x53564d41 // PR_SET_VMA: the Go runtime names its memory
 	setFS        = 0x1002     // ARCH_SET_FS: the Go runtime starts a thread
 	firstFailure = 100        // MADV_HWPOISON, MADV_SOFT_OFFLINE: break the machine's memory
+	ownClocks    = 16         // further clocks are of other processes and of devices
 )
 
 // rules are the system calls that a Go program needs to compute and to use open
@@ -53,7 +54,7 @@ func rules(pid int) []rule {
 		{"epoll_pwait", 281, 22, nil},
 		{"epoll_ctl", 233, 21, nil},
 		{"nanosleep", 35, 101, nil},
-		{"clock_nanosleep", 230, 115, nil},
+		{"clock_nanosleep", 230, 115, []condition{below(0, ownClocks)}},
 		{"sched_yield", 24, 124, nil},
 		{"madvise", 28, 233, []condition{below(2, firstFailure)}},
 		{"getpid", 39, 172, nil},
@@ -64,13 +65,15 @@ func rules(pid int) []rule {
 		{"rt_sigaction", 13, 134, nil},
 		{"sigaltstack", 131, 132, nil},
 		{"restart_syscall", 219, 128, nil},
-		// Shared memory and memory that grows down do not count towards
-		// RLIMIT_DATA, and nothing needs new code.
+		// Shared memory, memory that grows down and memory that is not writable do
+		// not count towards RLIMIT_DATA. So what has been written stays writable.
+		// Nothing needs new code, or memory that others lack: huge and locked pages.
 		{"mmap", 9, 222, []condition{
-			noneSet(2, syscall.PROT_EXEC), noneSet(3, syscall.MAP_SHARED|syscall.MAP_GROWSDOWN),
+			noneSet(2, syscall.PROT_EXEC),
+			noneSet(3, syscall.MAP_SHARED|syscall.MAP_GROWSDOWN|syscall.MAP_HUGETLB|syscall.MAP_LOCKED),
 		}},
 		{"munmap", 11, 215, nil},
-		{"mprotect", 10, 226, []condition{noneSet(2, syscall.PROT_EXEC)}},
+		{"mprotect", 10, 226, []condition{noneSet(2, syscall.PROT_EXEC), anySet(2, syscall.PROT_WRITE)}},
 		{"brk", 12, 214, nil},
 		// A thread: no process, no namespace.
 		{"clone", 56, 220, []condition{anySet(0, syscall.CLONE_THREAD), noneSet(0, namespaces)}},
@@ -79,8 +82,8 @@ func rules(pid int) []rule {
 		{"gettid", 186, 178, nil},
 		{"set_robust_list", 273, 99, nil}, // by the C library, for a thread
 		{"rseq", 334, 293, nil},           // by the C library, for a thread
-		{"sched_getaffinity", 204, 123, nil},
-		{"clock_gettime", 228, 113, nil},
+		{"sched_getaffinity", 204, 123, []condition{equal(0, 0)}},
+		{"clock_gettime", 228, 113, []condition{below(0, ownClocks)}},
 		{"gettimeofday", 96, 169, nil},
 		{"getrandom", 318, 278, nil},
 		{"getrusage", 98, 165, nil},

@@ -116,7 +116,17 @@ func TestFilter(t *testing.T) {
 			{"mmap", []uint64{0, 4096, syscall.PROT_READ, 3 | syscall.MAP_ANON}, eperm}, // MAP_SHARED_VALIDATE
 			{"mmap", []uint64{0, 4096, syscall.PROT_EXEC, syscall.MAP_PRIVATE}, eperm},
 			{"mmap", []uint64{0, 4096, syscall.PROT_WRITE, syscall.MAP_PRIVATE | syscall.MAP_GROWSDOWN}, eperm},
+			{"mmap", []uint64{0, 4096, syscall.PROT_WRITE, syscall.MAP_PRIVATE | syscall.MAP_HUGETLB}, eperm},
+			{"mmap", []uint64{0, 4096, syscall.PROT_WRITE, syscall.MAP_PRIVATE | syscall.MAP_LOCKED}, eperm},
 			{"mprotect", []uint64{0, 4096, syscall.PROT_WRITE}, allow},
+			{"mprotect", []uint64{0, 4096, syscall.PROT_READ}, eperm},
+			{"mprotect", []uint64{0, 4096, syscall.PROT_NONE}, eperm},
+			{"mprotect", []uint64{0, 4096, syscall.PROT_WRITE | syscall.PROT_EXEC}, eperm},
+			{"clock_gettime", []uint64{11}, allow},
+			{"clock_gettime", []uint64{16}, eperm},
+			{"clock_gettime", []uint64{1<<64 - 6}, eperm}, // the processor time of a process
+			{"sched_getaffinity", []uint64{0}, allow},
+			{"sched_getaffinity", []uint64{other}, eperm},
 			{"mprotect", []uint64{0, 4096, syscall.PROT_READ | syscall.PROT_EXEC}, eperm},
 			{"clone", []uint64{thread}, allow},
 			{"clone", []uint64{uint64(syscall.SIGCHLD)}, eperm},
