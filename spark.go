@@ -13,6 +13,10 @@ import (
 	"example.com/callback/internal/limit"
 )
 
+// The functions below give the engine what a script's Spark object shows of a
+// call, and take what the script has set. The Spark object itself is in
+// internal/engine/spark.go.
+
 // engineCall is a call as the engine gets it.
 func engineCall(call *Call) engine.Call {
 	return engine.Call{
