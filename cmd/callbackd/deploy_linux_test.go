@@ -301,6 +301,102 @@ $`), string(result))
 	}
 }
 
+// containerScript runs the commands of the page with a network and mounts of its
+// own. "docker" is podman, and the program is built already.
+const containerScript = `
+set -euo pipefail
+ip link set lo up
+[ -e /sys/fs/cgroup/cgroup.controllers ] || { umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; }
+docker() {
+	local command=$1
+	shift
+	case $command in
+	build) set -- --isolation chroot "$@" ;;
+	run) set -- --name callbackd --network host --pull never --cgroups=disabled --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 -e CALLBACKD_MAX_MEMORY=134217728 "$@" ;;
+	esac
+	podman --root "$DIR/root" --runroot "$DIR/runroot" --tmpdir "$DIR/tmp" --storage-driver vfs --cgroup-manager cgroupfs --events-backend none "$command" "$@"
+}
+touch set-up
+`
+
+// containerProbe calls the server in the container and stops it.
+const containerProbe = ` >addresses 2>log &
+until grep -q '^admin on' addresses; do sleep 0.1; kill -0 %1; done
+call() { curl -sS --max-time 30 -w ' %{http_code}\n' "http://127.0.0.1:8080/callback/E300018ZDdAx/$1"; }
+exec >result
+call "hello/$SECRET?name=Ada"
+call "large/$LARGE"
+call "hello/$SECRET?name=Ada"
+pid=$(docker inspect -f '{{.State.Pid}}' callbackd)
+grep -E '^(Uid|CapEff|Seccomp):' /proc/$pid/status | tr '\t' ' '
+awk '$5 == "/" || $5 == "/scripts" || $5 == "/config" { print $5, substr($6, 1, 2) }' /proc/$pid/mountinfo | sort
+docker stop callbackd >stopped
+wait %1
+echo "ended with $?"
+`
+
+// The image is built without a network. It runs with a read-only root, as a user
+// without rights, with the engine's default seccomp profile. The sandbox ends a
+// script that takes too much memory, and the server goes on.
+func TestContainerImage(t *testing.T) {
+	t.Parallel()
+	const reason = "podman cannot run here: "
+	if os.Getuid() != 0 {
+		t.Skip(reason + "only root can set it up")
+	}
+	for _, program := range []string{"podman", "unshare", "ip", "curl", "bash", "gcc"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(reason + program + " is missing")
+		}
+	}
+	page, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)\n## A container\n.*?```sh\n(.*?\n)```").FindStringSubmatch(string(page))
+	require.NotNil(t, block)
+	_, commands, ok := strings.Cut(strings.TrimSpace(block[1]), "\n") // without "go build"
+	require.True(t, ok)
+	const newSecret = "callbackd secret new -secrets config/secrets.json E300018ZDdAx/"
+	require.Contains(t, commands, newSecret+"hello\n")
+	commands = strings.Replace(commands, newSecret+"hello\n", "SECRET=$("+newSecret+"hello)\nLARGE=$("+newSecret+"large)\n", 1)
+
+	dir := folder(t, map[string]string{
+		"cmd/callbackd/packaging/Dockerfile": packaged(t, "Dockerfile"),
+		"scripts/callbacks/hello.js":         `Spark.setScriptData("greeting", "Hello, " + Spark.getData().name + "!")`,
+		"scripts/callbacks/large.js":         `for (var a = []; ; ) a.push(new ArrayBuffer(10000000))`,
+		"run.sh":                             containerScript + commands + containerProbe,
+	})
+	require.NoError(t, os.Chmod(dir, 0o755))
+	// With these flags, the packages are those that the test has been compiled from.
+	build := exec.Command("go", "build", "-ldflags=-linkmode=external -extldflags=-static", "-o", filepath.Join(dir, "cmd/callbackd/callbackd"), ".")
+	text, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", text)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--propagation", "private", "--net", "bash", "-m", "run.sh")
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + filepath.Join(dir, "cmd/callbackd") + ":/usr/sbin:/usr/bin:/sbin:/bin", "DIR=" + dir, "HOME=" + dir}
+	text, err = cmd.CombinedOutput()
+	log, _ := os.ReadFile(filepath.Join(dir, "log"))
+	if _, statErr := os.Stat(filepath.Join(dir, "set-up")); err != nil && statErr != nil {
+		t.Skipf("%s%v\n%s", reason, err, text)
+	}
+	require.NoError(t, err, "%s\n%s", text, log)
+	result, err := os.ReadFile(filepath.Join(dir, "result"))
+	require.NoError(t, err)
+	require.Regexp(t, regexp.MustCompile(`^{"greeting":"Hello, Ada!"} 200
+({"error":"script failed"} 500|{"error":"script timed out"} 504)
+{"greeting":"Hello, Ada!"} 200
+Uid: 65532 65532 65532 65532
+CapEff: 0000000000000000
+Seccomp: 2
+/ ro
+/config ro
+/scripts ro
+ended with 0
+$`), string(result), "%s", log)
+	require.Contains(t, string(log), "child process died")
+}
+
 // On a full disk, a command that cannot store a secret says so on one line, and the
 // secrets remain as they were.
 func TestSecretsOnAFullDisk(t *testing.T) {
