@@ -127,29 +127,32 @@ func (r *run) describe(v goja.Value) string {
 	return text
 }
 
-// positionOf is the innermost position in a script on a stack.
+// positionOf is the innermost position on a stack that is in a script, or else in
+// code of eval or of a host's member.
 func positionOf(frames []goja.StackFrame) Position {
+	var other Position
 	for i := range frames {
-		if at := frames[i].Position(); at.Line != 0 && at.Filename != jsjson.OwnProgram { // else native
+		at := frames[i].Position()
+		switch {
+		case at.Line == 0 || at.Filename == jsjson.OwnProgram: // native
+		case cloudcode.IsScript(at.Filename):
 			return Position{at.Filename, at.Line, at.Column}
+		case other.Line == 0:
+			other = Position{at.Filename, at.Line, at.Column}
 		}
 	}
-	return Position{}
+	return other
 }
 
-// setStack sets the position to the innermost frame of a script.
+// setStack sets the position and the stack.
 func (e *ScriptError) setStack(frames []goja.StackFrame) {
+	if at := positionOf(frames); at.Line != 0 {
+		e.Script, e.Line, e.Column = cmp.Or(at.Script, e.Script), at.Line, at.Column
+	}
 	var text strings.Builder
-	for i := range frames {
+	for i := range frames[:min(len(frames), maxStackLines)] {
 		f := &frames[i]
-		at := f.Position()
-		if at.Line == 0 || at.Filename == jsjson.OwnProgram {
-			continue // native
-		}
-		if e.Line == 0 {
-			e.Script, e.Line, e.Column = cmp.Or(at.Filename, e.Script), at.Line, at.Column
-		}
-		if i < maxStackLines {
+		if at := f.Position(); at.Line != 0 && at.Filename != jsjson.OwnProgram { // else native
 			fmt.Fprintf(&text, "at %s (%s:%d:%d)\n", limit.Text(f.FuncName(), maxFuncName), cmp.Or(at.Filename, "eval"), at.Line, at.Column)
 		}
 	}
