@@ -51,16 +51,15 @@ func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) err
 			return tooLarge("request body too large")
 		}
 		if deadline, ok := ctx.Deadline(); ok && r.Body != nil {
-			control := http.NewResponseController(x.w)
-			if control.SetReadDeadline(deadline) == nil {
-				defer control.SetReadDeadline(time.Time{}) // or it would close the connection during the run
+			if conn, ok := unwrapped[readDeadliner](x.w); ok && conn.SetReadDeadline(deadline) == nil {
+				defer conn.SetReadDeadline(time.Time{}) // or it would close the connection during the run
 			}
 		}
 		x.body.Reader, x.body.keep = http.NoBody, x.account != nil && x.account.keeps
 		if r.Body != nil {
 			x.body.Reader = http.MaxBytesReader(x.w, r.Body, limit)
 		}
-		body, inflated, err := coding.Reader(r.Header.Values("Content-Encoding"), &x.body)
+		body, inflated, err := coding.Reader(r.Header["Content-Encoding"], &x.body)
 		if err != nil {
 			return &requestError{http.StatusUnsupportedMediaType, "content encoding not supported"}
 		}

@@ -280,7 +280,9 @@ func (w *responseWriter) send(status int, body []byte) {
 	}
 	if w.unread {
 		// Otherwise net/http would read more of the body before it answers.
-		_ = http.NewResponseController(w.w).SetReadDeadline(time.Unix(1, 0))
+		if conn, ok := unwrapped[readDeadliner](w.w); ok {
+			_ = conn.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed
+		}
 	}
 	if w.timeout > 0 {
 		// net/http removes the deadline after the answer. HTTP/2 has one for each
@@ -324,21 +326,32 @@ func (w *responseWriter) hold(n int64) func() {
 	}
 }
 
-// setWriteDeadline does what [http.ResponseController] does, but without
-// allocating an error if there are no deadlines.
 func setWriteDeadline(w http.ResponseWriter, end time.Time) {
-	for {
-		switch t := w.(type) {
-		case interface{ SetWriteDeadline(time.Time) error }:
-			_ = t.SetWriteDeadline(end) // fails only if the connection is closed
-			return
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = t.Unwrap()
-		default:
-			return
-		}
+	if conn, ok := unwrapped[writeDeadliner](w); ok {
+		_ = conn.SetWriteDeadline(end) // fails only if the connection is closed
 	}
 }
+
+// unwrapped returns w, or the first writer that it wraps, as one that has the
+// methods of T. An [http.ResponseController] finds the same one, but allocates an
+// error if there is none.
+func unwrapped[T any](w http.ResponseWriter) (t T, ok bool) {
+	for {
+		if t, ok = w.(T); ok {
+			return t, true
+		}
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return t, false
+		}
+		w = wrapper.Unwrap()
+	}
+}
+
+type (
+	readDeadliner  interface{ SetReadDeadline(time.Time) error }
+	writeDeadliner interface{ SetWriteDeadline(time.Time) error }
+)
 
 // setHeader sets a header. Its value is stored in w.values[i].
 func (w *responseWriter) setHeader(i int, name, value string) {

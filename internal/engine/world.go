@@ -16,7 +16,6 @@ func (r *run) makeWorld() {
 	global := r.vm.GlobalObject()
 	r.objects.prototype = global.Prototype()
 	world := r.world.Init(r.vm, &worldClass, r)
-	_ = world.SetPrototype(r.objects.prototype)
 	_ = global.SetPrototype(world)
 }
 
