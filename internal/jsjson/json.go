@@ -288,7 +288,14 @@ func runeAt(s goja.String, i int) (r rune, size int) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
+// isASCII looks at eight bytes at once, because texts can be long.
 func isASCII(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if (uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|
+			uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false

@@ -169,6 +169,9 @@ func (p *parser) array() (goja.Value, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
 	}
+	if p.stack == nil {
+		p.stack = make([]any, 0, 32)
+	}
 	base := len(p.stack)
 	if p.next() != ']' {
 		for {
@@ -318,13 +321,26 @@ func (p *parser) key() (propertyKey, error) {
 // scan reads a string literal. If lone is true, s has lone surrogates and is
 // WTF-8; otherwise it is valid UTF-8.
 func (p *parser) scan() (s string, lone bool, err error) {
+	rest := p.text[p.pos+1:]
+	n := 0
+	for n < len(rest) && isPlain[rest[n]] {
+		n++
+	}
+	if n < len(rest) && rest[n] == '"' {
+		p.pos += n + 2
+		return rest[:n], false, nil
+	}
+	return p.scanOther()
+}
+
+// scanOther is scan for strings that are not plain.
+func (p *parser) scanOther() (s string, lone bool, err error) {
 	start := p.pos + 1
-	var all byte // the bytes or'ed together, to see whether one is not ASCII
 	for i := start; i < len(p.text); i++ {
 		switch c := p.text[i]; {
 		case c == '"':
 			s = p.text[start:i]
-			if all >= utf8.RuneSelf && !utf8.ValidString(s) {
+			if !utf8.ValidString(s) {
 				return p.unescape(start)
 			}
 			p.pos = i + 1
@@ -333,12 +349,18 @@ func (p *parser) scan() (s string, lone bool, err error) {
 			return p.unescape(start)
 		case c < ' ':
 			return "", false, p.unexpected(i)
-		default:
-			all |= c
 		}
 	}
 	return "", false, p.unexpected(len(p.text))
 }
+
+// isPlain tells the bytes of ASCII that stand for themselves in a string literal.
+var isPlain = func() (plain [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
 
 // unescape is scan for strings that are not slices of the text.
 func (p *parser) unescape(start int) (s string, lone bool, err error) {
