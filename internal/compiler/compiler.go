@@ -98,6 +98,10 @@ type Script struct {
 
 	// Variables are the names that the script declares with var at its top level.
 	Variables []string
+
+	// JSONCalls is whether all that the script does with JSON is to call its
+	// functions, by [ParseName] and [StringifyName].
+	JSONCalls bool
 }
 
 // Compile compiles a source. A module is compiled so that it can run twice in one
@@ -126,6 +130,7 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 		return nil, fault
 	}
 	replaceConstructors(tree, source)
+	s.JSONCalls = replaceJSON(tree, source)
 	if !s.Handler { // scripts that export are strict
 		hoistBlockFunctions(tree)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"example.com/callback/internal/compiler"
 	"example.com/callback/internal/ecma"
+	"example.com/callback/internal/jsjson"
 )
 
 // A madePromise is a promise that a script has made, and where.
@@ -25,10 +26,14 @@ var (
 	stringType  = reflect.TypeFor[string]()
 )
 
-// constructor makes one of the constructors that the compiler puts in the place of
-// the engine's, or returns nil for any other name.
-func (r *run) constructor(name string) goja.Value {
+// builtin makes one of the functions that the compiler puts in the place of the
+// engine's, or returns nil for any other name.
+func (r *run) builtin(name string) goja.Value {
 	switch name {
+	case compiler.ParseName:
+		return r.jsonFunction("parse", jsjson.ParseBuiltin(r.vm))
+	case compiler.StringifyName:
+		return r.jsonFunction("stringify", jsjson.StringifyBuiltin(r.vm, r.jsonLimits()))
 	case compiler.PromiseName:
 		return r.newConstructor("Promise", func(construct goja.Value, args []goja.Value) *goja.Object {
 			object := r.construct(construct, args)

@@ -5,6 +5,7 @@ import (
 
 	"example.com/callback/internal/ecma"
 	"example.com/callback/internal/jsjson"
+	"example.com/callback/internal/lazy"
 )
 
 // maxValueBytes bounds the JSON of one value that a script gives to its host.
@@ -38,3 +39,28 @@ func (r *run) fromJSON(text string) goja.Value {
 	}
 	return value
 }
+
+// jsonFunction makes a function that takes the place of a method of JSON. Once there
+// is a script in the run that may have changed JSON, it calls what that has now.
+func (r *run) jsonFunction(name string, f func(goja.FunctionCall) goja.Value) goja.Value {
+	return lazy.Function(r.vm, name, func(call goja.FunctionCall) goja.Value {
+		if !r.installed.parse && !r.installed.stringify {
+			return f(call)
+		}
+		methods, err := r.vm.RunProgram(jsonMethods)
+		if err != nil {
+			panic(err)
+		}
+		method, _ := goja.AssertFunction(methods.(*goja.Object).Get(name))
+		value, err := method(nil, call.Arguments...)
+		if err != nil {
+			panic(err) // for the engine
+		}
+		return value
+	})
+}
+
+var jsonMethods = goja.MustCompile(jsjson.OwnProgram, `({
+	parse(...args) { return JSON.parse(...args) },
+	stringify(...args) { return JSON.stringify(...args) },
+})`, true)

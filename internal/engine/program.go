@@ -47,7 +47,7 @@ func compile(name, version, source string, maxSize int64) (*program, error) {
 	if fault != nil {
 		return nil, &ScriptError{Script: name, Version: version, Line: fault.Line, Column: fault.Column, Message: fault.Message}
 	}
-	p := &program{compiled: compiled.Program, source: compiled.Source, version: version, handler: compiled.Handler, variables: compiled.Variables, traits: traitsOf(source)}
+	p := &program{compiled: compiled.Program, source: compiled.Source, version: version, handler: compiled.Handler, variables: compiled.Variables, traits: traitsOf(source, compiled.JSONCalls)}
 	for _, name := range compiled.Variables {
 		if web.Has(name) && !slices.Contains(p.declared, name) {
 			p.declared = append(p.declared, name)
@@ -70,8 +70,8 @@ func compileMember(name, source string) (*program, error) {
 // traits are what a program needs besides the members of Spark, by its text. What
 // the text does not name costs nothing.
 type traits struct {
-	parse     bool       // the library's JSON.parse, which is faster and bounded
-	stringify bool       // the library's JSON.stringify
+	parse     bool       // the library's JSON.parse in the object JSON; it is faster and bounded
+	stringify bool       // the library's JSON.stringify in the object JSON
 	guards    guard.Set  // builtins to guard
 	annexB    annexb.Set // old builtins that the engine lacks
 	locale    bool       // toLocaleString of numbers, which the engine lacks
@@ -83,8 +83,9 @@ type traits struct {
 // strict code could not assign to them.
 var declaresOurs = regexp.MustCompile(`use strict|\bvar\s+(Spark|require|requireOnce|SparkRequests)\b`)
 
-func traitsOf(source string) traits {
-	json, parse, stringify := strings.Contains(source, "JSON"), strings.Contains(source, "parse"), strings.Contains(source, "stringify")
+// traitsOf finds the traits of a program. jsonCalls is [compiler.Script.JSONCalls].
+func traitsOf(source string, jsonCalls bool) traits {
+	json, parse, stringify := strings.Contains(source, "JSON") && !jsonCalls, strings.Contains(source, "parse"), strings.Contains(source, "stringify")
 	locale := strings.Contains(source, "toLocaleString")
 	if guard.IsDynamic(source) {
 		json, parse, stringify, locale = true, true, true, true

@@ -35,7 +35,7 @@ var worldClass = lazy.Class[*run]{
 // for any other name.
 func (r *run) hostGlobal(name string) goja.Value {
 	if _, ok := r.call.Globals.Script(name); !ok {
-		return r.constructor(name)
+		return r.builtin(name)
 	}
 	r.makeSpark() // an argument of its Script
 	return r.hostMember(r.call.Globals, "", name)
