@@ -153,11 +153,14 @@ type Handler struct {
 	MaxHTTPBody int64
 
 	// MaxHTTPCalls is how many outbound requests a run may make. Zero means
-	// 20. The script gets null for more.
+	// 20. The script gets null for more. All of their answers can be in memory at
+	// once: MaxHTTPCalls times MaxHTTPBody for each run, by default 80 MiB.
 	MaxHTTPCalls int
 
 	// MaxInFlight is how many calls may be under way at once, counted from
-	// their authorisation. Zero means 16384. More are a 503.
+	// their authorisation. Zero means 16384. More are a 503. MaxHeld bounds the
+	// memory of their bodies and answers. The Runner bounds how many scripts run,
+	// and so the memory for their outbound requests.
 	MaxInFlight int
 
 	// MaxHeld is how many bytes of request bodies the Handler holds at once, and

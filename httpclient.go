@@ -1,8 +1,6 @@
 package callback
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -144,6 +142,6 @@ func (d *limitedDoer) do(req *http.Request) (*http.Response, []byte, error) {
 	if !ok {
 		return nil, nil, host.ErrTooLarge
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
+	resp.Body = host.NewBody(body)
 	return resp, body, nil
 }

@@ -104,6 +104,11 @@ type Runner struct {
 	// waits for an outbound request keeps its child. Zero means 4 times
 	// GOMAXPROCS. Children are started when they are needed; Start starts all of
 	// them.
+	//
+	// Of each call, this process holds at most 64 MiB of bodies of outbound
+	// requests, and the answers to them that a captured child does not read: by
+	// the Handler's limits, MaxHTTPCalls times MaxHTTPBody, by default 80 MiB.
+	// Then there is the script's result, at most 3 times MaxResponse.
 	Processes int
 
 	// Reserve is how many children there may be beyond Processes, each for a

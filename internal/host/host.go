@@ -4,6 +4,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -74,6 +75,18 @@ type Response struct {
 	Body   []byte
 }
 
+// A Body is the body of an answer that is in memory. [Send] does not copy it.
+type Body struct {
+	*bytes.Reader
+	text []byte
+}
+
+// NewBody returns text as a Body.
+func NewBody(text []byte) *Body { return &Body{bytes.NewReader(text), text} }
+
+// Close implements [io.Closer].
+func (b *Body) Close() error { return nil }
+
 // Send sends a request by an HTTPDoer and reads the answer, whose body may have
 // maxBody bytes.
 func Send(do func(*http.Request) (*http.Response, error), req *http.Request, maxBody int64, log Log) (answer Response, err error) {
@@ -88,6 +101,9 @@ func Send(do func(*http.Request) (*http.Response, error), req *http.Request, max
 		return Response{}, err
 	}
 	defer resp.Body.Close()
+	if b, ok := resp.Body.(*Body); ok && int64(len(b.text)) <= maxBody {
+		return Response{resp.StatusCode, resp.Header, b.text}, nil
+	}
 	body, ok, err := limit.ReadAll(resp.Body, maxBody)
 	if err != nil {
 		return Response{}, err

@@ -76,6 +76,11 @@ func TestSend(t *testing.T) {
 			return &http.Response{StatusCode: 201, Header: http.Header{"X": {"1"}}, Body: io.NopCloser(strings.NewReader(body))}, nil
 		}
 	}
+	inMemory := func(body string) func(*http.Request) (*http.Response, error) {
+		return func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 201, Header: http.Header{"X": {"1"}}, Body: host.NewBody([]byte(body))}, nil
+		}
+	}
 	broken := errors.New("broken")
 	for _, test := range []struct {
 		name string
@@ -85,6 +90,8 @@ func TestSend(t *testing.T) {
 	}{
 		{name: "at the limit", do: answer("12345")},
 		{name: "past it", do: answer("123456"), err: host.ErrTooLarge},
+		{name: "in memory, at the limit", do: inMemory("12345")},
+		{name: "in memory, past it", do: inMemory("123456"), err: host.ErrTooLarge},
 		{name: "error", do: func(*http.Request) (*http.Response, error) { return nil, broken }, err: broken},
 		{name: "broken body", do: func(*http.Request) (*http.Response, error) {
 			return &http.Response{Body: io.NopCloser(io.MultiReader(strings.NewReader("1"), failing{broken}))}, nil
