@@ -3,6 +3,7 @@ package sandbox
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"example.com/callback"
@@ -51,6 +52,25 @@ func (r *Runner) GreetTimeout() time.Duration {
 	defer r.mu.Unlock()
 	return r.greetTimeout
 }
+
+// ServeHostile is the main of a child that is confined as any, and calls f instead of
+// its first call. Its frames go to standard output.
+func ServeHostile(f func()) {
+	w, err := newWorker()
+	if err != nil {
+		os.Exit(1)
+	}
+	if _, _, err := readFrame(w.from, fromParent); err == nil {
+		f()
+	}
+	os.Exit(0)
+}
+
+// Frames that a child may send.
+var (
+	LongFrame = encoded(&logMessage{Message: strings.Repeat("x", 1<<10)})
+	StatFrame = encoded(&statQuestion{"callbacks/x.js"})
+)
 
 // ServeProbe is the main of a child that is confined like any other, but answers its
 // calls with what f makes of their data.

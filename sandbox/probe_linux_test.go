@@ -459,6 +459,8 @@ func beginTestProcess() {
 		sandbox.ServeProbe(serveProbe)
 	case mode == "panic":
 		sandbox.ServeProbe(func(value string) map[string]string { panic(value) })
+	case strings.HasPrefix(mode, "hostile "):
+		sandbox.ServeHostile(stallers[strings.TrimPrefix(mode, "hostile ")])
 	case mode == "refuse-seccomp":
 		refuseSeccomp()
 	case os.Getenv(probeEnv) != "":
