@@ -397,6 +397,7 @@ type equipment struct {
 	log     calllog.Handler
 	logger  slog.Logger
 	http    limitedDoer
+	version string // of the tree that the runner has got, or empty
 }
 
 // equip adds to call what does not come from its request.
@@ -468,6 +469,7 @@ func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	err := h.whileAdmitted(limited, call, func() (err error) {
 		if result, err = h.run(limited, call); err == nil {
 			_, err = result.answer(h.maxResponse())
+			call.blame(err)
 		}
 		return err
 	})
@@ -601,11 +603,25 @@ func (h *Handler) answer(ctx context.Context, x *inbound, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	err = x.write(ctx, result, format, h.maxResponse(), x.call.Logger)
+	err = x.write(ctx, result, format, h.maxResponse(), &x.call)
+	x.call.blame(err)
 	if x.cut {
 		x.call.Logger.WarnContext(ctx, "callback: answer cut: its caller reads slowly, and MaxHeld bytes are held")
 	}
 	return err
+}
+
+// blame completes an error about a Result: it gets the main script, if that is known,
+// and the version of its tree.
+func (c *Call) blame(err error) {
+	fault, ok := err.(*ScriptError)
+	if !ok {
+		return
+	}
+	if c.Usage != nil {
+		fault.Script = cmp.Or(fault.Script, c.Usage.Script)
+	}
+	fault.Version = c.equipped.version
 }
 
 func (h *Handler) maxBody() int64 { return cmp.Or(h.MaxBody, defaultMaxBody) }

@@ -115,7 +115,7 @@ func (g *GojaRunner) RunScript(ctx context.Context, call *Call) (*Result, error)
 	}
 	o := g.engine.Run(ctx, engineCall(call), engine.Tree(tree))
 	if u := call.Usage; u != nil {
-		u.Script, u.Version, u.Queued, u.Computed = o.Script, o.Version, o.Queued, o.Computed
+		u.Script, u.Version, u.Queued, u.Computed = o.Script, cmp.Or(o.Version, tree.Version), o.Queued, o.Computed
 	}
 	if o.Err != nil {
 		return nil, runError(o.Err)

@@ -210,7 +210,7 @@ func (r *Result) answer(maxBody int64) (answer, error) {
 
 // write writes a script's result. The error is a [*ScriptError]: the result makes
 // no valid answer, and nothing has been written.
-func (w *responseWriter) write(ctx context.Context, result *Result, f format, maxBody int64, log *slog.Logger) error {
+func (w *responseWriter) write(ctx context.Context, result *Result, f format, maxBody int64, call *Call) error {
 	a, err := result.answer(maxBody)
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	typed := false
 	if a.headers != nil {
 		set := headers.Script{Header: header, Allowed: w.allowHeaders, Charset: enc, Drop: func(name, reason string) {
-			logDropped(ctx, log, result.Where[reserved.Headers], name, reason)
+			logDropped(ctx, call, result.Where[reserved.Headers], name, reason)
 		}}
 		set.Set(a.headers)
 		enc, typed = set.Charset, set.Typed
@@ -248,12 +248,15 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 
 // logDropped logs that a script's header is left out. at is where the script has
 // set it.
-func logDropped(ctx context.Context, log *slog.Logger, at Position, name, reason string) {
+func logDropped(ctx context.Context, call *Call, at Position, name, reason string) {
 	attrs := []any{"header", limit.Text(name, 100), "reason", reason}
 	if at.Line > 0 {
 		attrs = append(attrs, "script", at.Script, "line", at.Line, "column", at.Column)
 	}
-	log.WarnContext(ctx, "callback: response header dropped", attrs...)
+	if version := call.equipped.version; version != "" {
+		attrs = append(attrs, "version", version)
+	}
+	call.Logger.WarnContext(ctx, "callback: response header dropped", attrs...)
 }
 
 func errTooLong(limit int64) error {

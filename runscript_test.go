@@ -333,10 +333,10 @@ func TestRunScriptResult(t *testing.T) {
 	t.Parallel()
 	for script, want := range map[string]string{
 		`Spark.setScriptData("a", "1234567")`:                     "",
-		`Spark.setScriptData("a", "12345678")`:                    "callback: response body is over the limit of 15 bytes",
+		`Spark.setScriptData("a", "12345678")`:                    "callback: callbacks/hello.js: response body is over the limit of 15 bytes",
 		`Spark.setScriptData("RESPONSE_RAW", "é34567890123é")`:    "",
-		`Spark.setScriptData("RESPONSE_RAW", "é345678901234é")`:   "callback: response body is over the limit of 15 bytes",
-		`Spark.setScriptData("RESPONSE_RAW", new Uint8Array(16))`: "callback: response body is over the limit of 15 bytes",
+		`Spark.setScriptData("RESPONSE_RAW", "é345678901234é")`:   "callback: callbacks/hello.js: response body is over the limit of 15 bytes",
+		`Spark.setScriptData("RESPONSE_RAW", new Uint8Array(16))`: "callback: callbacks/hello.js: response body is over the limit of 15 bytes",
 		"\n" + `Spark.setScriptData("RESPONSE_STATUS", "200")`:    "callback: callbacks/hello.js:2:20: RESPONSE_STATUS is not an integer from 200 to 599",
 	} {
 		h, log := httpHandler(script)

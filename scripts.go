@@ -57,7 +57,8 @@ func VersionedFS(fsys fs.FS) (Tree, error) {
 
 // TreeOf returns the Tree that a [ScriptRunner] runs a call in: scripts, or what
 // source supplies. It is for runners; both of the library use it. It refuses a Tree
-// that no run could be sure of, and one of another version than the call names.
+// that no run could be sure of, and one of another version than the call names. It
+// notes the version in call.Usage, if there is one.
 func TreeOf(ctx context.Context, call *Call, scripts fs.FS, source ScriptSource) (Tree, error) {
 	switch {
 	case source == nil && scripts == nil:
@@ -81,6 +82,12 @@ func TreeOf(ctx context.Context, call *Call, scripts fs.FS, source ScriptSource)
 		return Tree{}, fmt.Errorf("%w: script source returned a Tree with neither Version nor a comparable FS", ErrUnavailable)
 	case call.Version != "" && t.Version != call.Version:
 		return Tree{}, noVersion(call)
+	}
+	if call.Usage != nil {
+		call.Usage.Version = t.Version
+	}
+	if call.equipped != nil {
+		call.equipped.version = t.Version
 	}
 	return t, nil
 }

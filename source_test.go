@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,7 @@ import (
 
 	"example.com/callback"
 	"example.com/callback/internal/testkit"
+	"example.com/callback/sandbox"
 )
 
 // A sourceFunc is a function as a ScriptSource.
@@ -155,6 +157,62 @@ func TestVersionInScriptError(t *testing.T) {
 		var script *callback.ScriptError
 		require.ErrorAs(t, err, &script, source)
 		require.Equal(t, "v7", script.Version, source)
+	}
+}
+
+// TestVersionOfFailures: in a tree with a version, the Run, the answer, the error and the
+// log have the version, however the call ends. Both runners agree.
+func TestVersionOfFailures(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		script string
+		file   string // Run.Script
+		change func(h *callback.Handler)
+		logged bool
+	}{
+		"ok":              {"", "callbacks/hello.js", nil, false},
+		"header dropped":  {`Spark.setScriptData("RESPONSE_HEADERS", {"Content-Length": 1})`, "callbacks/hello.js", nil, true},
+		"throws":          {`throw new Error("no")`, "callbacks/hello.js", nil, true},
+		"no syntax":       {`var = ;`, "callbacks/hello.js", nil, true},
+		"native loop":     {`/^(?=(a+)+$)(a+)+$/.test("a".repeat(60) + "b")`, "callbacks/hello.js", func(h *callback.Handler) { h.Timeout = 200 * time.Millisecond }, true},
+		"RESPONSE_STATUS": {`Spark.setScriptData("RESPONSE_STATUS", 1)`, "callbacks/hello.js", nil, true},
+		"MaxResponse":     {`Spark.setScriptData("a", "123456789")`, "callbacks/hello.js", func(h *callback.Handler) { h.MaxResponse = 5 }, true},
+		"no script":       {"-", "", nil, false},
+	}
+	for _, runner := range []string{"process", "sandbox"} {
+		for name, test := range tests {
+			t.Run(runner+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				files := fstest.MapFS{}
+				if test.script != "-" {
+					files["callbacks/hello.js"] = &fstest.MapFile{Data: []byte(test.script)}
+				}
+				source := callback.Tree{FS: files, Version: "v7"}
+				h, log := httpHandler("")
+				h.Timeout, h.VersionHeader = time.Minute, "Script-Version"
+				h.Runner = &callback.GojaRunner{Source: source}
+				if runner == "sandbox" {
+					r := &sandbox.Runner{Source: source, Processes: 1}
+					t.Cleanup(func() { _ = r.Close() })
+					require.NoError(t, r.Start(t.Context()))
+					h.Runner = r
+				}
+				if test.change != nil {
+					test.change(h)
+				}
+				runs := observe(h)
+				require.Equal(t, "v7", get(t, h, helloURL).Header().Get("Script-Version"))
+				run := runs.next(t)
+				require.Equal(t, "v7", run.Version)
+				require.Equal(t, test.file, run.Script)
+				var fault *callback.ScriptError
+				if errors.As(run.Err, &fault) {
+					require.Equal(t, "v7", fault.Version)
+					require.Equal(t, test.file, fault.Script)
+				}
+				require.Equal(t, test.logged, strings.Contains(log.String(), " version=v7"), log)
+			})
+		}
 	}
 }
 

@@ -227,7 +227,7 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 		}
 		s := &session{runner: r, child: c, ctx: ctx, call: call, tree: name, scripts: scripts, main: main}
 		if call.Usage != nil {
-			s.meter = &meter{usage: callback.Usage{Script: main, Queued: time.Since(start)}, process: c.process.Process.Pid}
+			s.meter = &meter{usage: callback.Usage{Script: main, Version: name.Version, Queued: time.Since(start)}, process: c.process.Process.Pid}
 			s.meter.begin()
 		}
 		result, end, err := s.run(files)

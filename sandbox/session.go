@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,7 +92,7 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 		err = fmt.Errorf("%w with a call under way", ErrClosed)
 	case errors.As(err, &broken):
 	default:
-		err = &callback.ScriptError{Script: s.main, Message: "killed: out of memory or fatal error of the engine"}
+		err = &callback.ScriptError{Script: s.main, Version: s.tree.Version, Message: "killed: out of memory or fatal error of the engine"}
 	}
 	if s.trial != nil && !errors.Is(s.ctx.Err(), context.Canceled) && !s.child.closed.Load() {
 		// The child died while it compiled, and so would the next one.
@@ -102,7 +103,7 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 
 // overran is the error of a call that did not end in time.
 func (s *session) overran() error {
-	return &callback.ScriptError{Script: s.main, Message: cloudcode.Overran, Err: s.ctx.Err()}
+	return &callback.ScriptError{Script: s.main, Version: s.tree.Version, Message: cloudcode.Overran, Err: s.ctx.Err()}
 }
 
 // killUnlessAnswered kills the child if there is no answer within killGrace. It
@@ -228,7 +229,8 @@ func (s *session) result(d *decoder) (*callback.Result, ending, error) {
 		return nil, childDied, errFrame
 	}
 	if s.meter != nil {
-		s.meter.usage.Computed, s.meter.usage.Version = max(m.Computed, 0), limit.Text(m.Version, maxVersion)
+		s.meter.usage.Computed = max(m.Computed, 0)
+		s.meter.usage.Version = cmp.Or(s.tree.Version, limit.Text(m.Version, maxVersion))
 	}
 	if m.Spent {
 		return m.Result, childSpent, m.Err

@@ -24,6 +24,7 @@ type life struct {
 	engine *Engine
 	ctx    context.Context
 	call   Call
+	tree   Tree
 	vm     *goja.Runtime
 
 	place    fair.Place // among those of the runner, if hasPlace
@@ -120,7 +121,7 @@ func (l *life) stop(yield func(struct{}) bool) {
 
 // abandon releases the caller unless the run has ended.
 func (l *life) abandon(yield func(struct{}) bool) {
-	stuck := &ScriptError{Message: cloudcode.Overran, Err: l.ctx.Err()}
+	stuck := &ScriptError{Version: l.tree.Version, Message: cloudcode.Overran, Err: l.ctx.Err()}
 	if names := cloudcode.MainScripts(l.call.Credential, l.call.Script); len(names) > 0 {
 		stuck.Script = names[0] // the only name that is known here
 	}

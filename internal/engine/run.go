@@ -26,7 +26,6 @@ const MaxCallStack = 512
 // abandon, which the watch calls.
 type run struct {
 	life
-	tree       Tree
 	script     string   // the file of the main script
 	main       *program // of the main script; nil until it is loaded
 	data       orderedFields
@@ -62,8 +61,7 @@ type objects struct {
 
 func newRun(ctx context.Context, e *Engine, call Call, tree Tree) *run {
 	r := &run{
-		life:    life{engine: e, ctx: ctx, call: call, vm: goja.New()},
-		tree:    tree,
+		life:    life{engine: e, ctx: ctx, call: call, tree: tree, vm: goja.New()},
 		logging: logging{level: slog.LevelDebug},
 	}
 	if r.call.Logger == nil {
@@ -126,7 +124,7 @@ func (r *run) execute(program *program) error {
 		r.warnUnsettled()
 	}
 	if message := r.tooLarge(); message != "" {
-		return &ScriptError{Script: r.script, Message: message}
+		return &ScriptError{Script: r.script, Version: r.tree.Version, Message: message}
 	}
 	return nil
 }

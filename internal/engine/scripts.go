@@ -20,6 +20,7 @@ func (r *run) mainProgram() (*program, error) {
 			return program, err
 		}
 	}
+	r.script = ""
 	return nil, ErrNoScript
 }
 
