@@ -81,7 +81,7 @@ import (
 // Defaults of the [Runner]'s limits.
 const (
 	DefaultMaxMemory = 512 << 20
-	DefaultMaxCalls  = 10_000
+	DefaultMaxCalls  = 100_000
 	DefaultMaxQueue  = callback.DefaultMaxQueue
 )
 
