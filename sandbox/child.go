@@ -47,11 +47,14 @@ func newWorker() (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := newPipe(os.Stdout)
+	stdout, err := unblocked(os.Stdout)
 	if err != nil {
 		return nil, err
 	}
-	out.blocks = true
+	out, err := newPipe(stdout)
+	if err != nil {
+		return nil, err
+	}
 	os.Stdout = os.Stderr // so that prints of other packages do not get among the frames
 	if _, err := out.Write(greeting); err != nil {
 		return nil, err

@@ -8,8 +8,7 @@ import (
 // A pipe is one end of a pipe between a child and its parent.
 type pipe struct {
 	*os.File
-	raw    syscall.RawConn // of the File
-	blocks bool            // when it is full, as the standard output of a child does
+	raw syscall.RawConn // of the File
 }
 
 func newPipe(f *os.File) (pipe, error) {
@@ -22,7 +21,7 @@ func (p pipe) Write(b []byte) (int, error) {
 	if len(b) <= maxQuietWrite {
 		written := false
 		if err := p.raw.Write(func(fd uintptr) bool {
-			written = (!p.blocks || hasRoom(fd)) && writeQuietly(fd, b)
+			written = writeQuietly(fd, b)
 			return true
 		}); err == nil && written {
 			return len(b), nil

@@ -15,8 +15,8 @@ import (
 // maxQuietWrite is how much a pipe takes as a whole or not at all (PIPE_BUF).
 const maxQuietWrite = 4096
 
-// writeQuietly writes to a pipe that does not block, or that has room. If it
-// returns false, it has written nothing and an ordinary write must follow.
+// writeQuietly writes to a pipe that does not block. If it returns false, it has
+// written nothing and an ordinary write must follow.
 func writeQuietly(fd uintptr, b []byte) bool {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd,
 		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
@@ -25,7 +25,7 @@ func writeQuietly(fd uintptr, b []byte) bool {
 
 // readQuietly reads from a pipe. If it returns 0, an ordinary read must follow.
 func readQuietly(fd uintptr, b []byte) int {
-	if !isReady(fd, false, maxQuietWait) {
+	if !arrives(fd) {
 		return 0
 	}
 	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd,
@@ -40,23 +40,15 @@ func readQuietly(fd uintptr, b []byte) int {
 // is better put to rest.
 const maxQuietWait = 10 * time.Millisecond
 
-// hasRoom reports whether a pipe takes maxQuietWrite bytes now.
-func hasRoom(fd uintptr) bool { return isReady(fd, true, 0) }
-
-// isReady waits for at most that long, and reports whether a read or a write of the
-// file will not block.
-func isReady(fd uintptr, forWrite bool, wait time.Duration) bool {
+// arrives waits for something to read, and reports whether there is something.
+func arrives(fd uintptr) bool {
 	for {
 		// poll(2) is not possible: it counts files against the limit of open ones.
 		var files [1024 / 64]uint64
 		files[fd/64] = 1 << (fd % 64)
-		read, write := unsafe.Pointer(&files), unsafe.Pointer(nil)
-		if forWrite {
-			read, write = write, read
-		}
-		timeout := syscall.NsecToTimespec(int64(wait))
+		timeout := syscall.NsecToTimespec(int64(maxQuietWait))
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_PSELECT6, fd+1,
-			uintptr(read), uintptr(write), 0, uintptr(unsafe.Pointer(&timeout)), 0)
+			uintptr(unsafe.Pointer(&files)), 0, 0, uintptr(unsafe.Pointer(&timeout)), 0)
 		if errno != syscall.EINTR {
 			return errno == 0 && n > 0
 		}

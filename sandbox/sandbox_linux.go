@@ -34,6 +34,20 @@ func killProcess(p *os.Process) {
 // because nothing reads the pipe while the child lives.
 func quietStderr() { _ = syscall.SetNonblock(2, true) }
 
+// unblocked returns another file for a pipe that the process was started with. A
+// write to it does not block its thread while the pipe is full.
+func unblocked(f *os.File) (*os.File, error) {
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	syscall.CloseOnExec(fd)
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
 // confine limits the resources of the child permanently. The child cannot open
 // files and sockets, because the limit on their number is lower than the number
 // of open ones.
