@@ -116,9 +116,12 @@ func (c *testCase) compare(got outcome) error {
 				indent(a.format(false)), indent(b.format(false))))
 		}
 	}
-	if c.hasLog && !slices.Equal(c.log, got.log) {
+	switch {
+	case c.hasLog && !slices.Equal(c.log, got.log):
 		errs = append(errs, fmt.Errorf("log is not as expected\nwant:\n%s\ngot:\n%s",
 			indent(strings.Join(c.log, "\n")), indent(strings.Join(got.log, "\n"))))
+	case !c.hasLog && len(errs) > 0 && len(got.log) > 0: // it says why
+		errs = append(errs, fmt.Errorf("log:\n%s", indent(strings.Join(got.log, "\n"))))
 	}
 	return errors.Join(errs...)
 }

@@ -111,6 +111,59 @@ func TestNewCheckTestReplay(t *testing.T) {
 	}
 }
 
+// Watch mode prints the results again after each change, whatever is broken, until
+// it is interrupted.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	const request = "-- request --\nGET /callback/KEY/hello/s3cret\n-- response --\n200 OK\nContent-Type: application/json; charset=utf-8\n\n"
+	dir := folder(t, map[string]string{
+		"callbacks/hello.js": `Spark.setScriptData("a", 1)`,
+		"tests/hello.txtar":  request + `{"a":1}` + "\n",
+	})
+	script, file := filepath.Join(dir, "callbacks/hello.js"), filepath.Join(dir, "tests/hello.txtar")
+	cmd := callbackd(t, "test", "-watch", dir)
+	var out, errs lockedBuffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	rounds := 0
+	next := func() string {
+		const waiting = "waiting for a change\n"
+		rounds++
+		eventually(t, func() bool { return strings.Count(out.String(), waiting) == rounds }, "round %d", rounds)
+		return strings.Split(out.String(), waiting)[rounds-1]
+	}
+	require.Equal(t, "ok "+file+"\n1 passed, 0 failed\n", next())
+	write(t, script, `Spark.setScriptData("a", 2)`)
+	require.Contains(t, next(), `{"a":2}`)
+	require.Contains(t, out.String(), "0 passed, 1 failed\n")
+	write(t, file, request+`{"a":2}`+"\n")
+	require.Equal(t, "ok "+file+"\n1 passed, 0 failed\n", next())
+	write(t, script, `Spark.setScriptData("a" 3)`)
+	require.Contains(t, next(), "SyntaxError", "not what was there before")
+	write(t, file, "no case")
+	require.Contains(t, next(), "FAIL "+file+"\n")
+	require.NoError(t, os.Remove(file))
+	next()
+	require.Contains(t, errs.String(), dir+": holds no case file (*.txtar) that matches\n")
+	require.NoError(t, os.Rename(dir, dir+".away"))
+	next()
+	require.Contains(t, errs.String(), dir+": no such folder\n")
+	require.NoError(t, os.Rename(dir+".away", dir))
+	next()
+	write(t, script, `Spark.setScriptData("a", 3)`)
+	next()
+	write(t, file, request+`{"a":3}`+"\n")
+	require.Equal(t, "ok "+file+"\n1 passed, 0 failed\n", next())
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait(), "exit code 0")
+	code, _, stderr := output(t, "test", "-watch", filepath.Join(dir, "none"))
+	require.Equal(t, exitUsage, code, stderr)
+}
+
 // Scripts that need a queue or a database are checked and tested without one.
 func TestMembersOfQueueAndDatabase(t *testing.T) {
 	t.Parallel()

@@ -38,11 +38,12 @@ func testCommand(ctx context.Context, args []string, std stdio, environ []string
 		return usagef("name the folder of scripts")
 	}
 	dir, patterns := rest[0], rest[1:]
-	handler, err := options.handler(dir)
-	if err != nil {
-		return err
-	}
 	runAll := func() error {
+		// A Handler serves what was there before a broken edit, so each time has its own.
+		handler, err := options.handler(dir)
+		if err != nil {
+			return err
+		}
 		files, err := caseFiles(dir, patterns)
 		if err != nil {
 			return err
@@ -54,6 +55,9 @@ func testCommand(ctx context.Context, args []string, std stdio, environ []string
 	}
 	if !*again {
 		return runAll()
+	}
+	if _, err := options.handler(dir); err != nil {
+		return err
 	}
 	for {
 		before := fingerprint(dir)
