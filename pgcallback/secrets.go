@@ -81,18 +81,33 @@ func (db *DB) Secrets(ctx context.Context, apiKey, credential string) ([]callbac
 // AddSecret adds a secret of the credential, or a server secret of the API key if
 // credential is empty, and returns its ID. note is for people and must not hold
 // the secret. The error is ErrTooManySecrets if the credential has MaxSecrets.
-func (db *DB) AddSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, v Validity) (int64, error) {
-	return db.addSecret(ctx, db.Pool, apiKey, credential, secret, note, v)
+func (db *DB) AddSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, v Validity) (id int64, err error) {
+	err = db.addingSecrets(ctx, func(tx pgx.Tx) error {
+		id, err = db.addSecret(ctx, tx, apiKey, credential, secret, note, v)
+		return err
+	})
+	return id, err
 }
 
-func (db *DB) addSecret(ctx context.Context, q Querier, apiKey, credential string, secret callback.Secret, note string, v Validity) (id int64, err error) {
+// addingSecrets runs add in a transaction. There is one at a time, so that
+// MaxSecrets holds.
+func (db *DB) addingSecrets(ctx context.Context, add func(tx pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", db.lockNumber("secrets")); err != nil {
+			return fmt.Errorf("callback: add secret: %w", err)
+		}
+		return add(tx)
+	})
+}
+
+func (db *DB) addSecret(ctx context.Context, tx pgx.Tx, apiKey, credential string, secret callback.Secret, note string, v Validity) (id int64, err error) {
 	if secret == (callback.Secret{}) {
 		return 0, errEmptySecret
 	}
 	if !isText(apiKey, credential, note) {
 		return 0, errNotText
 	}
-	err = q.QueryRow(ctx, db.sql(`insert into {}.secret (api_key, credential, digest, note, valid_from, valid_until)
+	err = tx.QueryRow(ctx, db.sql(`insert into {}.secret (api_key, credential, digest, note, valid_from, valid_until)
 		select $1, $2, $3, $4, coalesce($5, clock_timestamp()), $6::timestamptz where $7 > (select count(*) from {}.secret
 			where api_key = $1 and credential = $2 and digest <> $3 and (valid_until is null or valid_until > clock_timestamp()))
 		returning id`),
@@ -125,7 +140,7 @@ func (db *DB) LoadSecrets(ctx context.Context, secrets ...CredentialSecret) erro
 		}
 		apiKeys[i], credentials[i], digests[i] = s.APIKey, s.Credential, s.Secret[:]
 	}
-	err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+	err := db.addingSecrets(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, db.sql(`insert into {}.secret (api_key, credential, digest, note, valid_from)
 			select api_key, credential, digest, '', clock_timestamp()
 			from unnest($1::text[], $2::text[], $3::bytea[]) with ordinality as added (api_key, credential, digest, n)
@@ -168,7 +183,7 @@ func (db *DB) RotateSecret(ctx context.Context, apiKey, credential string, secre
 	if !isText(apiKey, credential) {
 		return 0, errNotText
 	}
-	err = pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+	err = db.addingSecrets(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, db.sql(`update {}.secret set valid_until = clock_timestamp() + $3
 			where api_key = $1 and credential = $2 and (valid_until is null or valid_until > clock_timestamp() + $3)`),
 			apiKey, credential, overlap)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -91,6 +92,24 @@ func TestTooManySecrets(t *testing.T) {
 	}
 	require.ErrorContains(t, db.LoadSecrets(ctx, pgcallback.CredentialSecret{APIKey: "E3"}), "opens nothing")
 
+	require.NoError(t, db.LoadSecrets(ctx, pgcallback.CredentialSecret{APIKey: "E3", Credential: "busy", Secret: number(0)}))
+	results := make(chan error, 2*pgcallback.MaxSecrets)
+	for i := range cap(results) {
+		go func() {
+			_, err := db.AddSecret(ctx, "E3", "busy", number(i+1), "", pgcallback.Validity{})
+			results <- err
+		}()
+	}
+	added := 1
+	for range cap(results) {
+		if err := <-results; err == nil {
+			added++
+		} else {
+			require.ErrorIs(t, err, pgcallback.ErrTooManySecrets)
+		}
+	}
+	require.Equal(t, pgcallback.MaxSecrets, added, "at the same time")
+
 	_, err := db.AddSecret(ctx, "E3", "hello", number(100), "", pgcallback.Validity{})
 	require.ErrorIs(t, err, pgcallback.ErrTooManySecrets)
 	_, err = db.RotateSecret(ctx, "E3", "hello", number(100), "", time.Hour)
@@ -105,6 +124,8 @@ func TestTooManySecrets(t *testing.T) {
 	require.Equal(t, []callback.Secret{number(100)}, valid())
 	infos, err := db.ListSecrets(ctx, "E3")
 	require.NoError(t, err)
+	infos = slices.DeleteFunc(infos, func(info pgcallback.SecretInfo) bool { return info.Credential != "hello" })
+	require.Len(t, infos, pgcallback.MaxSecrets+1)
 	for i, info := range infos {
 		require.Equal(t, i < pgcallback.MaxSecrets, info.Ended, "secret %d", i)
 	}
