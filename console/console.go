@@ -53,7 +53,7 @@ type Console struct {
 
 	// Tree returns the tree of one of the API keys that Trees lists. nil means
 	// that Trees is called and searched. A host whose trees take time to read
-	// supplies both.
+	// supplies both, and leaves FS out in Trees.
 	Tree func(ctx context.Context, apiKey string) (Tree, error)
 
 	// Check finds what is wrong with the scripts of a tree. nil means
@@ -76,6 +76,7 @@ type Console struct {
 	mu        sync.Mutex
 	followers map[chan []byte]struct{}
 	awaited   map[string]chan *callback.Run // runs that a page has started, by id
+	described map[string]keyState           // trees with a version, by API key
 }
 
 // A Tree is the scripts of an API key.
@@ -83,10 +84,13 @@ type Tree struct {
 	// APIKey is the key that the tree belongs to.
 	APIKey string
 
-	// FS holds callbacks/*.js, modules/*.js and system/GS_CALLBACK_URL.js.
+	// FS holds callbacks/*.js, modules/*.js and system/GS_CALLBACK_URL.js. If it
+	// is nil in what Trees returns, Console.Tree is called for it when it is
+	// needed.
 	FS fs.FS
 
-	// Version is the version of the tree, or empty.
+	// Version is the version of the tree, or empty. The console reads and checks
+	// the scripts of a version once.
 	Version string
 
 	// Err, if not nil, is why Trees could not read this tree. The page shows it

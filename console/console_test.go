@@ -150,6 +150,41 @@ func TestTreesOfADatabase(t *testing.T) {
 	require.Zero(t, listed)
 }
 
+// The scripts of a version are read and checked once.
+func TestTreesWithVersions(t *testing.T) {
+	t.Parallel()
+	c, _ := newConsole(t)
+	version, read, checked := "v1", 0, 0
+	c.Trees = func(context.Context) ([]console.Tree, error) {
+		return []console.Tree{{APIKey: "KEY", Version: version}}, nil
+	}
+	c.Tree = func(_ context.Context, apiKey string) (console.Tree, error) {
+		if read++; version == "away" {
+			return console.Tree{}, errors.New("the database is away")
+		}
+		return console.Tree{APIKey: apiKey, FS: scripts, Version: version}, nil
+	}
+	c.Check = func(context.Context, console.Tree) ([]callback.Problem, error) {
+		checked++
+		return nil, nil
+	}
+	for i, test := range []struct{ version, problem string }{{"v1", ""}, {"v1", ""}, {"away", "the database is away"}, {"away", "the database is away"}, {"v2", ""}} {
+		version = test.version
+		status, answer := ask(t, c, "GET", "/api/state", "")
+		require.Equal(t, 200, status)
+		key := answer["keys"].([]any)[0].(map[string]any)
+		require.Equal(t, "KEY", key["apiKey"])
+		require.Equal(t, test.version, key["version"])
+		if test.problem != "" {
+			require.Equal(t, test.problem, key["error"])
+		} else {
+			require.Len(t, key["scripts"], 4)
+		}
+		require.Equal(t, []int{1, 1, 2, 3, 4}[i], read)
+	}
+	require.Equal(t, 2, checked)
+}
+
 func TestTry(t *testing.T) {
 	t.Parallel()
 	c, _ := newConsole(t)

@@ -61,10 +61,29 @@ func (c *Console) getState(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, "the scripts cannot be listed: "+err.Error())
 		return
 	}
+	described := map[string]keyState{}
 	for _, tree := range trees {
-		s.Keys = append(s.Keys, c.describe(r.Context(), tree))
+		key, ok := c.known(tree)
+		if !ok {
+			key = c.describe(r.Context(), tree)
+		}
+		s.Keys = append(s.Keys, key)
+		if key.Version != "" && key.Error == "" {
+			described[key.APIKey] = key
+		}
 	}
+	c.mu.Lock()
+	c.described = described
+	c.mu.Unlock()
 	writeJSON(w, s)
+}
+
+// known returns the description of a tree if its version has been described.
+func (c *Console) known(tree Tree) (keyState, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key, ok := c.described[tree.APIKey]
+	return key, ok && key.Version == tree.Version && tree.Err == nil
 }
 
 func (c *Console) check(ctx context.Context, tree Tree) ([]callback.Problem, error) {
@@ -87,6 +106,17 @@ func (c *Console) trees(ctx context.Context) ([]Tree, error) {
 
 // describe lists the scripts of a tree with their problems.
 func (c *Console) describe(ctx context.Context, tree Tree) keyState {
+	if tree.FS == nil && tree.Err == nil {
+		read, err := c.tree(ctx, tree.APIKey)
+		switch {
+		case err != nil:
+			tree.Err = err
+		case read.FS == nil:
+			tree.Err = errNoTree
+		default:
+			tree = read
+		}
+	}
 	key := keyState{APIKey: tree.APIKey, Version: tree.Version, Scripts: []scriptState{}, Modules: []scriptState{}}
 	if tree.Err != nil {
 		key.Error = tree.Err.Error()

@@ -42,8 +42,10 @@ type database struct {
 // connect makes a pool of connections, none of which is open yet.
 func connect(ctx context.Context, address string, conns int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(address)
-	if err != nil { // which could repeat a part of the password
-		return nil, usagef("-database: not a URL of Postgres: want postgres://user@host/name")
+	// An error could repeat a part of the password, and so could one of the
+	// connection if a slash in the password began the name of the database.
+	if err != nil || strings.Contains(config.ConnConfig.Database, "@") {
+		return nil, usagef("-database: not a URL of Postgres: want postgres://user@host/name; in a password, write %%2F for a slash and %%40 for an @")
 	}
 	if !strings.Contains(address, "pool_max_conns") {
 		config.MaxConns = conns
@@ -162,15 +164,12 @@ func (d *database) source() callback.ScriptSource { return d.scripts }
 func (d *database) secrets() callback.SecretStore { return d.cache }
 func (d *database) members() callback.Members     { return d.db.Members(d.locks) }
 
-// trees lists the trees that are live, by API key.
-func (d *database) trees(ctx context.Context) ([]console.Tree, error) {
+// trees lists the versions that are live, by API key. The console reads those that
+// it does not know.
+func (d *database) trees(context.Context) ([]console.Tree, error) {
 	var trees []console.Tree
 	for _, apiKey := range d.scripts.APIKeys() {
-		tree, err := d.tree(ctx, apiKey)
-		if err != nil {
-			tree = console.Tree{APIKey: apiKey, Version: d.scripts.Live(apiKey), Err: err}
-		}
-		trees = append(trees, tree)
+		trees = append(trees, console.Tree{APIKey: apiKey, Version: d.scripts.Live(apiKey)})
 	}
 	return trees, nil
 }
