@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -268,6 +270,7 @@ func testDatabaseUsage(t *testing.T, server *pgtest.Server) {
 		{"worker without a database", "", []string{"worker"}, "-database: name the database"},
 		{"publish without a database", "", []string{"publish", "-key", "KEY", scripts}, "-database: name the database"},
 		{"no URL", "postgres://:very-secret@:port/x", []string{"serve"}, "-database: not a URL of Postgres"},
+		{"a slash in the password", "postgres://u:1/very-secret@127.0.0.1/d", []string{"serve"}, "-database: not a URL of Postgres"},
 		{"no scheme of Postgres", "postgress://u:very@secret@h/d", []string{"serve"}, "-database: not a URL of Postgres"},
 		{"no sslmode", "host=db password = very-secret sslmode=bogus", []string{"versions", "KEY"}, "-database: not a URL of Postgres"},
 		{"no such database", strings.Replace(address, "///", "///no", 1), []string{"serve", "-addr", "127.0.0.1:0", "-admin", "off"}, "does not exist"},
@@ -434,15 +437,23 @@ func TestQueueFileOfOneProcess(t *testing.T) {
 	require.Contains(t, stderr, "-queue "+file+": ")
 	require.Contains(t, stderr, "in use by another process")
 
-	next := callbackd(t, append([]string{"serve", "-addr", "127.0.0.1:0", "-admin", "127.0.0.1:0"}, args...)...)
-	var out, log lockedBuffer
-	next.Stdout, next.Stderr = &out, &log
-	require.NoError(t, next.Start())
-	defer func() {
-		_ = next.Process.Kill()
-		_ = next.Wait()
-	}()
-	eventually(t, func() bool { return strings.Contains(log.String(), "waiting for its end") }, "the new process waits")
+	var out lockedBuffer
+	waiting := func() *exec.Cmd {
+		next := callbackd(t, append([]string{"serve", "-addr", "127.0.0.1:0", "-admin", "127.0.0.1:0"}, args...)...)
+		var log lockedBuffer
+		next.Stdout, next.Stderr = &out, &log
+		require.NoError(t, next.Start())
+		t.Cleanup(func() {
+			_ = next.Process.Kill()
+			_ = next.Wait()
+		})
+		eventually(t, func() bool { return strings.Contains(log.String(), "waiting for its end") }, "the new process waits")
+		return next
+	}
+	stopped := waiting()
+	require.NoError(t, stopped.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, stopped.Wait(), "it ends cleanly")
+	waiting()
 	require.Equal(t, exitOK, old.stop(t))
 	eventually(t, func() bool { return strings.Contains(out.String(), "admin on") }, "the new process serves")
 }

@@ -52,6 +52,9 @@ func startServer(ctx context.Context, o *serveOptions, std stdio) error {
 	}
 	s := &server{o: o, log: logger}
 	if err := s.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was told to end before it served
+		}
 		return err
 	}
 	defer s.close()
