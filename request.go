@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 
@@ -24,6 +25,7 @@ import (
 	"example.com/callback/internal/hold"
 	"example.com/callback/internal/reserved"
 	"example.com/callback/internal/web/url"
+	"example.com/callback/internal/xmltree"
 )
 
 // readData fills in the data of x.call from r. It reads the body, at most until
@@ -301,7 +303,16 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64, k
 	if err != nil {
 		return nil, err
 	}
-	if mediaType == "application/x-www-form-urlencoded" {
+	isForm := mediaType == "application/x-www-form-urlencoded"
+	if params["charset"] == "" {
+		switch {
+		case isForm:
+			enc = formCharset(raw)
+		case mediaType == "text/xml" || mediaType == "application/xml" || strings.HasSuffix(mediaType, "+xml"):
+			enc = xmlCharset(raw)
+		}
+	}
+	if isForm {
 		form := raw
 		if enc == nil {
 			form = strings.TrimPrefix(raw, byteOrderMark)
@@ -316,6 +327,32 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64, k
 		return []byte(raw), nil
 	}
 	return nil, nil
+}
+
+// formCharset is the charset that a form names in a field of its own if it is not
+// UTF-8: in _charset_, as browsers do, or in charset, as PayPal does.
+func formCharset(form string) encoding.Encoding {
+	if !strings.Contains(form, "charset") || utf8.ValidString(url.DecodePart(form)) {
+		return nil
+	}
+	for pair := range strings.SplitSeq(form, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if name == "charset" || name == "_charset_" {
+			enc, _ := charset.LookupLoosely(url.DecodePart(value))
+			return enc
+		}
+	}
+	return nil
+}
+
+// xmlCharset is the charset that an XML document declares in its first line. That
+// can be read, so it is not UTF-16, whatever it says.
+func xmlCharset(document string) encoding.Encoding {
+	enc, name, ok := charset.Named(xmltree.Encoding([]byte(document[:min(len(document), 256)])))
+	if !ok || name == "utf-8" || strings.HasPrefix(name, "utf-16") {
+		return nil
+	}
+	return enc
 }
 
 // readAll reads r to its end. It expects length bytes.
@@ -361,6 +398,9 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 		text, err := d.readAll(part, 0)
 		if err != nil {
 			return arriving.multipartError()
+		}
+		if name == "_charset_" && enc == nil { // that of the parts that follow, as in RFC 7578
+			enc, _ = charset.LookupLoosely(text)
 		}
 		if err := d.add(charset.Decode(name, partEnc), charset.Decode(text, partEnc)); err != nil {
 			return err
