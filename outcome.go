@@ -19,7 +19,7 @@ const (
 	OutcomeNoScript    Outcome = "no_script"    // 404
 	OutcomeOverloaded  Outcome = "overloaded"   // 503: MaxInFlight, MaxHeld, or a runner's ErrOverloaded
 	OutcomeTooMany     Outcome = "too_many"     // 429: ErrTooMany
-	OutcomeUnavailable Outcome = "unavailable"  // 503: ErrUnavailable, a failing ScriptSource, any other error of Admit
+	OutcomeUnavailable Outcome = "unavailable"  // 503: ErrUnavailable, scripts that cannot be read, any other error of Admit
 	OutcomeTooLarge    Outcome = "too_large"    // 413
 	OutcomeBadRequest  Outcome = "bad_request"  // 400, 408, 415
 	OutcomeCanceled    Outcome = "canceled"     // 503 to a caller that has gone

@@ -216,6 +216,67 @@ func TestVersionOfFailures(t *testing.T) {
 	}
 }
 
+// A failingFS is a tree whose files cannot be read while it fails.
+type failingFS struct {
+	fstest.MapFS
+	fails atomic.Bool
+}
+
+func (f *failingFS) Open(name string) (fs.File, error) {
+	if f.fails.Load() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("input/output error")}
+	}
+	return f.MapFS.Open(name)
+}
+
+func (f *failingFS) Stat(name string) (fs.FileInfo, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return file.Stat()
+}
+
+// TestUnreadableFiles: while the files of a tree cannot be read, a call is a 503 and the
+// log names the file. Afterwards the calls succeed again. Both runners agree.
+func TestUnreadableFiles(t *testing.T) {
+	t.Parallel()
+	for _, runner := range []string{"process", "sandbox"} {
+		t.Run(runner, func(t *testing.T) {
+			t.Parallel()
+			files := &failingFS{MapFS: fstest.MapFS{
+				"callbacks/hello.js": {Data: []byte(`require("M")`), ModTime: time.Unix(1, 0)},
+				"modules/M.js":       {Data: []byte(`Spark.setScriptData("a", 1)`), ModTime: time.Unix(1, 0)},
+			}}
+			h, log := httpHandler("")
+			h.Timeout = time.Minute
+			h.Runner = &callback.GojaRunner{Scripts: files}
+			if runner == "sandbox" {
+				r := &sandbox.Runner{Scripts: files, Processes: 1}
+				t.Cleanup(func() { _ = r.Close() })
+				h.Runner = r
+			}
+			runs := observe(h)
+			for _, fails := range []bool{true, false, true, false} {
+				files.fails.Store(fails)
+				testkit.AwaitEdit() // the last look at the files is no longer valid
+				w := get(t, h, helloURL)
+				run := runs.next(t)
+				if !fails {
+					require.Equal(t, `{"a":1}`, w.Body.String())
+					continue
+				}
+				require.Equal(t, 503, w.Code)
+				require.Equal(t, "1", w.Header().Get("Retry-After"))
+				require.Equal(t, callback.OutcomeUnavailable, run.Outcome)
+				require.EqualError(t, run.Err, "callback: unavailable: cannot read callbacks/hello.js: open callbacks/hello.js: input/output error")
+				require.Contains(t, log.String(), run.Err.Error())
+			}
+		})
+	}
+}
+
 // TestFileVersion: without a version of the tree, that of the main script is a
 // hash of it.
 func TestFileVersion(t *testing.T) {

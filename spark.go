@@ -129,6 +129,8 @@ func runError(err error) error {
 		return (*ScriptError)(e)
 	case *engine.Refusal:
 		return fmt.Errorf("%w: %w", ErrOverloaded, e.Reason)
+	case *engine.FileError:
+		return fmt.Errorf("%w: %w", ErrUnavailable, e)
 	}
 	if err == engine.ErrNoScript {
 		return ErrNoScript

@@ -163,8 +163,11 @@ func (r *Runner) defers(ctx context.Context, call *callback.Call, tree callback.
 	}
 	for _, name := range cloudcode.MainScripts(call.Credential, call.Script) {
 		marked, err := r.isMarked(tree, name)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return marked, name, err
+		switch {
+		case err == nil:
+			return marked, name, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return false, "", fmt.Errorf("%w: cannot read %s: %w", callback.ErrUnavailable, name, err)
 		}
 	}
 	return false, "", nil // Next says that there is no script
@@ -194,7 +197,7 @@ func (r *Runner) isMarked(tree callback.Tree, name string) (bool, error) {
 	defer file.Close()
 	line, err := bufio.NewReader(io.LimitReader(file, maxFirstLine)).ReadBytes('\n')
 	if err != nil && err != io.EOF {
-		return false, fmt.Errorf("callback: %s: %w", name, err)
+		return false, err
 	}
 	marked := isMark(line)
 	if tree.Version != "" {

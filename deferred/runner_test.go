@@ -248,6 +248,7 @@ func TestRunnerOfABrokenTree(t *testing.T) {
 	runner := &deferred.Runner{Next: direct, Queue: new(queuetest.Memory), Source: callback.Tree{FS: brokenFS{}}}
 	_, err := runner.RunScript(t.Context(), &callback.Call{Credential: "hello", RunID: "run-1"})
 	require.ErrorIs(t, err, fs.ErrPermission)
+	require.ErrorIs(t, err, callback.ErrUnavailable)
 	runner = &deferred.Runner{Next: direct, Queue: new(queuetest.Memory)}
 	_, err = runner.RunScript(t.Context(), &callback.Call{Credential: "hello", RunID: "run-1"})
 	require.ErrorContains(t, err, "neither Source nor Defer")

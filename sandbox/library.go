@@ -242,7 +242,7 @@ func (l *library) states(call *callback.Call) (main string, files []fileState, e
 			break
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return "", nil, err
+			return name, nil, err
 		}
 		files = append(files, fileState{name: name, absent: true})
 	}
@@ -250,10 +250,12 @@ func (l *library) states(call *callback.Call) (main string, files []fileState, e
 		return "", nil, callback.ErrNoScript
 	}
 	for _, name := range l.modules(main) {
-		if s, err := l.look(name); err == nil {
+		switch s, err := l.look(name); {
+		case err == nil:
 			files = append(files, fileState{name: name, stamp: s})
-		} else {
+		case errors.Is(err, fs.ErrNotExist):
 			files = append(files, fileState{name: name, absent: true})
+		default: // the child asks for it, and gets the error
 		}
 	}
 	return main, files, nil

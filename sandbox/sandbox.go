@@ -217,8 +217,11 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 		return nil, err
 	}
 	main, files, err := scripts.states(call)
-	if err != nil {
+	switch {
+	case errors.Is(err, callback.ErrNoScript):
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: cannot read %s: %w", callback.ErrUnavailable, main, err)
 	}
 	for {
 		c, place, err := r.acquire(ctx, fair.Key{APIKey: call.APIKey, Credential: call.Credential})

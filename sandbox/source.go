@@ -30,7 +30,8 @@ func (n *treeName) decode(d *decoder) {
 // scripts is the parent's access to the tree of one call.
 type scripts interface {
 	// states returns the name of the call's main script and the states of the
-	// files that it is known to need. The error is the error of the call.
+	// files that it is known to need. The error is ErrNoScript, or why main cannot
+	// be read.
 	states(call *callback.Call) (main string, files []fileState, err error)
 
 	// stat returns the stamp of the version of a file to run. main is the script
@@ -102,7 +103,7 @@ func (v *versioned) states(call *callback.Call) (main string, files []fileState,
 			return name, nil, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return "", nil, err
+			return name, nil, err
 		}
 	}
 	return "", nil, callback.ErrNoScript

@@ -119,7 +119,7 @@ type Doer interface {
 // An Outcome is what a run came to.
 type Outcome struct {
 	Result Result // if Err is nil
-	Err    error  // may be a *ScriptError, a *Refusal or ErrNoScript
+	Err    error  // may be a *ScriptError, a *Refusal, a *FileError or ErrNoScript
 
 	Script, Version string
 	Queued          time.Duration
@@ -153,6 +153,18 @@ var ErrNoScript = errors.New("callback: no script")
 type Refusal struct{ Reason error }
 
 func (r *Refusal) Error() string { return r.Reason.Error() }
+
+// A FileError means that the file of a main script cannot be read, although it may
+// exist.
+type FileError struct {
+	Name string
+	Err  error
+}
+
+func (e *FileError) Error() string { return "cannot read " + e.Name + ": " + e.Err.Error() }
+
+// Unwrap returns e.Err.
+func (e *FileError) Unwrap() error { return e.Err }
 
 // A ScriptError is an error of a script, as callback.ScriptError describes it.
 type ScriptError struct {

@@ -96,8 +96,8 @@ func (v *version) foundAt(look time.Time) (*program, error) {
 	return v.program, v.err
 }
 
-// load returns the program of a file. The error is fs.ErrNotExist, a
-// *ScriptError if it does not compile, or that of the file system.
+// load returns the program of a file. The error is a *ScriptError if the file does not
+// compile, or a *FileError, which is fs.ErrNotExist if there is no such file.
 func (r *run) load(name string) (*program, error) {
 	cache, key, now := &r.engine.cache, r.key(name), time.Now()
 	if s := cache.find(key); s != nil {
@@ -113,7 +113,7 @@ func (r *run) load(name string) (*program, error) {
 			if errors.Is(err, fs.ErrNotExist) {
 				cache.forget(key) // so that a broken edit of a new file does not bring it back
 			}
-			return nil, err
+			return nil, &FileError{name, err}
 		}
 	}
 	s := cache.findOrAdd(key)
@@ -143,7 +143,7 @@ func (r *run) load(name string) (*program, error) {
 	}
 	source, stamp, err := tree.Read(r.tree.FS, name, r.engine.limits.MaxScriptSize)
 	if err != nil {
-		return nil, err
+		return nil, &FileError{name, err}
 	}
 	if r.tree.Version != "" {
 		stamp = tree.Stamp{}
