@@ -103,7 +103,7 @@ func track(t *testing.T, h http.Handler, change func(*httptest.Server)) *tracked
 // end ends the connection and waits for all calls.
 func (s *trackedServer) end(t *testing.T, c *http2Conn) {
 	t.Helper()
-	require.NoError(t, c.conn.Close())
+	_ = c.conn.Close() // which the server may have closed
 	s.Close()
 	s.requests.Wait()
 }
@@ -159,34 +159,6 @@ func TestTricklingBody(t *testing.T) {
 	<-trickled
 	h.Timeout = time.Minute
 	runner.requirePlaces(t, h, 1)
-}
-
-// TestRapidReset opens streams and resets them at once, far more than a server
-// allows at a time.
-func TestRapidReset(t *testing.T) {
-	t.Parallel()
-	const n = 8
-	h, runner := places(t, n)
-	server := track(t, h, func(s *httptest.Server) {
-		s.EnableHTTP2 = true
-		s.StartTLS()
-	})
-	c := dialHTTP2(t, server.Server)
-	go func() { _, _ = io.Copy(io.Discard, c.conn) }()
-	for stream := uint32(1); stream < 20000; stream += 2 {
-		err := errors.Join(
-			c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: http2Fields("GET", helloURL), EndHeaders: true, EndStream: true}),
-			c.WriteRSTStream(stream, http2.ErrCodeCancel),
-		)
-		if err != nil {
-			break // the server has had enough
-		}
-	}
-	require.LessOrEqual(t, runner.most.Load(), int64(n))
-	require.Equal(t, 403, do2(t, server.Server, "/callback/E3/hello/wrong"), "others are served")
-	close(runner.leave)
-	server.end(t, c)
-	runner.requirePlaces(t, h, n)
 }
 
 // do2 makes a request on a connection of its own and returns the status.
