@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -90,6 +91,39 @@ func TestAuthorsMistakes(t *testing.T) {
 				}
 			}
 			require.Equal(t, test.line > 0, len(run.Error.Excerpt) > 0)
+		})
+	}
+}
+
+// Mistakes in a request are explained as well.
+func TestAuthorsMistakesInRequests(t *testing.T) {
+	t.Parallel()
+	scripts, secrets := site(t, map[string]string{
+		"scripts/callbacks/signed.js": `Spark.setScriptData("n", Spark.getData().REQUEST_HEADERS["x-my-signature"].length)`,
+		"secrets.json":                `{"KEY": {"signed": ["s3cret"], "ghost": ["s3cret"]}, "GAME": {"": ["s3cret"]}}`,
+	})
+	p := start(t, "-scripts", scripts, "-secrets", secrets, "-dev")
+	for name, test := range map[string]struct {
+		method, path string
+		status       int
+		want         string
+	}{
+		"secret":           {"GET", "KEY/signed/s3cert", 403, `forbidden: the secret is wrong: "callbackd secret new" or "rotate" makes one for ` + secrets + "\n"},
+		"credential":       {"GET", "KEY/singed/s3cret", 403, `forbidden: API key "KEY" has no secret for the credential "singed", it has one for "ghost", "signed"` + "\n"},
+		"API key":          {"GET", "KEI/signed/s3cret", 403, "forbidden: " + secrets + ` has no API key "KEI", it has "GAME", "KEY"` + "\n"},
+		"no secret":        {"GET", "KEY/signed", 403, "forbidden: want /callback/KEY/CREDENTIAL/SECRET: the API key has no server secret\n"},
+		"no credential":    {"GET", "GAME/signed/s3cret", 403, `forbidden: API key "GAME" has no secret for the credential "signed", it has one for none` + "\n"},
+		"server secret":    {"GET", "GAME/s3cert", 403, "forbidden: the secret is wrong"},
+		"method":           {"PUT", "KEY/signed/s3cret", 405, "method not allowed: start callbackd with -methods PUT to serve it\n"},
+		"no script":        {"GET", "KEY/ghost/s3cret", 404, "no_script: callback: no script\nwant callbacks/ghost.js\n"},
+		"header not shown": {"GET", "KEY/signed/s3cret", 500, "request headers that the script does not see, unless -headers names them: X-My-Signature\n"},
+		"not a callback":   {"GET", "../callbak/KEY/signed/s3cret", 404, `{"error":"not found"}`},
+		"no server script": {"GET", "GAME/s3cret", 404, "want system/GS_CALLBACK_URL.js or callbacks/server.js\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, body := send(t, http.DefaultClient, test.method, p.url+"/callback/"+test.path, "", http.Header{"X-My-Signature": {"abc"}})
+			require.Equal(t, test.status, status, body)
+			require.Contains(t, body, test.want)
 		})
 	}
 }

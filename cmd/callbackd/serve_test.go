@@ -327,7 +327,7 @@ func TestDev(t *testing.T) {
 	require.Equal(t, `{"ok":true}`, body)
 	status, body = get(t, p.url+"/callback/KEY/broken/wrong")
 	require.Equal(t, 403, status)
-	require.Equal(t, `{"error":"forbidden"}`, body)
+	require.Contains(t, body, "forbidden: the secret is wrong")
 	write(t, filepath.Join(scripts, "callbacks/typo.js"), "Spark.setScriptdata('a', 1)")
 	eventually(t, func() bool { return strings.Contains(p.log.String(), "check: callbacks/typo.js:1:") }, "check on save")
 }
