@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -379,9 +380,11 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 	}
 	arriving := &failingReader{Reader: body}
 	reader := multipart.NewReader(arriving, boundary)
+	var unread []unreadField
 	for {
 		part, err := reader.NextPart()
 		if err == io.EOF {
+			d.readAgain(unread)
 			return nil
 		}
 		if err != nil {
@@ -402,8 +405,37 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 		if name == "_charset_" && enc == nil { // that of the parts that follow, as in RFC 7578
 			enc, _ = charset.LookupLoosely(text)
 		}
-		if err := d.add(charset.Decode(name, partEnc), charset.Decode(text, partEnc)); err != nil {
+		name = charset.Decode(name, partEnc)
+		if err := d.add(name, charset.Decode(text, partEnc)); err != nil {
 			return err
+		}
+		if i := d.find(name); i >= 0 && partEnc == nil && !utf8.ValidString(text) && part.FileName() == "" {
+			unread = append(unread, unreadField{name, len(d.params[i].Values) - 1, text})
+		}
+	}
+}
+
+// An unreadField is a value of a form that is not UTF-8 and names no charset.
+type unreadField struct {
+	name  string
+	index int // of the value
+	text  string
+}
+
+// readAgain reads fields in the charsets that a field behind them names, as SendGrid
+// sends it: charsets, a JSON object of charsets by the names of fields.
+func (d *dataReader) readAgain(fields []unreadField) {
+	i := d.find("charsets")
+	if len(fields) == 0 || i < 0 {
+		return
+	}
+	var labels map[string]string
+	if json.Unmarshal([]byte(d.params[i].Values[0]), &labels) != nil {
+		return
+	}
+	for _, f := range fields {
+		if enc, ok := charset.LookupLoosely(labels[f.name]); ok {
+			d.params[d.find(f.name)].Values[f.index] = charset.Decode(f.text, enc)
 		}
 	}
 }
