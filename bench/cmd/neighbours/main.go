@@ -1,7 +1,7 @@
 // Neighbours measures how much hostile tenants slow down a tenant that is not
 // hostile: its p50 and p99 during the attack, and as multiples of those without it.
-// The server is a child process, once for each runner. There are four kinds of
-// hostile tenants, a quarter each:
+// The server is a child process, once for each runner, and so are the hostile
+// callers. There are four kinds of hostile tenants, a quarter each:
 //
 //   - loop,
 //   - wait for an upstream that never answers,
@@ -11,6 +11,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"flag"
@@ -40,6 +41,7 @@ func main() {
 	sandbox.Main()
 	serve := flag.String("serve", "", "(for the child) serve by this runner: process or sandbox")
 	upstream := flag.String("upstream", "", "(for the child) URL of the upstream that never answers")
+	attack := flag.String("attack", "", "(for the child) attack the server at this address until standard input ends")
 	o := options{}
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds, each alone and under attack")
 	flag.DurationVar(&o.slice, "slice", 5*time.Second, "time for one measurement")
@@ -50,12 +52,16 @@ func main() {
 	flag.IntVar(&o.running, "running", 0, "MaxRunning, or Processes, of the runner; 0 is its default")
 	flag.DurationVar(&o.timeout, "timeout", callback.DefaultTimeout, "Timeout of the Handler")
 	flag.StringVar(&o.kinds, "kinds", strings.Join(kinds, ","), "what the hostile tenants do, in turn")
-	flag.StringVar(&o.runners, "runners", "process,sandbox", "which runners")
+	flag.IntVar(&o.nice, "nice", 19, "niceness of the callers of the hostile tenants")
+	flag.StringVar(&o.runners, "runners", "process,sandbox", "which runners; plain is plain Go that gives the same answers")
 	flag.Parse()
 	var err error
-	if *serve != "" {
+	switch {
+	case *serve != "":
 		err = o.serveAs(*serve, *upstream)
-	} else {
+	case *attack != "":
+		err = o.attack(*attack)
+	default:
 		err = o.run()
 	}
 	if err != nil {
@@ -66,7 +72,7 @@ func main() {
 
 type options struct {
 	rounds, rate, tenants, callers int
-	reserve, running               int
+	reserve, running, nice         int
 	slice, timeout                 time.Duration
 	kinds, runners                 string
 }
@@ -94,6 +100,50 @@ func path(credential string) string {
 
 // serveAs serves all tenants, prints its address and ends with its standard input.
 func (o *options) serveAs(runner, upstream string) error {
+	mux := http.NewServeMux()
+	if runner == "plain" {
+		o.servePlain(mux)
+	} else if err := o.serveScripts(mux, runner, upstream); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(listener.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	return http.Serve(listener, mux)
+}
+
+// servePlain serves all tenants by plain Go. It gives the answers that the scripts
+// would give, but nothing computes: a call that would loop waits.
+func (o *options) servePlain(mux *http.ServeMux) {
+	mux.Handle(path(neighbour), work.All("")[0].Plain)
+	large := bytes.Repeat([]byte("x"), 1<<22-1)
+	list := strings.Split(o.kinds, ",")
+	for i := range o.tenants {
+		mux.HandleFunc(path(tenant(i)), func(w http.ResponseWriter, r *http.Request) {
+			switch list[i%len(list)] {
+			case "loop", "upstream":
+				select {
+				case <-time.After(o.timeout):
+				case <-r.Context().Done():
+				}
+				w.WriteHeader(http.StatusGatewayTimeout)
+			default:
+				_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(10 * time.Second)) // as the Handler
+				_, _ = w.Write(large)
+			}
+		})
+	}
+	mux.HandleFunc("/lost", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, 0) })
+}
+
+// serveScripts serves all tenants by a runner.
+func (o *options) serveScripts(mux *http.ServeMux, runner, upstream string) error {
 	files := map[string]string{"callbacks/" + neighbour + ".js": work.All("")[0].Script}
 	secrets := callback.SecretMap{work.APIKey + "/" + neighbour: work.Secret}
 	list := strings.Split(o.kinds, ",")
@@ -125,7 +175,6 @@ func (o *options) serveAs(runner, upstream string) error {
 		h.Runner = &callback.GojaRunner{Scripts: work.MapFS(files), MaxRunning: o.running, Reserve: o.reserve}
 		places = cmp.Or(o.running, runtime.GOMAXPROCS(0))
 	}
-	mux := http.NewServeMux()
 	mux.Handle("/callback/", h)
 	// /lost tells how many shared places are not free after the attack. It counts how
 	// many calls run at the same time.
@@ -145,16 +194,7 @@ func (o *options) serveAs(runner, upstream string) error {
 		close(hold.release)
 		fmt.Fprint(w, 0)
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Println(listener.Addr())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
-	return http.Serve(listener, mux)
+	return nil
 }
 
 // A holder is a [slog.Handler] that blocks calls that log "hold".
@@ -182,11 +222,11 @@ func (o *options) run() error {
 	}))
 	defer silent.Close()
 	defer close(forever)
-	fmt.Printf("%s, %d cores shared by server and callers, %d hostile tenants with %d callers each (%s), GOMAXPROCS %d, Timeout %v,\n"+
-		"neighbour at %d requests/s, medians of %d rounds of %v\n\n", runtime.Version(), runtime.NumCPU(), o.tenants, o.callers, o.kinds,
-		runtime.GOMAXPROCS(0), o.timeout, o.rate, o.rounds, o.slice)
-	fmt.Println("| runner | p50 alone µs | p50 attacked µs | ratio | p99 alone µs | p99 attacked µs | ratio | refused of | hostile calls | memory MiB | places lost |")
-	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+	fmt.Printf("%s, %d cores shared by server and callers, %d hostile tenants with %d callers each (%s) at niceness %d,\n"+
+		"GOMAXPROCS %d, Timeout %v, neighbour at %d requests/s, medians of %d rounds of %v\n\n", runtime.Version(), runtime.NumCPU(),
+		o.tenants, o.callers, o.kinds, o.nice, runtime.GOMAXPROCS(0), o.timeout, o.rate, o.rounds, o.slice)
+	fmt.Println("| runner | p50 alone µs | p50 attacked µs | ratio | p99 alone µs | p99 attacked µs | ratio | refused of | hostile calls | processors of the callers | memory MiB | places lost |")
+	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for runner := range strings.SplitSeq(o.runners, ",") {
 		if err := o.measure(runner, silent.URL); err != nil {
 			return fmt.Errorf("%s: %w", runner, err)
@@ -196,54 +236,50 @@ func (o *options) run() error {
 }
 
 func (o *options) measure(runner, upstream string) error {
-	self, err := os.Executable()
+	server, err := o.startChild(0, "-serve", runner, "-upstream", upstream)
 	if err != nil {
-		return err
-	}
-	cmd := exec.Command(self, "-serve", runner, "-upstream", upstream, "-reserve", strconv.Itoa(o.reserve), "-running", strconv.Itoa(o.running),
-		"-timeout", o.timeout.String(), "-tenants", strconv.Itoa(o.tenants), "-kinds", o.kinds)
-	if _, err := cmd.StdinPipe(); err != nil { // the child ends when the pipe closes, also by the end of this process
-		return err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
 		return err
 	}
 	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = server.Process.Kill()
+		_ = server.Wait()
 	}()
-	address, err := bufio.NewReader(out).ReadString('\n')
+	address, err := server.out.ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("the server printed no address: %w", err)
 	}
 	address = strings.TrimSpace(address)
 	o.ask(address, time.Second) // warm up
 	var alone, attacked quantiles
-	var refused, asked int
-	var hostile atomic.Int64
+	var refused, asked, hostile int
+	var took, within time.Duration // processor time of the callers
 	for range o.rounds {
 		calls := o.ask(address, o.slice)
 		if calls.refused > 0 {
 			return fmt.Errorf("%d calls refused while nobody attacks", calls.refused)
 		}
 		alone.add(calls)
-		ctx, cancel := context.WithCancel(context.Background())
-		var attack sync.WaitGroup
-		o.attack(ctx, &attack, address, &hostile)
+		start := time.Now()
+		callers, err := o.startChild(o.nice, "-attack", address)
+		if err != nil {
+			return err
+		}
 		time.Sleep(o.slice / 5) // until all attackers call
 		calls = o.ask(address, o.slice)
-		cancel()
-		attack.Wait()
+		callers.in.Close()
+		var count int
+		if _, err := fmt.Fscan(callers.out, &count); err != nil {
+			return fmt.Errorf("the callers printed no count: %w", err)
+		}
+		_ = callers.Wait()
+		hostile += count
+		took += callers.ProcessState.UserTime() + callers.ProcessState.SystemTime()
+		within += time.Since(start)
 		attacked.add(calls)
 		refused, asked = refused+calls.refused, asked+calls.refused+len(calls.times)
 		time.Sleep(o.timeout + time.Second) // until the last call of the attack has ended
 	}
-	memory := peakMemory(cmd.Process.Pid)
+	memory := peakMemory(server.Process.Pid)
 	resp, err := http.Get("http://" + address + "/lost")
 	if err != nil {
 		return err
@@ -254,10 +290,43 @@ func (o *options) measure(runner, upstream string) error {
 		return err
 	}
 	ratio := func(a, b []float64) float64 { return median(a) / median(b) }
-	fmt.Printf("| %s | %.0f | %.0f | %.1f | %.0f | %.0f | %.1f | %d of %d | %d | %d | %s |\n", runner,
+	fmt.Printf("| %s | %.0f | %.0f | %.1f | %.0f | %.0f | %.1f | %d of %d | %d | %.2f | %d | %s |\n", runner,
 		median(alone.p50), median(attacked.p50), ratio(attacked.p50, alone.p50),
-		median(alone.p99), median(attacked.p99), ratio(attacked.p99, alone.p99), refused, asked, hostile.Load(), memory>>20, lost)
+		median(alone.p99), median(attacked.p99), ratio(attacked.p99, alone.p99), refused, asked,
+		hostile, took.Seconds()/within.Seconds(), memory>>20, lost)
 	return nil
+}
+
+// A child is this program as another process. It ends with its standard input,
+// and so at the latest with this process.
+type child struct {
+	*exec.Cmd
+	in  io.Closer
+	out *bufio.Reader
+}
+
+// startChild starts a child that has the options, with a niceness.
+func (o *options) startChild(nice int, args ...string) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args = append(args, "-reserve", strconv.Itoa(o.reserve), "-running", strconv.Itoa(o.running),
+		"-timeout", o.timeout.String(), "-tenants", strconv.Itoa(o.tenants), "-callers", strconv.Itoa(o.callers), "-kinds", o.kinds)
+	cmd := exec.Command(self, args...)
+	if nice != 0 {
+		cmd = exec.Command("nice", append([]string{"-n", strconv.Itoa(nice), self}, args...)...)
+	}
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	return &child{cmd, in, bufio.NewReader(out)}, cmd.Start()
 }
 
 // calls holds the results of the neighbour's calls.
@@ -295,13 +364,21 @@ func (o *options) ask(address string, d time.Duration) (got calls) {
 	return got
 }
 
-// attack makes the hostile callers call without a pause until ctx is done.
-func (o *options) attack(ctx context.Context, attack *sync.WaitGroup, address string, count *atomic.Int64) {
+// attack makes the hostile callers call without a pause until standard input
+// ends, and prints how often they have called.
+func (o *options) attack(address string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
 	list := strings.Split(o.kinds, ",")
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}
+	var count atomic.Int64
+	var callers sync.WaitGroup
 	for i := range o.tenants {
 		for range o.callers {
-			attack.Go(func() {
+			callers.Go(func() {
 				for ctx.Err() == nil {
 					count.Add(1)
 					if list[i%len(list)] == "unread" {
@@ -317,10 +394,12 @@ func (o *options) attack(ctx context.Context, attack *sync.WaitGroup, address st
 						resp.Body.Close()
 					}
 				}
-				client.CloseIdleConnections()
 			})
 		}
 	}
+	callers.Wait()
+	_, err := fmt.Println(count.Load())
+	return err
 }
 
 // callUnread makes a call and reads nothing until the server closes the connection.
