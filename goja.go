@@ -56,6 +56,14 @@ type GojaRunner struct {
 	// means GOMAXPROCS. A script that waits for an outbound request, for a host
 	// function or for another call that compiles it does not count while it
 	// waits.
+	//
+	// Scripts that compute for long leave processors to those that do not. While a
+	// credential calls whose scripts typically compute for at most 10 ms, and for
+	// a minute after that, scripts of credentials that typically compute for more
+	// than 500 ms have together half of GOMAXPROCS. Others that compute for more
+	// than 10 ms have what these leave of all processors but one. Both have at
+	// least one, so two processors can be busy with them: where there are but two,
+	// GOMAXPROCS=3 leaves one free.
 	MaxRunning int
 
 	// Reserve is how many scripts may compute beyond MaxRunning. Zero means a

@@ -40,6 +40,16 @@ func (r *Runner) Waiting() (waiting, busy int) {
 	return waiting + len(r.waiting), r.busy
 }
 
+// ProcessorTime returns what the children had taken when their last calls ended.
+func (r *Runner) ProcessorTime() (sum time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.all {
+		sum += c.took
+	}
+	return sum
+}
+
 // SetGreetTimeout sets how long the next child may take to greet.
 func (r *Runner) SetGreetTimeout(d time.Duration) {
 	r.mu.Lock()

@@ -46,7 +46,7 @@ func (r *Runner) begin() error {
 	r.lib.scripts, r.lib.maxSize = r.Scripts, r.setup().MaxScriptSize
 	r.all = map[*child]struct{}{}
 	r.drained, r.ended = make(chan struct{}), make(chan struct{})
-	r.places.Open(r.processes(), r.reserve())
+	r.places.Open(r.processes(), r.reserve(), runtime.GOMAXPROCS(0))
 	r.orders = make(chan struct{}, r.processes()+r.reserve())
 	r.greetTimeout = cmp.Or(r.greetTimeout, minGreetTimeout)
 	go r.startOrdered()
@@ -290,23 +290,21 @@ func (r *Runner) takeChild(ctx context.Context) (*child, error) {
 	return nil, fmt.Errorf("%w: no child process before the deadline", callback.ErrOverloaded)
 }
 
-// release returns the place and a child that can take another call.
-func (r *Runner) release(c *child, place fair.Place) {
+// release returns a child that can take another call.
+func (r *Runner) release(c *child) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.offer(c)
 	r.callEnded()
-	r.mu.Unlock()
-	r.places.Leave(place)
 }
 
-// retire returns the place and a child that must not take another call. script is
-// what the child ran, if it may have died by itself.
-func (r *Runner) retire(c *child, place fair.Place, script string) {
+// retire returns a child that must not take another call. script is what the
+// child ran, if it may have died by itself.
+func (r *Runner) retire(c *child, script string) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.discard(c, script)
 	r.callEnded()
-	r.mu.Unlock()
-	r.places.Leave(place)
 }
 
 // callEnded notes that a call has returned its child. It is called with r.mu held.

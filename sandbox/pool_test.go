@@ -18,7 +18,7 @@ func TestWaitForChildIsNotHeldTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := func(name string) fair.Key { return fair.Key{Credential: name} }
 		r := &Runner{orders: make(chan struct{}, 1)}
-		r.places.Open(1, 2)
+		r.places.Open(1, 2, 1000)
 		enter := func(name string) (fair.Place, bool) { return r.places.TryEnter(key(name)) }
 		place, _ := enter("quick")
 		r.places.Leave(place)

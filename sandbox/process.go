@@ -46,8 +46,9 @@ type child struct {
 	stderr  *os.File      // read once the process has ended
 
 	calls   int
-	members []byte  // the encoded memberList that it has
-	out     encoder // for frames to it
+	took    time.Duration // processor time when its last call ended
+	members []byte        // the encoded memberList that it has
+	out     encoder       // for frames to it
 	watch   deadline.Watch
 
 	dead     chan struct{} // closed once it is killed
@@ -144,6 +145,14 @@ func (c *child) greet(s *setup, timeout time.Duration) (ready readyMessage, err 
 		return ready, errFrame
 	}
 	return ready, nil
+}
+
+// computed returns the processor time that the child has taken since the last
+// time it was asked.
+func (c *child) computed() time.Duration {
+	before := c.took
+	c.took = processTime(c.process.Process.Pid)
+	return max(0, c.took-before)
 }
 
 // kill kills the process. It may be called at any time, more than once.

@@ -105,6 +105,10 @@ type Runner struct {
 	// GOMAXPROCS. Children are started when they are needed; Start starts all of
 	// them.
 	//
+	// On Linux, calls that compute for long leave processors to those that do
+	// not, as [callback.GojaRunner.MaxRunning] says. A call that waits does not
+	// compute.
+	//
 	// Of each call, this process holds at most 64 MiB of bodies of outbound
 	// requests, and the answers to them that a captured child does not read: by
 	// the Handler's limits, MaxHTTPCalls times MaxHTTPBody, by default 80 MiB.
@@ -238,16 +242,18 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 			*call.Usage = s.meter.end()
 		}
 		c.calls++
+		computed := c.computed()
 		switch {
 		case end == neverBegan:
-			r.retire(c, place, "none")
+			r.retire(c, "none")
 		case end == childDied:
-			r.retire(c, place, main)
+			r.retire(c, main)
 		case end == childSpent || c.calls >= cmp.Or(r.MaxCalls, DefaultMaxCalls):
-			r.retire(c, place, "")
+			r.retire(c, "")
 		default:
-			r.release(c, place)
+			r.release(c)
 		}
+		r.places.LeaveComputed(place, computed)
 		if end != neverBegan || err != nil {
 			return result, err
 		}
@@ -265,7 +271,8 @@ func (r *Runner) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.release(c, place)
+	r.release(c)
+	r.places.Cancel(place)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for range r.processes() {

@@ -135,16 +135,23 @@ func memorySize() (size, data uint64) {
 	return of(0), of(5)
 }
 
-// processUsage returns the processor time and the peak memory of a process that
-// has not been waited for, or zero if it has ended.
-func processUsage(pid int) (cpu time.Duration, memory int64) {
+// processTime returns the processor time of a process that has not been waited
+// for, or zero if it is not known.
+func processTime(pid int) time.Duration {
 	const processClock = 2 // CPUCLOCK_SCHED
 	var t syscall.Timespec
 	clock := uint32(^pid)<<3 | processClock
 	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&t)), 0)
-	if errno == 0 {
-		cpu = time.Duration(t.Nano())
+	if errno != 0 {
+		return 0
 	}
+	return time.Duration(t.Nano())
+}
+
+// processUsage returns the processor time and the peak memory of a process that
+// has not been waited for, or zero if it has ended.
+func processUsage(pid int) (cpu time.Duration, memory int64) {
+	cpu = processTime(pid)
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return cpu, 0

@@ -323,3 +323,27 @@ func TestUsage(t *testing.T) {
 	require.Positive(t, killed.ChildCPU)
 	require.Positive(t, killed.ChildMemory)
 }
+
+// A call that waits takes no processor time, and one that computes does. So the
+// parent knows which credentials compute for long.
+func TestProcessorTime(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree(
+		"callbacks/waits.js", `Spark.wait()`,
+		"callbacks/computes.js", `for (var sum = 0, i = 0; i < 3e6; i++) sum += i; Spark.setScriptData("say", 1)`,
+	))
+	r.Processes = 1
+	took := func(credential string) time.Duration {
+		before := r.ProcessorTime()
+		_, err := r.RunScript(t.Context(), &callback.Call{Credential: credential, Members: callback.Members{
+			"wait": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+				time.Sleep(100 * time.Millisecond)
+				return nil, nil
+			}},
+		}})
+		require.NoError(t, err)
+		return r.ProcessorTime() - before
+	}
+	took("waits") // which starts the child
+	require.Less(t, 2*took("waits"), took("computes"))
+}

@@ -30,4 +30,6 @@ func confine(int64) error { return nil }
 
 func restrictSystemCalls() error { return errors.New("not Linux") }
 
+func processTime(int) time.Duration { return 0 }
+
 func processUsage(int) (time.Duration, int64) { return 0, 0 }

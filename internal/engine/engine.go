@@ -195,7 +195,7 @@ func (e *Engine) Open(limits Limits) {
 	if running <= 0 {
 		running = runtime.GOMAXPROCS(0)
 	}
-	e.places.Open(running, cmp.Or(limits.Reserve, fair.DefaultReserve(running)))
+	e.places.Open(running, cmp.Or(limits.Reserve, fair.DefaultReserve(running)), runtime.GOMAXPROCS(0))
 }
 
 // Refuses returns why no call is run at the moment, or nil.

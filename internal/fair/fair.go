@@ -27,67 +27,71 @@ type Key struct{ APIKey, Credential string }
 // a place. One call that takes longer than the others, since the machine is busy,
 // makes no credential slow, unless it takes four times slowAfter.
 //
+// A place is of little use without a processor. So those that compute for long
+// leave processors to those that do not, as long as these call: see mayCompute.
+//
 // Open must be called first.
 type Places struct {
-	once    sync.Once
-	opened  time.Time
-	shared  int
-	reserve int
+	once       sync.Once
+	opened     time.Time
+	shared     int
+	reserve    int
+	processors int
 
-	mu      sync.Mutex
-	used    int            // of both kinds
-	owners  map[Key]*owner // that hold or want places, and some idle ones
-	waiting int            // number of waiters of all owners
-	lists   [classes]list  // of the owners that have waiters, by their class
-	quickAt time.Duration  // since Open; no owner in the last list becomes quick before
+	mu        sync.Mutex
+	used      int            // of both kinds
+	computing [classes]int   // places used by owners whose runs compute for this long
+	lightBy   *owner         // the last that called and computes little, or nil
+	lightAt   time.Duration  // since Open; when it called
+	owners    map[Key]*owner // that hold or want places, and some idle ones
+	waiting   int            // number of waiters of all owners
+	lists     [classes][classes]list
+	quickAt   time.Duration // since Open; no owner in a list is less slow before
 }
-
-const (
-	slowAfter   = 500 * time.Millisecond
-	remainsSlow = 5 * time.Minute
-	never       = math.MaxInt64
-
-	// Quick owners are in classes by the time for which they typically hold a
-	// place: up to firstClass, up to four times as long, and so on.
-	classes    = 4
-	firstClass = 10 * time.Millisecond
-)
 
 // A Place is a place that a credential holds.
 type Place struct {
-	owner *owner
-	since time.Duration // since Open
+	owner    *owner
+	since    time.Duration // since Open
+	computes class         // when it got the place
 }
 
 // An owner is a credential.
 type owner struct {
-	held      int
-	typical   time.Duration // how long it usually holds a place
-	quickFrom time.Duration // since Open
-	waiters   []*waiter     // the first has waited longest
+	held     int
+	holds    pace      // a place
+	computes pace      // while it holds a place
+	waiters  []*waiter // the first has waited longest
 
 	in             *list // nil if it has no waiters
 	previous, next *owner
 }
 
-// A list is a list of owners that have waiters. The first has waited longest.
-type list struct{ first, last *owner }
-
 // A waiter is a call that waits for a place.
 type waiter struct {
 	granted chan struct{} // closed when it has the place
-	since   time.Duration // when it got the place
+	place   Place
 }
 
-// maxIdle is how many credentials that neither hold nor want a place are
-// remembered, so that their next call allocates nothing.
-const maxIdle = 1024
+const (
+	// maxIdle is how many credentials that neither hold nor want a place are
+	// remembered, so that their next call allocates nothing.
+	maxIdle = 1024
 
-// Open sets the numbers of places. Only the first call counts.
-func (p *Places) Open(shared, reserve int) {
+	// lightLasts is for how long after a call of a light credential processors are
+	// left free.
+	lightLasts = time.Minute
+
+	never = math.MaxInt64
+)
+
+// Open sets the numbers of places, and of the processors on which the runs
+// compute. Only the first call counts.
+func (p *Places) Open(shared, reserve, processors int) {
 	p.once.Do(func() {
 		p.opened = time.Now()
 		p.shared, p.reserve = shared, max(reserve, 0)
+		p.processors = processors
 		p.owners = map[Key]*owner{}
 		p.quickAt = never
 	})
@@ -101,8 +105,7 @@ func (p *Places) TryEnter(key Key) (place Place, ok bool) {
 	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	o := p.owner(key, now)
-	return Place{o, now}, p.take(o, now)
+	return p.take(p.caller(key, now), now)
 }
 
 // Enter takes a place. If there is none, it waits until ctx is done. If as many
@@ -113,10 +116,10 @@ func (p *Places) Enter(ctx context.Context, key Key, queue int) (Place, error) {
 	queue = max(queue, 0)
 	now := p.now()
 	p.mu.Lock()
-	o := p.owner(key, now)
-	if p.take(o, now) {
+	o := p.caller(key, now)
+	if place, ok := p.take(o, now); ok {
 		p.mu.Unlock()
-		return Place{o, now}, nil
+		return place, nil
 	}
 	newcomer := o.held == 0 && len(o.waiters) == 0
 	if p.waiting >= queue && !(newcomer && p.waiting-queue < p.reserve) {
@@ -129,14 +132,14 @@ func (p *Places) Enter(ctx context.Context, key Key, queue int) (Place, error) {
 
 	select {
 	case <-w.granted:
-		return Place{o, w.since}, nil
+		return w.place, nil
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case <-w.granted: // in the meantime
-		p.leave(o, p.now())
+		p.leave(w.place, p.now())
 	default:
 		p.giveUp(o, w)
 	}
@@ -146,14 +149,23 @@ func (p *Places) Enter(ctx context.Context, key Key, queue int) (Place, error) {
 // Restart counts the time for which the place is held from now.
 func (p *Places) Restart(place *Place) { place.since = p.now() }
 
-// Leave gives a place back.
-func (p *Places) Leave(place Place) {
+// Leave gives back a place in which a run has computed all the time.
+func (p *Places) Leave(place Place) { p.LeaveComputed(place, math.MaxInt64) }
+
+// LeaveComputed gives back a place in which a run has computed for some of the
+// time.
+func (p *Places) LeaveComputed(place Place, computed time.Duration) {
 	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	place.owner.note(now-place.since, now)
-	p.move(place.owner, now)
-	p.leave(place.owner, now)
+	o, held := place.owner, now-place.since
+	o.holds.note(held, now)
+	o.computes.note(min(computed, held), now)
+	if o == p.lightBy && o.computes.class(now) != light {
+		p.lightBy = nil // it needs no processor left free for itself
+	}
+	p.move(o, now)
+	p.leave(place, now)
 }
 
 // Cancel gives back a place in which nothing has run. The time for which it was
@@ -161,7 +173,7 @@ func (p *Places) Leave(place Place) {
 func (p *Places) Cancel(place Place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.leave(place.owner, p.now())
+	p.leave(place, p.now())
 }
 
 // Waiting returns the number of calls that wait for a place, and of those that
@@ -177,18 +189,21 @@ func (p *Places) now() time.Duration { return time.Since(p.opened) }
 
 // The methods below are called with p.mu held.
 
-// owner returns the owner of a credential.
-func (p *Places) owner(key Key, now time.Duration) *owner {
+// caller returns the owner of a credential that calls.
+func (p *Places) caller(key Key, now time.Duration) *owner {
 	o, ok := p.owners[key]
 	if !ok {
 		if most := maxIdle + p.shared + p.reserve + p.waiting; len(p.owners) >= most {
-			p.forgetIdle(func(o *owner) bool { return o.isQuick(now) || o.quickFrom == never })
+			p.forgetIdle(func(o *owner) bool { return o.holds.class(now) != slow })
 			if len(p.owners) >= most {
 				p.forgetIdle(func(*owner) bool { return true })
 			}
 		}
-		o = &owner{quickFrom: never}
+		o = &owner{}
 		p.owners[key] = o
+	}
+	if o.computes.class(now) == light {
+		p.lightBy, p.lightAt = o, now
 	}
 	return o
 }
@@ -201,60 +216,54 @@ func (p *Places) forgetIdle(which func(*owner) bool) {
 	}
 }
 
-// note records how long the owner has held a place.
-func (o *owner) note(d, now time.Duration) {
-	if o.quickFrom == never || o.isQuick(now) && o.typical > slowAfter { // new, or slow long ago
-		o.typical = d
-	}
-	o.typical += (d - o.typical) / 4
-	if o.typical > slowAfter {
-		o.quickFrom = now + remainsSlow
-	} else if o.quickFrom == never {
-		o.quickFrom = now
-	}
-}
-
-// class is the class of the owner's list. Owners that are not quick have the last
-// one.
-func (o *owner) class(now time.Duration) int {
-	if !o.isQuick(now) {
-		return classes - 1
-	}
-	class := 0
-	for bound := firstClass; class < classes-2 && o.typical > bound; class++ {
-		bound *= 4
-	}
-	return class
-}
-
-func (o *owner) isQuick(now time.Duration) bool { return now >= o.quickFrom }
-
-// free reports whether there is a place for the owner.
-func (p *Places) free(o *owner, now time.Duration) bool {
+// hasPlace reports whether there is a place for the owner.
+func (p *Places) hasPlace(o *owner, now time.Duration) bool {
 	switch {
 	case p.used < p.shared:
 		return true
 	case o.held > 0:
 		return false
-	case !o.isQuick(now):
+	case !o.holds.isQuick(now):
 		return p.used < p.shared+p.reserve-p.reserve/2
 	}
 	return p.used < p.shared+p.reserve
 }
 
-// take gives the owner a place if there is one.
-func (p *Places) take(o *owner, now time.Duration) bool {
-	if !p.free(o, now) {
-		return false
+// mayCompute reports whether the owner may compute beside those that do. For a
+// minute after a call of a light owner
+//   - slow ones together have half of the processors, and at least one,
+//   - those between light and slow have what the slow ones leave of all processors
+//     but one, and at least one.
+func (p *Places) mayCompute(o *owner, now time.Duration) bool {
+	if p.lightBy == nil || now-p.lightAt >= lightLasts {
+		return true
 	}
-	o.held++
-	p.used++
+	slower, others := p.computing[slow], p.computing[short]+p.computing[long]
+	switch o.computes.class(now) {
+	case slow:
+		return slower < max(1, p.processors/2)
+	case short, long:
+		return others == 0 || slower+others < p.processors-1
+	}
 	return true
 }
 
-func (p *Places) leave(o *owner, now time.Duration) {
-	o.held--
+// take gives the owner a place if there is one.
+func (p *Places) take(o *owner, now time.Duration) (Place, bool) {
+	if !p.hasPlace(o, now) || !p.mayCompute(o, now) {
+		return Place{}, false
+	}
+	place := Place{o, now, o.computes.class(now)}
+	o.held++
+	p.used++
+	p.computing[place.computes]++
+	return place, true
+}
+
+func (p *Places) leave(place Place, now time.Duration) {
+	place.owner.held--
 	p.used--
+	p.computing[place.computes]--
 	p.grant(now)
 }
 
@@ -263,17 +272,13 @@ func (p *Places) grant(now time.Duration) {
 	if now >= p.quickAt {
 		p.moveQuick(now)
 	}
-	for {
-		var best *owner
-		for i := range p.lists {
-			if o := p.lists[i].best(); best == nil || o != nil && o.held < best.held {
-				best = o
-			}
-		}
-		if best == nil || !p.take(best, now) {
+	for p.waiting > 0 {
+		best := p.best(now)
+		if best == nil {
 			return
 		}
 		w := best.waiters[0]
+		w.place, _ = p.take(best, now)
 		best.waiters[0] = nil
 		best.waiters = best.waiters[1:]
 		p.waiting--
@@ -281,20 +286,19 @@ func (p *Places) grant(now time.Duration) {
 		if len(best.waiters) > 0 {
 			p.append(best, now) // after others that hold as few
 		}
-		w.since = now
 		close(w.granted)
 	}
 }
 
-// best returns the owner in the list that holds the fewest places. The search is
-// short, because only as many owners hold something as there are places.
-func (l *list) best() (best *owner) {
-	for o := l.first; o != nil; o = o.next {
-		if best == nil || o.held < best.held {
-			best = o
-		}
-		if best.held == 0 {
-			break
+// best returns the waiting owner that gets the next place, or nil. If the best
+// of a list may not have one, nor may the others in the list.
+func (p *Places) best(now time.Duration) (best *owner) {
+	for i := range p.lists {
+		for j := range p.lists[i] {
+			o := p.lists[i][j].best()
+			if o != nil && (best == nil || o.held < best.held) && p.hasPlace(o, now) && p.mayCompute(o, now) {
+				best = o
+			}
 		}
 	}
 	return best
@@ -323,55 +327,46 @@ func (p *Places) giveUp(o *owner, w *waiter) {
 	}
 }
 
-// move puts an owner that has waiters into the list of its class. In the list of
-// another class it could keep others from a place that it may not have itself.
+// list is the list for an owner that has waiters.
+func (p *Places) list(o *owner, now time.Duration) *list {
+	return &p.lists[o.holds.class(now)][o.computes.class(now)]
+}
+
+// append adds an owner to its list.
+func (p *Places) append(o *owner, now time.Duration) {
+	p.list(o, now).append(o)
+	p.watchSlow(o, now)
+}
+
+// watchSlow notes when an owner in a list will no longer be slow.
+func (p *Places) watchSlow(o *owner, now time.Duration) {
+	for _, until := range [...]time.Duration{o.holds.slowUntil, o.computes.slowUntil} {
+		if now < until {
+			p.quickAt = min(p.quickAt, until)
+		}
+	}
+}
+
+// move puts an owner that has waiters into the list of its classes. In another
+// list it could keep others from a place that it may not have itself.
 func (p *Places) move(o *owner, now time.Duration) {
-	if o.in != nil && o.in != &p.lists[o.class(now)] {
+	if o.in != nil && o.in != p.list(o, now) {
 		o.in.remove(o)
 		p.append(o, now)
 	}
 }
 
-// moveQuick moves the owners that have become quick in the last list.
+// moveQuick moves the owners that are no longer slow.
 func (p *Places) moveQuick(now time.Duration) {
 	p.quickAt = never
-	var next *owner
-	for o := p.lists[classes-1].first; o != nil; o = next {
-		next = o.next
-		if o.isQuick(now) {
-			p.move(o, now)
-		} else {
-			p.quickAt = min(p.quickAt, o.quickFrom)
+	for i := range p.lists {
+		for j := range p.lists[i] {
+			var next *owner
+			for o := p.lists[i][j].first; o != nil; o = next {
+				next = o.next
+				p.watchSlow(o, now)
+				p.move(o, now)
+			}
 		}
 	}
-}
-
-// append makes the owner the last of its list.
-func (p *Places) append(o *owner, now time.Duration) {
-	l := &p.lists[o.class(now)]
-	if l == &p.lists[classes-1] {
-		p.quickAt = min(p.quickAt, o.quickFrom)
-	}
-	o.in, o.previous, o.next = l, l.last, nil
-	if l.last != nil {
-		l.last.next = o
-	} else {
-		l.first = o
-	}
-	l.last = o
-}
-
-// remove takes the owner out of the list.
-func (l *list) remove(o *owner) {
-	if o.previous != nil {
-		o.previous.next = o.next
-	} else {
-		l.first = o.next
-	}
-	if o.next != nil {
-		o.next.previous = o.previous
-	} else {
-		l.last = o.previous
-	}
-	o.in, o.previous, o.next = nil, nil, nil
 }

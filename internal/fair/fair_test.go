@@ -32,9 +32,12 @@ type places struct {
 	held map[fair.Key][]fair.Place
 }
 
-func open(shared, reserve int) *places {
+// open opens places on so many processors that it makes no difference.
+func open(shared, reserve int) *places { return openOn(shared, reserve, 1000) }
+
+func openOn(shared, reserve, processors int) *places {
 	p := &places{held: map[fair.Key][]fair.Place{}}
-	p.Open(shared, reserve)
+	p.Open(shared, reserve, processors)
 	return p
 }
 
@@ -61,12 +64,38 @@ func (p *places) Enter(ctx context.Context, key fair.Key, queue int) error {
 }
 
 // Leave gives back the place that the credential has held the longest.
-func (p *places) Leave(key fair.Key) {
+func (p *places) Leave(key fair.Key) { p.Places.Leave(p.first(key)) }
+
+func (p *places) first(key fair.Key) fair.Place {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	first := p.held[key][0]
 	p.held[key] = p.held[key][1:]
-	p.mu.Unlock()
-	p.Places.Leave(first)
+	return first
+}
+
+// use has a credential call once. The call holds a place for a time, and computes
+// for some of it.
+func (p *places) use(t *testing.T, name string, held, computed time.Duration) {
+	t.Helper()
+	require.True(t, p.TryEnter(key(name)))
+	time.Sleep(held)
+	p.LeaveComputed(p.first(key(name)), computed)
+}
+
+// enter has a credential take places.
+func (p *places) enter(t *testing.T, name string, n int) {
+	t.Helper()
+	for range n {
+		require.True(t, p.TryEnter(key(name)))
+	}
+}
+
+// cancel has a credential give back places, and says nothing of it.
+func (p *places) cancel(name string, n int) {
+	for range n {
+		p.Cancel(p.first(key(name)))
+	}
 }
 
 // One credential alone may hold every shared place, and none in reserve beyond its
@@ -197,8 +226,8 @@ func TestQuick(t *testing.T) {
 		}
 		require.Equal(t, []string{"quick"}, leave("quick"))
 		require.Equal(t, []string{"quick"}, leave("a"), "half of the reserve is free, and not for them")
-		require.Equal(t, []string{"quick", "c"}, leave("b"))
-		require.Equal(t, []string{"quick", "c", "new"}, leave("quick"))
+		require.Equal(t, []string{"quick", "new"}, leave("b"), "it may be quick")
+		require.Equal(t, []string{"quick", "new", "c"}, leave("quick"))
 
 		require.True(t, p.TryEnter(key("quick")))
 		require.False(t, p.TryEnter(key("a")), "still slow")
@@ -235,7 +264,7 @@ func TestOrderByTime(t *testing.T) {
 		}
 		p.Leave(key("x"))
 		synctest.Wait()
-		require.Equal(t, []string{"10 ms", "0", "40 ms", "400 ms", "41 ms", "new"}, order)
+		require.Equal(t, []string{"10 ms", "0", "new", "40 ms", "400 ms", "41 ms"}, order)
 	})
 }
 
@@ -303,6 +332,162 @@ func TestClassChangesInTheQueue(t *testing.T) {
 			})
 		})
 	}
+}
+
+const (
+	lightTime  = 10 * time.Millisecond  // the most that is light
+	mediumTime = 500 * time.Millisecond // the most that is not slow
+	slowTime   = mediumTime + 1
+)
+
+// While a light credential calls, and for a minute after that, slow ones have half of
+// the processors. Otherwise they may have all places.
+func TestSlowOnesLeaveProcessors(t *testing.T) {
+	t.Parallel()
+	for processors, most := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 9: 4} {
+		synctest.Test(t, func(t *testing.T) {
+			p := openOn(8, 2, processors)
+			p.use(t, "light", lightTime, math.MaxInt64) // all the time
+			p.use(t, "slow", slowTime, slowTime)
+			p.use(t, "slow too", slowTime, slowTime)
+			p.enter(t, "slow", 8) // since no light one has called yet
+			p.cancel("slow", 8)
+
+			p.enter(t, "light", 1)
+			p.cancel("light", 1)
+			p.enter(t, "slow", most)
+			require.False(t, p.TryEnter(key("slow")))
+			require.False(t, p.TryEnter(key("slow too")), "though it holds none")
+			p.enter(t, "unknown", 1)
+			p.enter(t, "light", 1)
+
+			time.Sleep(time.Minute - 1)
+			require.False(t, p.TryEnter(key("slow")))
+			time.Sleep(1)
+			p.enter(t, "slow", 8-most-2)
+			require.False(t, p.TryEnter(key("slow")), "all places are taken")
+		})
+	}
+}
+
+// Those that are neither light nor slow have what the slow ones leave of all
+// processors but one, and at least one.
+func TestOthersLeaveAProcessor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct{ processors, slow, most int }{{1, 0, 1}, {1, 1, 1}, {2, 0, 1}, {2, 1, 1}, {4, 0, 3}, {4, 1, 2}, {4, 2, 1}} {
+			p := openOn(8, 2, test.processors)
+			p.use(t, "short", lightTime+1, lightTime+1)
+			p.use(t, "long", mediumTime, mediumTime)
+			p.use(t, "slow", slowTime, slowTime)
+			p.use(t, "light", lightTime, lightTime)
+			p.enter(t, "light", 1)
+			p.enter(t, "slow", test.slow)
+			for i := range test.most {
+				p.enter(t, []string{"short", "long"}[i%2], 1)
+			}
+			for _, name := range []string{"short", "long"} {
+				require.False(t, p.TryEnter(key(name)), "%s of %+v", name, test)
+			}
+		}
+	})
+}
+
+// A credential that holds a place for long without computing takes no processor
+// from others, and a light one none from itself.
+func TestThoseThatNeedNoProcessorLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := openOn(8, 2, 2)
+		p.use(t, "waits", time.Hour, lightTime)
+		p.use(t, "computes", time.Hour, time.Hour)
+		p.enter(t, "waits", 5) // which is a call of a light one
+		p.enter(t, "computes", 1)
+		require.False(t, p.TryEnter(key("computes")))
+		p.enter(t, "waits", 2)
+
+		p = openOn(8, 2, 2)
+		p.use(t, "becomes slow", 0, 0)
+		p.use(t, "becomes slow", 10*time.Second, 10*time.Second)
+		p.enter(t, "becomes slow", 8)
+	})
+}
+
+// One that may not compute yet does not keep others waiting, and gets its turn.
+func TestWaitsForAProcessor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := openOn(4, 2, 2)
+		p.use(t, "light", lightTime, lightTime)
+		p.use(t, "slow", slowTime, slowTime)
+		p.use(t, "slow too", slowTime, slowTime)
+		p.enter(t, "light", 3)
+		p.enter(t, "slow", 1)
+		var order []string
+		for _, name := range []string{"slow too", "slow too", "light", "light"} {
+			go func() {
+				assert.NoError(t, p.Enter(t.Context(), key(name), 4))
+				order = append(order, name)
+			}()
+			synctest.Wait()
+		}
+		leave := func(name string) []string {
+			p.cancel(name, 1)
+			synctest.Wait()
+			return order
+		}
+		require.Equal(t, []string{"light"}, leave("light"), "though it holds more")
+		require.Equal(t, []string{"light", "slow too"}, leave("slow"))
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"light", "slow too", "slow too"}, leave("light"), "the minute is over")
+		require.Equal(t, []string{"light", "slow too", "slow too", "light"}, leave("slow too"))
+	})
+}
+
+// One that no longer computes for long while it waits does not wait behind those
+// that do.
+func TestComputesForLongNoMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := openOn(4, 2, 2)
+		p.use(t, "light", lightTime, lightTime)
+		p.use(t, "x", slowTime, slowTime)
+		p.use(t, "x", lightTime, lightTime) // which makes its typical time shorter
+		time.Sleep(time.Minute)
+		p.use(t, "y", slowTime, slowTime)
+		p.use(t, "y", 2*time.Minute, lightTime) // so it is slow only in how long it holds a place
+		p.use(t, "slow", slowTime, slowTime)
+		p.use(t, "slow too", slowTime, slowTime)
+		p.enter(t, "light", 3)
+		p.enter(t, "slow", 1)
+		var order []string
+		for _, name := range []string{"slow too", "x", "y"} {
+			go func() {
+				assert.NoError(t, p.Enter(t.Context(), key(name), 4))
+				order = append(order, name)
+			}()
+			synctest.Wait()
+		}
+		minute := func() {
+			time.Sleep(30 * time.Second)
+			require.False(t, p.TryEnter(key("light")), "it only calls")
+			time.Sleep(30 * time.Second)
+			p.cancel("light", 1)
+			synctest.Wait()
+		}
+		minute()
+		require.Empty(t, order)
+		p.enter(t, "light", 1)
+		minute()
+		require.Equal(t, []string{"x"}, order)
+		p.cancel("x", 1)
+		p.enter(t, "light", 1)
+		minute()
+		require.Equal(t, []string{"x", "y"}, order)
+		p.cancel("slow", 1)
+		synctest.Wait()
+		require.Equal(t, []string{"x", "y", "slow too"}, order)
+	})
 }
 
 // The first that is over the length of the queue is refused, unless its credential

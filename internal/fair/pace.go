@@ -1,0 +1,60 @@
+package fair
+
+import "time"
+
+const (
+	slowAfter   = 500 * time.Millisecond
+	remainsSlow = 5 * time.Minute
+)
+
+// A class is one of how long the calls of a credential typically take. Those of
+// a lower class are served first.
+type class int
+
+const (
+	light   class = iota // at most lightUpTo
+	unknown              // so that the first call is served soon
+	short                // at most shortUpTo
+	long                 // at most slowAfter
+	slow                 // longer, or longer in the last minutes
+	classes
+)
+
+const (
+	lightUpTo = 10 * time.Millisecond
+	shortUpTo = 4 * lightUpTo
+)
+
+// A pace is how long the calls of a credential typically take.
+type pace struct {
+	known     bool
+	typical   time.Duration
+	slowUntil time.Duration // since Open
+}
+
+// note records that a call has taken d.
+func (p *pace) note(d, now time.Duration) {
+	if p.class(now) == unknown {
+		p.known, p.typical = true, d
+	}
+	p.typical += (d - p.typical) / 4
+	if p.typical > slowAfter {
+		p.slowUntil = now + remainsSlow
+	}
+}
+
+func (p *pace) class(now time.Duration) class {
+	switch {
+	case now < p.slowUntil:
+		return slow
+	case !p.known || p.typical > slowAfter: // slow long ago
+		return unknown
+	case p.typical <= lightUpTo:
+		return light
+	case p.typical <= shortUpTo:
+		return short
+	}
+	return long
+}
+
+func (p *pace) isQuick(now time.Duration) bool { return p.known && now >= p.slowUntil }
