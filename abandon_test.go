@@ -5,12 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -84,47 +85,96 @@ func TestCallerLeaves(t *testing.T) {
 	}
 }
 
-func TestClientIPOnUnixSocket(t *testing.T) {
+// TestClientGone cancels a run whose caller has hung up, also after a body was
+// read under a deadline of its own.
+func TestClientGone(t *testing.T) {
 	t.Parallel()
-	h := &callback.Handler{
-		Runner:  &callback.GojaRunner{Scripts: script(`Spark.setScriptData("ip", Spark.getClientIp())`)},
-		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
-	}
-	for remote, want := range map[string]string{"@": "", "": "", "192.0.2.1:80": "192.0.2.1", "[2001:db8::1]:80": "2001:db8::1"} {
-		w := httptest.NewRecorder()
-		r := httptest.NewRequest("GET", "/callback/E3/hello/s3cret", nil)
-		r.RemoteAddr = remote
-		h.ServeHTTP(w, r)
-		require.Equal(t, `{"ip":"`+want+`"}`, w.Body.String())
+	for method, rest := range map[string]string{"GET": "\r\n", "POST": "Content-Length: 3\r\n\r\nabc"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			running, ended := make(chan struct{}), make(chan error, 1)
+			h, _ := httpHandler(``)
+			h.Timeout, h.StopAbandoned = time.Minute, true
+			h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
+				close(running)
+				<-ctx.Done()
+				ended <- context.Cause(ctx)
+				return nil, ctx.Err()
+			})
+			c := dial(t, serve(t, h), method+" "+helloURL+" HTTP/1.1\r\nHost: x\r\n"+rest)
+			<-running
+			require.NoError(t, c.Close())
+			select {
+			case err := <-ended:
+				require.ErrorIs(t, err, context.Canceled)
+			case <-time.After(time.Minute):
+				t.Fatal("the run goes on")
+			}
+		})
 	}
 }
 
-// Integers over 2^53 are not exact in JavaScript: a host passes them as strings.
-func TestLargeIntegersCrossAsStrings(t *testing.T) {
+// TestClientGoneStopsScript does the same for a script that computes.
+func TestClientGoneStopsScript(t *testing.T) {
 	t.Parallel()
-	const large = math.MaxInt64
-	var number int64
-	var text string
-	h := &callback.Handler{
-		Runner: &callback.GojaRunner{Scripts: script(`
-			Spark.setScriptData("number", Spark.number() === 9223372036854775807);
-			Spark.setScriptData("rounded", String(Spark.number()));
-			Spark.setScriptData("text", Spark.text());
-			Spark.take(9007199254740993, Spark.text());`)},
-		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
-		Members: callback.Members{
-			"number": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return int64(large), nil }},
-			"text": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
-				return fmt.Sprint(int64(large)), nil
-			}},
-			"take": {Func: func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
-				return nil, args.Scan(&number, &text)
-			}},
-		},
+	h, _ := httpHandler(`Spark.started(); for (;;) {}`)
+	h.Timeout, h.StopAbandoned = time.Minute, true
+	goja := h.Runner
+	started, ended := make(chan struct{}), make(chan error, 1)
+	h.Members = callback.Members{"started": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+		close(started)
+		return nil, nil
+	}}}
+	h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, call *callback.Call) (*callback.Result, error) {
+		result, err := goja.RunScript(ctx, call)
+		ended <- err
+		return result, err
+	})
+	c := dial(t, serve(t, h), "GET "+helloURL+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-started
+	require.NoError(t, c.Close())
+	select {
+	case err := <-ended:
+		require.Error(t, err)
+	case <-time.After(time.Minute):
+		t.Fatal("the script goes on")
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/callback/E3/hello/s3cret", nil))
-	require.JSONEq(t, `{"number":true,"rounded":"9223372036854776000","text":"9223372036854775807"}`, w.Body.String())
-	require.EqualValues(t, int64(9007199254740992), number) // not the 9007199254740993 of the source
-	require.Equal(t, "9223372036854775807", text)
+}
+
+// TestCallerGoneIsNoFailure: a caller that goes away is logged as that, and not as an
+// error of the script or of the store.
+func TestCallerGoneIsNoFailure(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(h *callback.Handler, leave func()){
+		"in the run": func(h *callback.Handler, leave func()) {
+			h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
+				leave()
+				<-ctx.Done()
+				return nil, fmt.Errorf("interrupted: %w", ctx.Err())
+			})
+		},
+		"in the store": func(h *callback.Handler, leave func()) {
+			h.Secrets = storeFunc(func(ctx context.Context, _, _ string) ([]callback.Secret, error) {
+				leave()
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, log := httpHandler(``)
+			h.StopAbandoned = true
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			change(h, cancel)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, helloURL, nil).WithContext(ctx))
+			require.Equal(t, 503, w.Code)
+			require.Equal(t, `{"error":"cancelled"}`, w.Body.String())
+			require.NotContains(t, log.String(), "ERROR")
+			require.NotContains(t, log.String(), "failed")
+			require.Equal(t, name == "in the run", strings.Contains(log.String(), "level=INFO"), log)
+		})
+	}
 }

@@ -2,17 +2,13 @@ package callback_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,9 +21,6 @@ import (
 	"example.com/callback"
 	"example.com/callback/internal/testkit"
 )
-
-// These tests show what case files cannot: how the Handler behaves over a real
-// connection, and with hosts that are incomplete or fail.
 
 const helloURL = "/callback/E3/hello/s3cret"
 
@@ -104,101 +97,6 @@ func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder
 	return w
 }
 
-// TestRefusalReadsNoBody sends only the header of a request. The answer must come
-// without the body, and without a 100 Continue.
-func TestRefusalReadsNoBody(t *testing.T) {
-	t.Parallel()
-	h, _ := httpHandler(``)
-	server := serve(t, h)
-	for _, test := range []struct {
-		line   string
-		header string
-		status int
-	}{
-		{"POST /callback/E3/hello/wrong", "", 403},
-		{"POST /callback/E4/hello/s3cret", "", 403},
-		{"POST /callback/E3", "", 404},
-		{"PUT " + helloURL, "", 405},
-		{"POST " + helloURL, "Content-Encoding: nonsense\r\n", 415},
-	} {
-		for _, header := range []string{
-			"Content-Length: 1000000\r\nExpect: 100-continue\r\n",
-			"Content-Length: 1000000\r\n",
-			"Transfer-Encoding: chunked\r\n",
-		} {
-			t.Run(fmt.Sprint(test.line, " ", test.header, header), func(t *testing.T) {
-				t.Parallel()
-				c := dial(t, server, test.line+" HTTP/1.1\r\nHost: x\r\n"+test.header+header+"\r\n")
-				status, _ := c.answer(t)
-				require.Equal(t, test.status, status)
-			})
-		}
-	}
-	t.Run("an authorised one does", func(t *testing.T) {
-		t.Parallel()
-		c := dial(t, server, "POST "+helloURL+" HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
-		line, err := c.in.ReadString('\n')
-		require.NoError(t, err)
-		require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
-		_, err = c.in.ReadString('\n')
-		require.NoError(t, err)
-		c.send(t, "abc")
-		status, _ := c.answer(t)
-		require.Equal(t, 200, status)
-	})
-}
-
-// TestSlowBody: the reading of a body ends at the deadline.
-func TestSlowBody(t *testing.T) {
-	t.Parallel()
-	h, _ := httpHandler(``)
-	h.Timeout = 100 * time.Millisecond
-	server := serve(t, h)
-	for _, header := range []string{
-		"Content-Type: text/plain\r\nContent-Length: 10\r\n\r\nabc",
-		"Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\n",
-		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\nContent-Dis",
-		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\nContent-Disposition: form-data; name=a\r\n\r\nabc",
-	} {
-		t.Run(header, func(t *testing.T) {
-			t.Parallel()
-			c := dial(t, server, "POST "+helloURL+" HTTP/1.1\r\nHost: x\r\n"+header)
-			status, body := c.answer(t)
-			require.Equal(t, 408, status)
-			require.Equal(t, `{"error":"request body too slow"}`, body)
-			_, err := c.in.ReadByte()
-			require.ErrorIs(t, err, io.EOF, "the connection cannot be used further")
-		})
-	}
-}
-
-// TestBodyTooLarge stops reading where the limit is.
-func TestBodyTooLarge(t *testing.T) {
-	t.Parallel()
-	h, _ := httpHandler(``)
-	h.MaxBody = 1000
-	server := serve(t, h)
-	for name, rest := range map[string]string{
-		"declared, and not sent": "Content-Length: 1001\r\n\r\n",
-		"declared, to be asked":  "Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n",
-		"chunked":                "Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000) + "\r\n",
-		"chunked form":           "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000) + "\r\n",
-		"chunked part": "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" +
-			"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n" + strings.Repeat("x", 2000),
-		"chunked header of a part": "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" +
-			"--b\r\n" + strings.Repeat("x", 2000),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := dial(t, server, "POST "+helloURL+" HTTP/1.1\r\nHost: x\r\n"+rest)
-			status, body := c.answer(t)
-			require.Equal(t, 413, status)
-			require.Equal(t, `{"error":"request body too large"}`, body)
-		})
-	}
-}
-
 // TestKeepAlive sends several requests over one connection, one after the other.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
@@ -244,100 +142,6 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
-// TestClientGone cancels a run whose caller has hung up, also after a body was
-// read under a deadline of its own.
-func TestClientGone(t *testing.T) {
-	t.Parallel()
-	for method, rest := range map[string]string{"GET": "\r\n", "POST": "Content-Length: 3\r\n\r\nabc"} {
-		t.Run(method, func(t *testing.T) {
-			t.Parallel()
-			running, ended := make(chan struct{}), make(chan error, 1)
-			h, _ := httpHandler(``)
-			h.Timeout, h.StopAbandoned = time.Minute, true
-			h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
-				close(running)
-				<-ctx.Done()
-				ended <- context.Cause(ctx)
-				return nil, ctx.Err()
-			})
-			c := dial(t, serve(t, h), method+" "+helloURL+" HTTP/1.1\r\nHost: x\r\n"+rest)
-			<-running
-			require.NoError(t, c.Close())
-			select {
-			case err := <-ended:
-				require.ErrorIs(t, err, context.Canceled)
-			case <-time.After(time.Minute):
-				t.Fatal("the run goes on")
-			}
-		})
-	}
-}
-
-// TestClientGoneStopsScript does the same for a script that computes.
-func TestClientGoneStopsScript(t *testing.T) {
-	t.Parallel()
-	h, _ := httpHandler(`Spark.started(); for (;;) {}`)
-	h.Timeout, h.StopAbandoned = time.Minute, true
-	goja := h.Runner
-	started, ended := make(chan struct{}), make(chan error, 1)
-	h.Members = callback.Members{"started": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
-		close(started)
-		return nil, nil
-	}}}
-	h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, call *callback.Call) (*callback.Result, error) {
-		result, err := goja.RunScript(ctx, call)
-		ended <- err
-		return result, err
-	})
-	c := dial(t, serve(t, h), "GET "+helloURL+" HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-started
-	require.NoError(t, c.Close())
-	select {
-	case err := <-ended:
-		require.Error(t, err)
-	case <-time.After(time.Minute):
-		t.Fatal("the script goes on")
-	}
-}
-
-// TestCallerGoneIsNoFailure: a caller that goes away is logged as that, and not as an
-// error of the script or of the store.
-func TestCallerGoneIsNoFailure(t *testing.T) {
-	t.Parallel()
-	for name, change := range map[string]func(h *callback.Handler, leave func()){
-		"in the run": func(h *callback.Handler, leave func()) {
-			h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
-				leave()
-				<-ctx.Done()
-				return nil, fmt.Errorf("interrupted: %w", ctx.Err())
-			})
-		},
-		"in the store": func(h *callback.Handler, leave func()) {
-			h.Secrets = storeFunc(func(ctx context.Context, _, _ string) ([]callback.Secret, error) {
-				leave()
-				<-ctx.Done()
-				return nil, ctx.Err()
-			})
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, log := httpHandler(``)
-			h.StopAbandoned = true
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			change(h, cancel)
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, helloURL, nil).WithContext(ctx))
-			require.Equal(t, 503, w.Code)
-			require.Equal(t, `{"error":"cancelled"}`, w.Body.String())
-			require.NotContains(t, log.String(), "ERROR")
-			require.NotContains(t, log.String(), "failed")
-			require.Equal(t, name == "in the run", strings.Contains(log.String(), "level=INFO"), log)
-		})
-	}
-}
-
 // TestContextDeadline shows that an earlier deadline of the request counts.
 func TestContextDeadline(t *testing.T) {
 	t.Parallel()
@@ -347,222 +151,6 @@ func TestContextDeadline(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, helloURL, nil).WithContext(ctx))
 	require.Equal(t, 504, w.Code)
-}
-
-// TestRunnerPanics: a runner that panics is a 500, and neither the answer nor the log
-// has the value of the panic.
-func TestRunnerPanics(t *testing.T) {
-	t.Parallel()
-	h, log := httpHandler(``)
-	h.Runner = callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) {
-		panic("the value, s3cret")
-	})
-	w := get(t, h, helloURL)
-	require.Equal(t, 500, w.Code)
-	require.Equal(t, `{"error":"script failed"}`, w.Body.String())
-	require.Contains(t, log.String(), "panic")
-	require.Contains(t, log.String(), "TestRunnerPanics", "the stack")
-	require.NotContains(t, log.String(), "the value")
-	require.NotContains(t, log.String(), "s3cret")
-
-	h.Runner = callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) {
-		panic(http.ErrAbortHandler)
-	})
-	require.PanicsWithValue(t, http.ErrAbortHandler, func() { get(t, h, helloURL) })
-}
-
-// TestOthersPanic shows the same for the host's other functions.
-func TestOthersPanic(t *testing.T) {
-	t.Parallel()
-	for name, change := range map[string]func(*callback.Handler){
-		"store": func(h *callback.Handler) {
-			h.Secrets = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) { panic("s3cret") })
-		},
-		"client IP": func(h *callback.Handler) { h.ClientIP = func(*http.Request) string { panic("s3cret") } },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, log := httpHandler(``)
-			change(h)
-			w := get(t, h, helloURL)
-			require.Equal(t, 500, w.Code)
-			require.Equal(t, `{"error":"script failed"}`, w.Body.String())
-			require.NotContains(t, log.String(), "s3cret")
-		})
-	}
-}
-
-// TestHTTPDoerPanics gives a script null for a client that panics.
-func TestHTTPDoerPanics(t *testing.T) {
-	t.Parallel()
-	for name, doer := range map[string]callback.HTTPDoerFunc{
-		"panic":   func(*http.Request) (*http.Response, error) { panic("s3cret") },
-		"nothing": func(*http.Request) (*http.Response, error) { return nil, nil },
-		"bad body": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(brokenReader{})}, nil
-		},
-		"URL error": func(*http.Request) (*http.Response, error) {
-			return nil, errors.New("Get http://api.example/token: s3cret")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, log := httpHandler(`Spark.setScriptData("r", Spark.getHttp("http://api.example/token").get())`)
-			h.HTTP = doer
-			w := get(t, h, helloURL)
-			require.Equal(t, `{"r":null}`, w.Body.String())
-			require.NotContains(t, log.String(), "s3cret")
-			require.NotContains(t, log.String(), "/token")
-			require.NotEmpty(t, log.String())
-		})
-	}
-	h, _ := httpHandler(`Spark.setScriptData("r", Spark.getHttp("http://api.example/").get().getHeaders())`)
-	h.HTTP = callback.HTTPDoerFunc(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200}, nil // no header and no body
-	})
-	require.Equal(t, `{"r":{}}`, get(t, h, helloURL).Body.String())
-}
-
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("s3cret") }
-
-// TestIncompleteHost: a Handler works without each optional field, and refuses calls
-// without a required one.
-func TestIncompleteHost(t *testing.T) {
-	t.Parallel()
-	w := get(t, new(callback.Handler), helloURL)
-	require.Equal(t, 403, w.Code, "nil Secrets refuse everybody")
-
-	h, log := httpHandler(``)
-	h.Runner = nil
-	w = get(t, h, helloURL)
-	require.Equal(t, 500, w.Code)
-	require.Equal(t, `{"error":"script failed"}`, w.Body.String())
-	require.Contains(t, log.String(), "callback: Handler has no Runner")
-
-	h, log = httpHandler(``)
-	h.Runner = new(callback.GojaRunner)
-	require.Equal(t, 500, get(t, h, helloURL).Code)
-	require.Contains(t, log.String(), "the runner has no Scripts")
-
-	h, _ = httpHandler(`
-		Spark.getLog().debug("dropped by the default logger")
-		Spark.setScriptData("ip", Spark.getClientIp())
-	`)
-	h.Logger = nil
-	require.Equal(t, `{"ip":"192.0.2.1"}`, get(t, h, helloURL).Body.String())
-
-	r := httptest.NewRequest(http.MethodPost, helloURL, nil)
-	r.Body, r.RemoteAddr = nil, "no port" // as that of a Unix socket, "@"
-	w = httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	require.Equal(t, `{"ip":""}`, w.Body.String())
-}
-
-// TestRunnerErrors shows which error is which answer.
-func TestRunnerErrors(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		err    error
-		status int
-		body   string
-	}{
-		{callback.ErrNoScript, 404, `{"error":"no script"}`},
-		{fmt.Errorf("remote: %w", callback.ErrNoScript), 404, `{"error":"no script"}`},
-		{fmt.Errorf("remote: %w", callback.ErrOverloaded), 503, `{"error":"overloaded"}`},
-		{fmt.Errorf("remote: %w", context.DeadlineExceeded), 504, `{"error":"script timed out"}`},
-		{&callback.ScriptError{Script: "a.js", Message: "late", Err: context.DeadlineExceeded}, 504, `{"error":"script timed out"}`},
-		{&callback.ScriptError{Script: "a.js", Line: 7, Column: 3, Message: "wrong", Stack: "at f"}, 500, `{"error":"script failed"}`},
-		{errors.New("wrong"), 500, `{"error":"script failed"}`},
-		{nil, 200, `{}`},
-	} {
-		h, log := httpHandler(``)
-		h.Runner = callback.ScriptRunnerFunc(func(context.Context, *callback.Call) (*callback.Result, error) { return nil, test.err })
-		w := get(t, h, helloURL)
-		require.Equal(t, test.status, w.Code, "%v", test.err)
-		require.Equal(t, test.body, w.Body.String(), "%v", test.err)
-		if test.status == 503 {
-			require.Equal(t, "1", w.Header().Get("Retry-After"))
-		}
-		if test.status == 500 {
-			require.Contains(t, log.String(), "error=")
-		}
-		var script *callback.ScriptError
-		if errors.As(test.err, &script) && script.Stack != "" {
-			require.Contains(t, log.String(), `script=a.js line=7 column=3 error=wrong stack="at f"`)
-		}
-	}
-}
-
-// TestStoreFails: every error of a store is a 503, so that the sender of a webhook
-// tries again.
-func TestStoreFails(t *testing.T) {
-	t.Parallel()
-	for _, err := range []error{
-		errors.New("connection lost"), callback.ErrNoScript, callback.ErrNoVersion,
-		fmt.Errorf("vault: %w", callback.RetryAfter(callback.ErrTooMany, time.Second)),
-	} {
-		t.Run(err.Error(), func(t *testing.T) {
-			t.Parallel()
-			h, log := httpHandler(``)
-			h.Secrets = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) { return nil, err })
-			for _, target := range []string{helloURL, "/callback/E3/srv/", "/callback/E3/hello/s3cret/p1"} {
-				w := get(t, h, target)
-				require.Equal(t, 503, w.Code)
-				require.Equal(t, `{"error":"unavailable"}`, w.Body.String())
-				require.Equal(t, "1", w.Header().Get("Retry-After"))
-			}
-			require.Contains(t, log.String(), err.Error())
-			require.NotContains(t, log.String(), "s3cret")
-			require.NotContains(t, log.String(), "srv")
-		})
-	}
-}
-
-// TestSecretsAsked shows with which names a store is asked.
-func TestSecretsAsked(t *testing.T) {
-	t.Parallel()
-	var asked []string
-	h, _ := httpHandler(``)
-	h.Secrets = storeFunc(func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
-		asked = append(asked, apiKey+"|"+credential)
-		return callback.SecretMap{"E3/hello": "s3cret", "E3/": "srv"}.Secrets(t.Context(), apiKey, credential)
-	})
-	for _, test := range []struct {
-		target string
-		asked  []string
-	}{
-		{"/callback/E3/srv/", []string{"E3|"}},
-		{"/callback/E3/srv/p1", []string{"E3|"}}, // a valid server secret is no look-up key
-		{"/callback/E3/hello/s3cret", []string{"E3|", "E3|hello"}},
-		{"/callback/E3/hello/s3cret/p1", []string{"E3|", "E3|hello"}},
-		{"/callback/E3/srv/p1/more", []string{"E3|", "E3|-"}},
-		{"/callback/E3/srv/p1//", []string{"E3|", "E3|-"}},
-		{"/callback/E3/nobody/s3cret", []string{"E3|", "E3|nobody"}},
-		{"/callback/E3/no.body/s3cret", []string{"E3|", "E3|-"}}, // the same work
-		{"/callback/E3/no%2Fbody/s3cret/p1", []string{"E3|", "E3|-"}},
-	} {
-		asked = nil
-		get(t, h, test.target)
-		require.Equal(t, test.asked, asked, test.target)
-	}
-}
-
-// TestSecretRotation accepts each of several secrets.
-func TestSecretRotation(t *testing.T) {
-	t.Parallel()
-	h, _ := httpHandler(``)
-	h.Secrets = storeFunc(func(_ context.Context, _, credential string) ([]callback.Secret, error) {
-		if credential == "" {
-			return nil, nil
-		}
-		return []callback.Secret{callback.NewSecret("old"), {}, callback.NewSecret("new")}, nil
-	})
-	require.Equal(t, 200, get(t, h, "/callback/E3/hello/old").Code)
-	require.Equal(t, 200, get(t, h, "/callback/E3/hello/new").Code)
-	require.Equal(t, 403, get(t, h, "/callback/E3/hello/other").Code)
-	require.Equal(t, 403, get(t, h, "/callback/E3/hello//").Code)
 }
 
 // TestMaxInFlight: calls beyond the limit are refused, and a call that ends frees its
@@ -624,37 +212,6 @@ func TestHTTP2(t *testing.T) {
 		require.Equal(t, test.status, resp.StatusCode)
 		require.Equal(t, test.want, body)
 	}
-}
-
-// TestMultipartLeavesNoFiles is not parallel: it moves the temporary folder.
-func TestMultipartLeavesNoFiles(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir)
-	const size = 48 << 20 // over what net/http keeps in memory by itself
-	h, _ := httpHandler(``)
-	h.MaxBody = 64 << 20
-	h.Runner = callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
-		files, err := os.ReadDir(dir)
-		require.NoError(t, err)
-		require.Empty(t, files)
-		require.Len(t, call.Data[0].Values[0], size)
-		panic("and a runner that panics leaves none")
-	})
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	part, err := form.CreateFormFile("f", "large.bin")
-	require.NoError(t, err)
-	_, err = part.Write(bytes.Repeat([]byte("x"), size))
-	require.NoError(t, err)
-	require.NoError(t, form.Close())
-	r := httptest.NewRequest(http.MethodPost, helloURL, &body)
-	r.Header.Set("Content-Type", form.FormDataContentType())
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	require.Equal(t, 500, w.Code)
-	files, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	require.Empty(t, files)
 }
 
 // TestMuxes serves the same Handler from where hosts put it.
@@ -793,4 +350,19 @@ func TestNoGoroutinesLeft(t *testing.T) {
 	}
 	server.Close()
 	goleak.VerifyNone(t, ignore)
+}
+
+func TestClientIPOnUnixSocket(t *testing.T) {
+	t.Parallel()
+	h := &callback.Handler{
+		Runner:  &callback.GojaRunner{Scripts: script(`Spark.setScriptData("ip", Spark.getClientIp())`)},
+		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+	}
+	for remote, want := range map[string]string{"@": "", "": "", "192.0.2.1:80": "192.0.2.1", "[2001:db8::1]:80": "2001:db8::1"} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/callback/E3/hello/s3cret", nil)
+		r.RemoteAddr = remote
+		h.ServeHTTP(w, r)
+		require.Equal(t, `{"ip":"`+want+`"}`, w.Body.String())
+	}
 }

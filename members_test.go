@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,4 +67,34 @@ func TestGlobalsReplace(t *testing.T) {
 	functions := runs.next(t).Functions
 	require.Len(t, functions, 1)
 	require.Equal(t, "atob", functions[0].Name)
+}
+
+// Integers over 2^53 are not exact in JavaScript: a host passes them as strings.
+func TestLargeIntegersCrossAsStrings(t *testing.T) {
+	t.Parallel()
+	const large = math.MaxInt64
+	var number int64
+	var text string
+	h := &callback.Handler{
+		Runner: &callback.GojaRunner{Scripts: script(`
+			Spark.setScriptData("number", Spark.number() === 9223372036854775807);
+			Spark.setScriptData("rounded", String(Spark.number()));
+			Spark.setScriptData("text", Spark.text());
+			Spark.take(9007199254740993, Spark.text());`)},
+		Secrets: callback.SecretMap{"E3/hello": "s3cret"},
+		Members: callback.Members{
+			"number": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) { return int64(large), nil }},
+			"text": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+				return fmt.Sprint(int64(large)), nil
+			}},
+			"take": {Func: func(_ context.Context, _ *callback.Call, args callback.Args) (any, error) {
+				return nil, args.Scan(&number, &text)
+			}},
+		},
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/callback/E3/hello/s3cret", nil))
+	require.JSONEq(t, `{"number":true,"rounded":"9223372036854776000","text":"9223372036854775807"}`, w.Body.String())
+	require.EqualValues(t, int64(9007199254740992), number) // not the 9007199254740993 of the source
+	require.Equal(t, "9223372036854775807", text)
 }

@@ -1,9 +1,14 @@
 package callback_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"mime/multipart"
+	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -127,4 +132,130 @@ func TestKeepMultipartToItsEnd(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	require.Equal(t, 200, w.Code)
+}
+
+// TestRefusalReadsNoBody sends only the header of a request. The answer must come
+// without the body, and without a 100 Continue.
+func TestRefusalReadsNoBody(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler(``)
+	server := serve(t, h)
+	for _, test := range []struct {
+		line   string
+		header string
+		status int
+	}{
+		{"POST /callback/E3/hello/wrong", "", 403},
+		{"POST /callback/E4/hello/s3cret", "", 403},
+		{"POST /callback/E3", "", 404},
+		{"PUT " + helloURL, "", 405},
+		{"POST " + helloURL, "Content-Encoding: nonsense\r\n", 415},
+	} {
+		for _, header := range []string{
+			"Content-Length: 1000000\r\nExpect: 100-continue\r\n",
+			"Content-Length: 1000000\r\n",
+			"Transfer-Encoding: chunked\r\n",
+		} {
+			t.Run(fmt.Sprint(test.line, " ", test.header, header), func(t *testing.T) {
+				t.Parallel()
+				c := dial(t, server, test.line+" HTTP/1.1\r\nHost: x\r\n"+test.header+header+"\r\n")
+				status, _ := c.answer(t)
+				require.Equal(t, test.status, status)
+			})
+		}
+	}
+	t.Run("an authorised one does", func(t *testing.T) {
+		t.Parallel()
+		c := dial(t, server, "POST "+helloURL+" HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+		line, err := c.in.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+		_, err = c.in.ReadString('\n')
+		require.NoError(t, err)
+		c.send(t, "abc")
+		status, _ := c.answer(t)
+		require.Equal(t, 200, status)
+	})
+}
+
+// TestSlowBody: the reading of a body ends at the deadline.
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler(``)
+	h.Timeout = 100 * time.Millisecond
+	server := serve(t, h)
+	for _, header := range []string{
+		"Content-Type: text/plain\r\nContent-Length: 10\r\n\r\nabc",
+		"Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\n",
+		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\nContent-Dis",
+		"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\nContent-Disposition: form-data; name=a\r\n\r\nabc",
+	} {
+		t.Run(header, func(t *testing.T) {
+			t.Parallel()
+			c := dial(t, server, "POST "+helloURL+" HTTP/1.1\r\nHost: x\r\n"+header)
+			status, body := c.answer(t)
+			require.Equal(t, 408, status)
+			require.Equal(t, `{"error":"request body too slow"}`, body)
+			_, err := c.in.ReadByte()
+			require.ErrorIs(t, err, io.EOF, "the connection cannot be used further")
+		})
+	}
+}
+
+// TestBodyTooLarge stops reading where the limit is.
+func TestBodyTooLarge(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler(``)
+	h.MaxBody = 1000
+	server := serve(t, h)
+	for name, rest := range map[string]string{
+		"declared, and not sent": "Content-Length: 1001\r\n\r\n",
+		"declared, to be asked":  "Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n",
+		"chunked":                "Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000) + "\r\n",
+		"chunked form":           "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000) + "\r\n",
+		"chunked part": "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" +
+			"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n" + strings.Repeat("x", 2000),
+		"chunked header of a part": "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" +
+			"--b\r\n" + strings.Repeat("x", 2000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := dial(t, server, "POST "+helloURL+" HTTP/1.1\r\nHost: x\r\n"+rest)
+			status, body := c.answer(t)
+			require.Equal(t, 413, status)
+			require.Equal(t, `{"error":"request body too large"}`, body)
+		})
+	}
+}
+
+// TestMultipartLeavesNoFiles is not parallel: it moves the temporary folder.
+func TestMultipartLeavesNoFiles(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	const size = 48 << 20 // over what net/http keeps in memory by itself
+	h, _ := httpHandler(``)
+	h.MaxBody = 64 << 20
+	h.Runner = callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
+		files, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, files)
+		require.Len(t, call.Data[0].Values[0], size)
+		panic("and a runner that panics leaves none")
+	})
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("f", "large.bin")
+	require.NoError(t, err)
+	_, err = part.Write(bytes.Repeat([]byte("x"), size))
+	require.NoError(t, err)
+	require.NoError(t, form.Close())
+	r := httptest.NewRequest(http.MethodPost, helloURL, &body)
+	r.Header.Set("Content-Type", form.FormDataContentType())
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	require.Equal(t, 500, w.Code)
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, files)
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -211,4 +213,74 @@ func TestPlayerIDIsText(t *testing.T) {
 		require.Equal(t, 200, get(t, h, "/callback/"+path).Code)
 		require.Equal(t, "a\ufffd\ufffdb", playerID)
 	}
+}
+
+// TestStoreFails: every error of a store is a 503, so that the sender of a webhook
+// tries again.
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{
+		errors.New("connection lost"), callback.ErrNoScript, callback.ErrNoVersion,
+		fmt.Errorf("vault: %w", callback.RetryAfter(callback.ErrTooMany, time.Second)),
+	} {
+		t.Run(err.Error(), func(t *testing.T) {
+			t.Parallel()
+			h, log := httpHandler(``)
+			h.Secrets = storeFunc(func(context.Context, string, string) ([]callback.Secret, error) { return nil, err })
+			for _, target := range []string{helloURL, "/callback/E3/srv/", "/callback/E3/hello/s3cret/p1"} {
+				w := get(t, h, target)
+				require.Equal(t, 503, w.Code)
+				require.Equal(t, `{"error":"unavailable"}`, w.Body.String())
+				require.Equal(t, "1", w.Header().Get("Retry-After"))
+			}
+			require.Contains(t, log.String(), err.Error())
+			require.NotContains(t, log.String(), "s3cret")
+			require.NotContains(t, log.String(), "srv")
+		})
+	}
+}
+
+// TestSecretsAsked shows with which names a store is asked.
+func TestSecretsAsked(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	h, _ := httpHandler(``)
+	h.Secrets = storeFunc(func(_ context.Context, apiKey, credential string) ([]callback.Secret, error) {
+		asked = append(asked, apiKey+"|"+credential)
+		return callback.SecretMap{"E3/hello": "s3cret", "E3/": "srv"}.Secrets(t.Context(), apiKey, credential)
+	})
+	for _, test := range []struct {
+		target string
+		asked  []string
+	}{
+		{"/callback/E3/srv/", []string{"E3|"}},
+		{"/callback/E3/srv/p1", []string{"E3|"}}, // a valid server secret is no look-up key
+		{"/callback/E3/hello/s3cret", []string{"E3|", "E3|hello"}},
+		{"/callback/E3/hello/s3cret/p1", []string{"E3|", "E3|hello"}},
+		{"/callback/E3/srv/p1/more", []string{"E3|", "E3|-"}},
+		{"/callback/E3/srv/p1//", []string{"E3|", "E3|-"}},
+		{"/callback/E3/nobody/s3cret", []string{"E3|", "E3|nobody"}},
+		{"/callback/E3/no.body/s3cret", []string{"E3|", "E3|-"}}, // the same work
+		{"/callback/E3/no%2Fbody/s3cret/p1", []string{"E3|", "E3|-"}},
+	} {
+		asked = nil
+		get(t, h, test.target)
+		require.Equal(t, test.asked, asked, test.target)
+	}
+}
+
+// TestSecretRotation accepts each of several secrets.
+func TestSecretRotation(t *testing.T) {
+	t.Parallel()
+	h, _ := httpHandler(``)
+	h.Secrets = storeFunc(func(_ context.Context, _, credential string) ([]callback.Secret, error) {
+		if credential == "" {
+			return nil, nil
+		}
+		return []callback.Secret{callback.NewSecret("old"), {}, callback.NewSecret("new")}, nil
+	})
+	require.Equal(t, 200, get(t, h, "/callback/E3/hello/old").Code)
+	require.Equal(t, 200, get(t, h, "/callback/E3/hello/new").Code)
+	require.Equal(t, 403, get(t, h, "/callback/E3/hello/other").Code)
+	require.Equal(t, 403, get(t, h, "/callback/E3/hello//").Code)
 }
