@@ -107,8 +107,8 @@ func TestObserveOutcomes(t *testing.T) {
 		{name: "Admit fails", change: func(h *callback.Handler) {
 			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, errors.New("down") }
 		}, status: 503, outcome: callback.OutcomeUnavailable, err: "callback: unavailable: Handler.Admit: down"},
-		{name: "body too long", change: func(h *callback.Handler) { h.MaxBody = 3 }, body: "1234", status: 413, outcome: callback.OutcomeTooLarge, err: "request body too large"},
-		{name: "too many parameters", change: func(h *callback.Handler) { h.MaxParams = 1 }, path: "E3/hello/s3cret?a=1&b=2", status: 413, outcome: callback.OutcomeTooLarge, err: "too many parameters"},
+		{name: "body too long", change: func(h *callback.Handler) { h.MaxBody = 3 }, body: "1234", status: 413, outcome: callback.OutcomeTooLarge, err: "callback: request body too large"},
+		{name: "too many parameters", change: func(h *callback.Handler) { h.MaxParams = 1 }, path: "E3/hello/s3cret?a=1&b=2", status: 413, outcome: callback.OutcomeTooLarge, err: "callback: too many parameters"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

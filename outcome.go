@@ -142,7 +142,7 @@ type requestError struct {
 	message string
 }
 
-func (e *requestError) Error() string { return e.message }
+func (e *requestError) Error() string { return "callback: " + e.message }
 
 func badRequest(message string) error {
 	return &requestError{http.StatusBadRequest, message}
