@@ -187,6 +187,8 @@ func TestUnits(t *testing.T) {
 	require.NoError(t, err, "%s", text)
 }
 
+const systemdPath = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // systemdSetup makes a machine of its own, of namespaces, with the units of
 // packaging as docs/operations.md installs them, and gives it to systemd.
 const systemdSetup = `
@@ -194,24 +196,29 @@ set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run && mkdir -p /run/systemd /run/lock
 mount -t tmpfs tmpfs /usr/local/bin && cp "$PROGRAM" /usr/local/bin/callbackd
-mount -t tmpfs tmpfs /etc && cp -r "$DIR/etc/." /etc/ && chown -R 0:991 /etc/callbackd && chmod 0750 /etc/callbackd && chmod 0640 /etc/callbackd/*
+mount -t tmpfs tmpfs /etc && cp -r "$DIR/etc/." /etc/ && mkdir -p /etc/systemd/system
 mount -t tmpfs tmpfs /var/lib
-mount -t tmpfs tmpfs /srv && cp -r "$DIR/srv/." /srv/ && chmod -R a+rX /srv
+mount -t tmpfs tmpfs /srv
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd
 mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd 2>/dev/null || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 touch "$DIR/set-up"
+cd "$DIR/checkout"
+bash -eu "$DIR/install.sh" >"$DIR/hello"
+callbackd secret new -secrets /etc/callbackd/secrets.json E300018ZDdAx/loop >"$DIR/loop"
+printf 'CALLBACKD_TIMEOUT=3s\nTEST_AS_CALLBACKD=1\n' >>/etc/callbackd/callbackd.env
 for systemd in /lib/systemd/systemd /usr/lib/systemd/systemd; do
-	[ -x $systemd ] && exec env container=test SYSTEMD_UNIT_PATH="$DIR/units" $systemd --system --unit=default.target --log-target=console --show-status=false
+	[ -x $systemd ] && exec env container=test SYSTEMD_UNIT_PATH="$DIR/units:/etc/systemd/system" $systemd --system --unit=default.target --log-target=console --show-status=false
 done
 `
 
 // systemdProbe calls the server and restarts it, inside of that machine. What it
 // prints is the result.
 const systemdProbe = `
-export SYSTEMD_UNIT_PATH=$DIR/units
-call() { curl -sS --max-time 20 -w ' %{http_code}\n' "http://127.0.0.1:8080/callback/KEY/$1/s3cret" 2>&1; }
+export SYSTEMD_UNIT_PATH=$DIR/units:/etc/systemd/system
+bash -eu "$DIR/start.sh" 2>>"$DIR/started"
+call() { curl -sS --max-time 20 -w ' %{http_code}\n' "http://127.0.0.1:8080/callback/E300018ZDdAx/$1/$(cat "$DIR/$1")" 2>&1; }
 call hello
 call loop
 call hello
@@ -221,6 +228,8 @@ systemctl reload callbackd.service
 systemctl restart callbackd.service
 wait
 echo $(cat "$DIR/load")
+callbackd secret rotate -secrets /etc/callbackd/secrets.json E300018ZDdAx/hello >"$DIR/hello"
+until call hello | grep ' 200$'; do sleep 0.1; done
 pid=$(systemctl show -P MainPID callbackd.service)
 grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/$pid/status | tr '\t' ' '
 systemctl show -P Result callbackd.service
@@ -242,32 +251,38 @@ func TestUnderSystemd(t *testing.T) {
 	}
 	program, err := os.Executable()
 	require.NoError(t, err)
+	page, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)\n## As a service\n.*?```sh\n(.*?\n)```").FindStringSubmatch(string(page))
+	require.NotNil(t, block)
+	install, start, ok := strings.Cut(block[1], "systemctl daemon-reload\n")
+	require.True(t, ok)
 	const bare = "[Unit]\nDefaultDependencies=no\n"
 	files := map[string]string{
-		"etc/passwd":                               "root:x:0:0::/root:/bin/sh\ncallbackd:x:991:991::/nonexistent:/usr/sbin/nologin\n",
-		"etc/group":                                "root:x:0:\ncallbackd:x:991:\n",
-		"etc/callbackd/callbackd.env":              packaged(t, "callbackd.env") + "CALLBACKD_TIMEOUT=3s\n" + asCallbackd + "=1\n",
-		"etc/callbackd/secrets.json":               `{"KEY": {"hello": ["s3cret"], "loop": ["s3cret"]}}`,
-		"etc/callbackd/vars.json":                  "{}\n",
-		"srv/callbackd/scripts/callbacks/hello.js": `Spark.setScriptData("ok", true)`,
-		"srv/callbackd/scripts/callbacks/loop.js":  `for (;;) {}`,
-		"units/callbackd.service":                  packaged(t, "callbackd.service"),
-		"units/callbackd.socket":                   packaged(t, "callbackd.socket"),
-		"units/default.target":                     bare + "Wants=callbackd.socket callbackd.service probe.service\n",
-		"setup.sh":                                 systemdSetup,
-		"probe.sh":                                 systemdProbe,
+		"etc/passwd":                          "root:x:0:0::/root:/bin/sh\n",
+		"etc/group":                           "root:x:0:\n",
+		"checkout/scripts/callbacks/hello.js": `Spark.setScriptData("ok", true)`,
+		"checkout/scripts/callbacks/loop.js":  `for (;;) {}`,
+		"units/default.target":                bare + "Wants=probe.service\n",
+		"install.sh":                          install,
+		"start.sh":                            "systemctl daemon-reload\n" + start,
+		"setup.sh":                            systemdSetup,
+		"probe.sh":                            systemdProbe,
+	}
+	for _, name := range []string{"callbackd.service", "callbackd.socket", "callbackd.env"} {
+		files["checkout/cmd/callbackd/packaging/"+name] = packaged(t, name)
 	}
 	for _, target := range []string{"sysinit", "basic", "sockets", "shutdown", "network-online", "multi-user"} {
 		files["units/"+target+".target"] = bare
 	}
 	dir := folder(t, files)
-	write(t, filepath.Join(dir, "units/probe.service"), bare+"After=callbackd.service\n[Service]\nType=oneshot\nEnvironment=DIR="+dir+
+	write(t, filepath.Join(dir, "units/probe.service"), bare+"[Service]\nType=oneshot\nEnvironment=DIR="+dir+" "+asCallbackd+"=1 PATH="+systemdPath+
 		"\nStandardOutput=file:"+dir+"/result\nExecStart=/bin/bash "+dir+"/probe.sh\n")
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--uts", "--ipc", "bash", filepath.Join(dir, "setup.sh"))
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DIR=" + dir, "PROGRAM=" + program}
+	cmd.Env = []string{"PATH=" + systemdPath, "DIR=" + dir, "PROGRAM=" + program, asCallbackd + "=1"}
 	var log lockedBuffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	require.NoError(t, cmd.Start())
@@ -281,6 +296,7 @@ func TestUnderSystemd(t *testing.T) {
 {"error":"script timed out"} 504
 {"ok":true} 200
 100 {"ok":true} 200
+{"ok":true} 200
 CapEff: 0+
 NoNewPrivs: 1
 Seccomp: 2

@@ -322,6 +322,9 @@ func replaceFile(path string, content []byte, mode fs.FileMode) error {
 	}
 	defer os.Remove(temporary.Name())
 	_, err = temporary.Write(content)
+	if old, statErr := os.Stat(path); statErr == nil { // a server that may read the old file must be able to read the new one
+		err = errors.Join(err, keepOwner(temporary, old))
+	}
 	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
 	if err != nil {
 		return err
