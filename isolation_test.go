@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 	"example.com/callback/sandbox"
 )
 
@@ -154,9 +155,9 @@ func isolated(t *testing.T, mode string, scripts fstest.MapFS) func(t *testing.T
 // TestIsolation: whatever scripts change, no later or concurrent run sees any of it.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
-	writers, rounds := 12, 2
-	if testing.Short() {
-		writers, rounds = 6, 2
+	writers, rounds := 12, 1
+	if testkit.Deep() {
+		rounds = 2
 	}
 	scripts := fstest.MapFS{
 		"modules/PROBE.js":   {Data: []byte(probeModule)},
@@ -169,17 +170,17 @@ func TestIsolation(t *testing.T) {
 		names = append(names, name)
 		scripts["callbacks/"+name+".js"] = &fstest.MapFile{Data: []byte(writer(uint64(i)))}
 	}
+	// What each script sees in a runner that has run nothing else.
+	untouched := map[string]string{}
+	for _, name := range names {
+		untouched[name] = isolated(t, "process", scripts)(t, name)
+	}
+	require.Contains(t, untouched["probe"], `"fingerprint":"`)
+	require.Contains(t, untouched["writer0"], `"builtins":["1,2,3","a-b-"`)
+
 	for _, mode := range []string{"process", "sandbox"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			// What each script sees in a runner that has run nothing else.
-			untouched := map[string]string{}
-			for _, name := range names {
-				untouched[name] = isolated(t, "process", scripts)(t, name)
-			}
-			require.Contains(t, untouched["probe"], `"fingerprint":"`)
-			require.Contains(t, untouched["writer0"], `"builtins":["1,2,3","a-b-"`)
-
 			call := isolated(t, mode, scripts)
 			var runs sync.WaitGroup
 			for worker := range 4 {

@@ -1,3 +1,4 @@
 // class: parser
 // expect: 200
+// tier: deep
 new Function(new Array(100000).fill("a").join(","), "");

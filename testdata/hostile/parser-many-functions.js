@@ -1,3 +1,4 @@
 // class: parser
 // expect: 200
+// tier: deep
 // repeat: 40000 "function f{i}(){}"

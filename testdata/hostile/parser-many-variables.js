@@ -1,5 +1,6 @@
 // class: parser
 // expect: 200
+// tier: deep
 // repeat: 1 "var "
 // repeat: 79999 "v{i},"
 // repeat: 1 "vx"

@@ -1,4 +1,5 @@
 // class: parser
 // expect: 500
+// tier: deep
 // repeat: 1 "a"
 // repeat: 200000 ".a"

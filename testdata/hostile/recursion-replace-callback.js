@@ -1,4 +1,5 @@
 // class: recursion
 // expect: 500
+// tier: deep
 function f() { return "a".replace(/a/, f) }
 f();
