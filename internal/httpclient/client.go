@@ -43,6 +43,8 @@ func New(o Options) *http.Client {
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: MaxHeaderBytes,
+		// A server that has stopped to read or to answer must not keep a connection.
+		HTTP2: &http.HTTP2Config{WriteByteTimeout: 10 * time.Second, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	if o.Transport != nil {
 		o.Transport(transport)
