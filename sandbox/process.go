@@ -46,7 +46,7 @@ type child struct {
 	stderr  *os.File      // read once the process has ended
 
 	calls   int
-	took    time.Duration // processor time when its last call ended
+	took    time.Duration // processor time when it was last asked for
 	members []byte        // the encoded memberList that it has
 	out     encoder       // for frames to it
 	watch   deadline.Watch
@@ -144,6 +144,7 @@ func (c *child) greet(s *setup, timeout time.Duration) (ready readyMessage, err 
 	if ready.decode(d); k != kindReady || d.done() != nil {
 		return ready, errFrame
 	}
+	c.computed() // so that the start does not count for the first call
 	return ready, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -640,6 +641,56 @@ func TestFairness(t *testing.T) {
 			calls.Wait()
 		})
 	}
+}
+
+// A credential whose calls compute does not get all processors while another calls
+// whose calls do not.
+func TestLeavesAProcessor(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/light.js", `Spark.setScriptData("say", 1)`, "callbacks/computes.js", `
+		if (Spark.getData().hold) {
+			Spark.hold();
+		} else {
+			for (var sum = 0, i = 0; i < 1e6; i++) sum += i;
+			Spark.setScriptData("say", 1);
+		}
+	`))
+	most := max(1, runtime.GOMAXPROCS(0)-1)
+	r.Processes, r.Reserve, r.MaxQueue = most+2, -1, -1
+	require.Equal(t, "1", say(t, r, "computes"))
+	for range 10 {
+		require.Equal(t, "1", say(t, r, "light"))
+	}
+
+	held, refused, release := make(chan struct{}), make(chan error), make(chan struct{})
+	var calls sync.WaitGroup
+	computing := 0
+	for range most + 1 {
+		calls.Go(func() {
+			_, err := r.RunScript(t.Context(), &callback.Call{
+				Credential: "computes",
+				Data:       []callback.Param{{Name: "hold", Values: []string{"1"}}},
+				Members: callback.Members{"hold": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+					held <- struct{}{}
+					<-release
+					return nil, nil
+				}}},
+			})
+			if err != nil {
+				refused <- err
+			}
+		})
+		select {
+		case <-held:
+			computing++
+		case err := <-refused:
+			assert.ErrorIs(t, err, callback.ErrOverloaded)
+		}
+	}
+	close(release)
+	calls.Wait()
+	require.Positive(t, computing)
+	require.LessOrEqual(t, computing, most)
 }
 
 // One credential alone has every child.
