@@ -33,7 +33,7 @@ func TestCallerLeaves(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			begun, left, ended := make(chan struct{}), make(chan struct{}), make(chan *callback.Run, 1)
+			begun, departed, ended := make(chan struct{}), make(chan struct{}), make(chan *callback.Run, 1)
 			h := &callback.Handler{
 				Runner: &callback.GojaRunner{Scripts: fstest.MapFS{"callbacks/hello.js": {
 					Data: []byte(`Spark.waitForCaller(); Spark.setScriptData("done", true);`),
@@ -43,7 +43,7 @@ func TestCallerLeaves(t *testing.T) {
 				Observe:       func(_ context.Context, run *callback.Run) { ended <- run },
 				Members: callback.Members{"waitForCaller": {Func: func(ctx context.Context, _ *callback.Call, _ callback.Args) (any, error) {
 					close(begun)
-					<-left
+					<-departed
 					if test.stop {
 						<-ctx.Done()
 					}
@@ -67,7 +67,7 @@ func TestCallerLeaves(t *testing.T) {
 				require.NoError(t, conn.Close())
 			}
 			<-gone // the server knows
-			close(left)
+			close(departed)
 			run := <-ended
 			if test.stop {
 				require.Equal(t, callback.OutcomeCanceled, run.Outcome)

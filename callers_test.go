@@ -26,13 +26,13 @@ import (
 // A placeRunner is a runner whose calls end when the test says so.
 type placeRunner struct {
 	entered, leave chan struct{}
-	inside, most   atomic.Int64 // calls at once
+	atOnce, most   atomic.Int64 // calls at once
 }
 
 func (p *placeRunner) RunScript(ctx context.Context, _ *callback.Call) (*callback.Result, error) {
-	inside := p.inside.Add(1)
-	defer p.inside.Add(-1)
-	for most := p.most.Load(); inside > most && !p.most.CompareAndSwap(most, inside); most = p.most.Load() {
+	atOnce := p.atOnce.Add(1)
+	defer p.atOnce.Add(-1)
+	for most := p.most.Load(); atOnce > most && !p.most.CompareAndSwap(most, atOnce); most = p.most.Load() {
 	}
 	p.entered <- struct{}{}
 	select {

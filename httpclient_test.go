@@ -513,9 +513,9 @@ func TestHTTPClientAllow(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
 	defer elsewhere.Close()
 	allowed := strings.TrimPrefix(upstream.URL, "http://")
-	var judged []string
+	var asked []string
 	client := &callback.HTTPClient{DangerouslyAllowPrivate: true, Allow: func(u *url.URL) error {
-		judged = append(judged, u.Host)
+		asked = append(asked, u.Host)
 		u.Path = "/changed"
 		if u.Host != allowed {
 			return errors.New("s3cret: " + u.String())
@@ -524,7 +524,7 @@ func TestHTTPClientAllow(t *testing.T) {
 	}}
 	for _, test := range []struct {
 		url, other string
-		judged     []string
+		asked      []string
 	}{
 		{upstream.URL + "/here", "", []string{allowed}},
 		{upstream.URL + "/away", upstream.URL + "/here", []string{allowed, allowed}},
@@ -533,11 +533,11 @@ func TestHTTPClientAllow(t *testing.T) {
 		{"http://nowhere.test/", "", []string{"nowhere.test"}},
 		{upstream.URL + "/away", "http://nowhere.test/", []string{allowed, "nowhere.test"}},
 	} {
-		judged, other = nil, test.other
+		asked, other = nil, test.other
 		h, log := outboundHandler(t, fetchScript, client)
 		got := fetch(t, h, "url", test.url)
-		require.Equal(t, test.judged, judged)
-		if judged[len(judged)-1] == allowed {
+		require.Equal(t, test.asked, asked)
+		if asked[len(asked)-1] == allowed {
 			require.Equal(t, fetched{Code: 200, Text: "at /here"}, got)
 			continue
 		}

@@ -224,13 +224,13 @@ func TestHTTPClientTimeouts(t *testing.T) {
 
 // The HTTPDoer sees the deadline that a request has from its time-outs.
 func TestGetHttpTimeout(t *testing.T) {
-	var left time.Duration
+	var remaining time.Duration
 	doer := callback.HTTPDoerFunc(func(req *http.Request) (*http.Response, error) {
 		deadline, ok := req.Context().Deadline()
 		if !ok {
 			return nil, errors.New("no deadline")
 		}
-		left = time.Until(deadline)
+		remaining = time.Until(deadline)
 		return &http.Response{StatusCode: 200}, nil
 	})
 	const slack = 10 * time.Second
@@ -256,7 +256,7 @@ func TestGetHttpTimeout(t *testing.T) {
 		{arg: ", {}", isTypeError: true},
 		{arg: ", true", isTypeError: true},
 	} {
-		left = 0
+		remaining = 0
 		h, log := outboundHandler(t, `
 			try { Spark.getHttp("http://upstream.test/"`+c.arg+`).get() } catch (e) { Spark.setScriptData("error", String(e)) }
 		`, doer)
@@ -267,8 +267,8 @@ func TestGetHttpTimeout(t *testing.T) {
 			continue
 		}
 		assert.Equal(t, "{}", rec.Body.String(), "%s: %s", c.arg, log)
-		assert.LessOrEqual(t, left, c.want, c.arg)
-		assert.Greater(t, left, c.want-min(slack, c.want), c.arg)
+		assert.LessOrEqual(t, remaining, c.want, c.arg)
+		assert.Greater(t, remaining, c.want-min(slack, c.want), c.arg)
 	}
 }
 

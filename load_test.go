@@ -278,10 +278,10 @@ func TestLoadSlowUpstreams(t *testing.T) {
 	for _, how := range []string{"HTTPDoer", "HostFunc"} {
 		t.Run(how, func(t *testing.T) {
 			const waiting = 3000
-			entered, answered, left := make(chan struct{}), make(chan struct{}), make(chan struct{}, waiting)
+			entered, answered, returned := make(chan struct{}), make(chan struct{}), make(chan struct{}, waiting)
 			wait := func(ctx context.Context) error {
 				entered <- struct{}{}
-				defer func() { left <- struct{}{} }()
+				defer func() { returned <- struct{}{} }()
 				select {
 				case <-answered:
 					return nil
@@ -324,7 +324,7 @@ func TestLoadSlowUpstreams(t *testing.T) {
 			<-stuck // and so the place is taken
 			close(answered)
 			for range waiting {
-				<-left
+				<-returned
 			}
 			close(release)
 			calls.Wait()

@@ -57,7 +57,7 @@ func TestOthersPanic(t *testing.T) {
 	}
 }
 
-// TestHTTPDoerPanics gives a script null for a client that panics.
+// TestHTTPDoerPanics: a script gets null if the client panics.
 func TestHTTPDoerPanics(t *testing.T) {
 	t.Parallel()
 	for name, doer := range map[string]callback.HTTPDoerFunc{

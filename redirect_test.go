@@ -96,12 +96,12 @@ func TestHTTPClientRedirectChain(t *testing.T) {
 	var requests atomic.Int64
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
-		left, _ := strconv.Atoi(r.URL.Query().Get("left"))
-		if left == 0 {
+		hops, _ := strconv.Atoi(r.URL.Query().Get("left"))
+		if hops == 0 {
 			fmt.Fprint(w, "arrived")
 			return
 		}
-		http.Redirect(w, r, fmt.Sprintf("/?left=%d", left-1), http.StatusFound)
+		http.Redirect(w, r, fmt.Sprintf("/?left=%d", hops-1), http.StatusFound)
 	}))
 	defer upstream.Close()
 	for _, c := range []struct {

@@ -203,7 +203,7 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestBodyTooLarge stops reading where the limit is.
+// TestBodyTooLarge: the reading of a body ends at the limit.
 func TestBodyTooLarge(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)

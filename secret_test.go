@@ -269,7 +269,7 @@ func TestSecretsAsked(t *testing.T) {
 	}
 }
 
-// TestSecretRotation accepts each of several secrets.
+// TestSecretRotation: each of several secrets of a credential is accepted.
 func TestSecretRotation(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(``)

@@ -172,7 +172,7 @@ func TestSecretsAreNeverSeen(t *testing.T) {
 		path   string // after /callback/
 		header string
 		body   string
-		status int // 0: none is needed
+		status int // 0: there need not be an answer
 	}{
 		{name: "refused", method: "GET", path: "E3/hello/" + guessedSecret, status: 403},
 		{name: "refused with a body", method: "POST", path: "E3/hello/" + guessedSecret, body: bodyToken, status: 403},

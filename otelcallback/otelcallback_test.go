@@ -158,7 +158,7 @@ func TestOutcomes(t *testing.T) {
 		outcome callback.Outcome
 		failed  bool
 		more    map[string]string // attributes
-		left    bool              // the caller has gone
+		gone    bool              // the caller has gone
 		body    io.Reader
 		check   func(t *testing.T, run *callback.Run)
 	}{
@@ -175,7 +175,7 @@ func TestOutcomes(t *testing.T) {
 		{name: "not admitted", change: func(h *callback.Handler, _ *otelcallback.Options) {
 			h.Admit = func(context.Context, *callback.Call) (func(), error) { return nil, errors.New("zq9down") }
 		}, status: 503, outcome: callback.OutcomeUnavailable, failed: true},
-		{name: "caller left", left: true, change: func(h *callback.Handler, _ *otelcallback.Options) {
+		{name: "caller left", gone: true, change: func(h *callback.Handler, _ *otelcallback.Options) {
 			h.StopAbandoned = true
 			h.Runner = callback.ScriptRunnerFunc(func(ctx context.Context, _ *callback.Call) (*callback.Result, error) { return nil, ctx.Err() })
 		}, status: 503, outcome: callback.OutcomeCanceled, failed: true},
@@ -230,7 +230,7 @@ func TestOutcomes(t *testing.T) {
 			}
 			ctx, leave := context.WithCancel(t.Context())
 			defer leave()
-			if test.left {
+			if test.gone {
 				leave()
 			}
 			if test.body == nil {

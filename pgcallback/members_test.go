@@ -138,9 +138,9 @@ func TestClaim(t *testing.T) {
 	_, err := db.Pool.Exec(ctx, "update callback.claim set expires = clock_timestamp() where key = 'k'")
 	require.NoError(t, err)
 	require.True(t, claim("E3", "k", "run2", time.Hour), "its time is over")
-	var left int
-	require.NoError(t, db.Pool.QueryRow(ctx, "select count(*) from callback.claim where api_key = 'E4'").Scan(&left))
-	require.Zero(t, left, "what is over is removed")
+	var claims int
+	require.NoError(t, db.Pool.QueryRow(ctx, "select count(*) from callback.claim where api_key = 'E4'").Scan(&claims))
+	require.Zero(t, claims, "what is over is removed")
 
 	for _, ttl := range []time.Duration{0, -1, pgcallback.MaxClaim + 1} {
 		_, err := db.Claim(ctx, db.Pool, "E3", "k", "", ttl)
@@ -285,11 +285,11 @@ func TestLocks(t *testing.T) {
 			Spark.setScriptData("more", Spark.lockKey("more"));
 		`)},
 	}
-	here := serve(t, db, locks, tree, callback.Members{"wait": wait})
+	first := serve(t, db, locks, tree, callback.Members{"wait": wait})
 	there := serve(t, db, others, tree, nil)
 
 	answer := make(chan string)
-	go func() { answer <- here("hold") }()
+	go func() { answer <- first("hold") }()
 	<-entered
 	require.Equal(t, `{"k":false,"other":true}`, there("try"), "locked twice, unlocked once")
 	leave <- struct{}{}
@@ -297,13 +297,13 @@ func TestLocks(t *testing.T) {
 	free := func() bool { return there("try") == `{"k":true,"other":true}` }
 	require.Eventually(t, free, 10*time.Second, 5*time.Millisecond, "the end of a run unlocks")
 
-	go func() { answer <- here("full") }()
+	go func() { answer <- first("full") }()
 	<-entered
 	require.True(t, free())
 	leave <- struct{}{}
 	require.Equal(t, `{"a":true,"b":false,"c":false}`, <-answer)
 
-	require.Equal(t, `{"error":"lockKey: the run holds 100 locks already","more":true}`, here("many"))
+	require.Equal(t, `{"error":"lockKey: the run holds 100 locks already","more":true}`, first("many"))
 }
 
 func TestLocksEndWithTheirConnection(t *testing.T) {

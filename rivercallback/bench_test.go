@@ -27,9 +27,9 @@ const fronts = 8
 // enqueueAndWork measures b.N jobs, from the first one enqueued to the last one
 // run.
 func enqueueAndWork(b *testing.B, enqueue func(i int) error, start func(ran func())) {
-	var left sync.WaitGroup
-	left.Add(b.N)
-	start(left.Done)
+	var unfinished sync.WaitGroup
+	unfinished.Add(b.N)
+	start(unfinished.Done)
 	b.ResetTimer()
 	var senders sync.WaitGroup
 	for f := range fronts {
@@ -37,13 +37,13 @@ func enqueueAndWork(b *testing.B, enqueue func(i int) error, start func(ran func
 			for i := f; i < b.N; i += fronts {
 				if err := enqueue(i); err != nil {
 					b.Error(err)
-					left.Done()
+					unfinished.Done()
 				}
 			}
 		})
 	}
 	senders.Wait()
-	left.Wait()
+	unfinished.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 }
 

@@ -132,7 +132,7 @@ insert into river_leader (leader_id, elected_at, expires_at) values ('killed', d
 	}
 }
 
-// The file holds what senders sent.
+// Only this user can read the files, because they hold what senders have sent.
 func TestSQLiteFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -63,8 +63,8 @@ func (r *Runner) GreetTimeout() time.Duration {
 	return r.greetTimeout
 }
 
-// ServeHostile is the main of a child that is confined as any, and calls f instead of
-// its first call. Its frames go to standard output.
+// ServeHostile is the main of a child that is confined like any other, and calls f
+// instead of its first call. Its frames go to standard output.
 func ServeHostile(f func()) {
 	w, err := newWorker()
 	if err != nil {

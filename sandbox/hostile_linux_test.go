@@ -13,7 +13,7 @@ import (
 	"example.com/callback/sandbox"
 )
 
-// stallers are what an attacker in a child can do with its pipes instead of
+// stallers are the ways in which an attacker in a child can stall instead of
 // answering.
 var stallers = map[string]func(){
 	"half a frame": func() {

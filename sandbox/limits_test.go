@@ -25,17 +25,17 @@ import (
 // the default limits allow, and full of elements that are expensive to decode.
 func largestFrames(t testing.TB) map[string][]byte {
 	l := limitsOf(new(callback.Call))
-	fill := func(k kind, with func(room int64) message) []byte {
-		room := l.of(k)
+	fill := func(k kind, with func(space int64) message) []byte {
+		space := l.of(k)
 		for {
 			var e encoder
-			m := with(room)
+			m := with(space)
 			m.encode(&e)
 			over := int64(len(e.b)) - l.of(k)
 			if over <= 0 {
 				return encoded(m)
 			}
-			room -= over
+			space -= over
 		}
 	}
 	longText := func(n int64) string { return strings.Repeat("x", int(max(n, 0))) }
@@ -67,50 +67,50 @@ func largestFrames(t testing.TB) map[string][]byte {
 	}
 	const url = "http://x.example/"
 	frames := map[string][]byte{
-		"result, text": fill(kindResult, func(room int64) message {
-			return &resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte(`"` + longText(room) + `"`)}}}}
+		"result, text": fill(kindResult, func(space int64) message {
+			return &resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte(`"` + longText(space) + `"`)}}}}
 		}),
-		"result, numbers": fill(kindResult, func(room int64) message {
-			return &resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: numbers(room)}}}}
+		"result, numbers": fill(kindResult, func(space int64) message {
+			return &resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: numbers(space)}}}}
 		}),
 		"result, fields":          encoded(&resultMessage{Result: &callback.Result{Data: fields(maxElements)}}),
 		"result, too many fields": encoded(&resultMessage{Result: &callback.Result{Data: fields(maxElements), Errors: fields(1)}}),
-		"result, error": fill(kindLog, func(room int64) message {
-			return &resultMessage{Err: &callback.ScriptError{Message: longText(room)}}
+		"result, error": fill(kindLog, func(space int64) message {
+			return &resultMessage{Err: &callback.ScriptError{Message: longText(space)}}
 		}),
-		"log":             fill(kindLog, func(room int64) message { return &logMessage{Message: longText(room)} }),
+		"log":             fill(kindLog, func(space int64) message { return &logMessage{Message: longText(space)} }),
 		"log, attributes": encoded(&logMessage{Attrs: make([]logAttr, maxElements)}),
-		"verdict": fill(kindVerdict, func(room int64) message {
-			return &verdictMessage{&callback.ScriptError{Message: longText(room)}}
+		"verdict": fill(kindVerdict, func(space int64) message {
+			return &verdictMessage{&callback.ScriptError{Message: longText(space)}}
 		}),
-		"result, non-ASCII": fill(kindResult, func(room int64) message {
+		"result, non-ASCII": fill(kindResult, func(space int64) message {
 			return &resultMessage{Result: &callback.Result{Data: []callback.Field{{
-				Name: longRunes(room / 2), Value: []byte(`"` + longRunes(room/2) + `"`),
+				Name: longRunes(space / 2), Value: []byte(`"` + longRunes(space/2) + `"`),
 			}}}}
 		}),
-		"result, escapes": fill(kindResult, func(room int64) message {
-			return &resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte(`"` + strings.Repeat(`\n`, int(max(room, 0)/2)) + `"`)}}}}
+		"result, escapes": fill(kindResult, func(space int64) message {
+			return &resultMessage{Result: &callback.Result{Data: []callback.Field{{Name: "a", Value: []byte(`"` + strings.Repeat(`\n`, int(max(space, 0)/2)) + `"`)}}}}
 		}),
 		"result, depth": encoded(&resultMessage{Result: &callback.Result{Data: []callback.Field{{
 			Name: "a", Value: []byte(strings.Repeat("[", maxJSONDepth) + strings.Repeat("]", maxJSONDepth)),
 		}}}}),
-		"result, raw": fill(kindResult, func(room int64) message {
-			return &resultMessage{Result: &callback.Result{Raw: make([]byte, max(room, 0))}}
+		"result, raw": fill(kindResult, func(space int64) message {
+			return &resultMessage{Result: &callback.Result{Raw: make([]byte, max(space, 0))}}
 		}),
-		"ready": fill(kindReady, func(room int64) message { return &readyMessage{Fault: longText(room)} }),
+		"ready": fill(kindReady, func(space int64) message { return &readyMessage{Fault: longText(space)} }),
 		"drop":  encoded(&dropMessage{1<<64 - 1}),
-		"stat":  fill(kindStat, func(room int64) message { return &statQuestion{longText(room)} }),
-		"read":  fill(kindRead, func(room int64) message { return &readQuestion{longText(room)} }),
-		"http, body": fill(kindHTTP, func(room int64) message {
-			return &httpQuestion{Method: "POST", URL: url, HasBody: true, Body: make([]byte, max(room, 0))}
+		"stat":  fill(kindStat, func(space int64) message { return &statQuestion{longText(space)} }),
+		"read":  fill(kindRead, func(space int64) message { return &readQuestion{longText(space)} }),
+		"http, body": fill(kindHTTP, func(space int64) message {
+			return &httpQuestion{Method: "POST", URL: url, HasBody: true, Body: make([]byte, max(space, 0))}
 		}),
 		"http, header":          encoded(&httpQuestion{Method: "GET", URL: url, Header: header(maxElements / 2)}),
 		"http, values":          encoded(&httpQuestion{Method: "GET", URL: url, Header: http.Header{"A": make([]string, maxElements-1)}}),
 		"http, too many values": encoded(&httpQuestion{Method: "GET", URL: url, Header: http.Header{"A": make([]string, maxElements)}}),
-		"http, URL": fill(kindHTTP, func(room int64) message {
-			return &httpQuestion{Method: "GET", URL: url + longText(room)}
+		"http, URL": fill(kindHTTP, func(space int64) message {
+			return &httpQuestion{Method: "GET", URL: url + longText(space)}
 		}),
-		"invoke":            fill(kindInvoke, func(room int64) message { return &invokeQuestion{Args: callback.Args{numbers(room)}} }),
+		"invoke":            fill(kindInvoke, func(space int64) message { return &invokeQuestion{Args: callback.Args{numbers(space)}} }),
 		"invoke, arguments": encoded(&invokeQuestion{Args: args(maxElements)}),
 		"result, many lists": func() []byte {
 			// A header whose lists are longer than they can be.

@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	beginTestProcess()
 	sandbox.Main()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if left := children(); len(left) > 0 {
-			fmt.Println("processes left behind:", left)
+		if alive := children(); len(alive) > 0 {
+			fmt.Println("processes left behind:", alive)
 			code = max(code, 1)
 		}
 		os.Exit(code)

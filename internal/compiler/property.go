@@ -89,8 +89,8 @@ func ExpandProperties(pattern, flags string) (string, error) {
 	return expand(pattern, flags, maxExpanded)
 }
 
-// expand expands the properties of a pattern, which may become room bytes longer.
-func expand(pattern, flags string, room int) (string, error) {
+// expand expands the properties of a pattern, which may become growth bytes longer.
+func expand(pattern, flags string, growth int) (string, error) {
 	if !strings.ContainsAny(flags, "uv") || !hasProperty(pattern) {
 		return pattern, nil
 	}
@@ -118,7 +118,7 @@ func expand(pattern, flags string, room int) (string, error) {
 				set = complement(set)
 			}
 			writeSet(&b, set, class)
-			if b.Len()-len(pattern) > room {
+			if b.Len()-len(pattern) > growth {
 				return "", errors.New("the properties in regular expressions are too many")
 			}
 			i += end

@@ -292,14 +292,14 @@ func BenchmarkDigest(b *testing.B) {
 	}
 }
 
-// A stepContext is done once it has been asked a number of times.
+// A stepContext is done after a number of calls of Err.
 type stepContext struct {
 	context.Context
-	left int
+	calls int // of Err, until it is done
 }
 
 func (c *stepContext) Err() error {
-	if c.left--; c.left < 0 {
+	if c.calls--; c.calls < 0 {
 		return context.DeadlineExceeded
 	}
 	return nil
@@ -319,7 +319,7 @@ func TestDigestStopsAtTheDeadline(t *testing.T) {
 			part, err := m.Sum(ctx, args)
 			require.NoError(t, err)
 			require.NotEqual(t, whole, part, "%s after %d steps", m.Name, steps)
-			require.Equal(t, -1, ctx.left, "%s goes on", m.Name)
+			require.Equal(t, -1, ctx.calls, "%s goes on", m.Name)
 		}
 	}
 }

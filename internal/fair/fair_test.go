@@ -32,7 +32,7 @@ type places struct {
 	held map[fair.Key][]fair.Place
 }
 
-// open opens places on so many processors that it makes no difference.
+// open opens places with so many processors that their number does not matter.
 func open(shared, reserve int) *places { return openOn(shared, reserve, 1000) }
 
 func openOn(shared, reserve, processors int) *places {
@@ -91,7 +91,7 @@ func (p *places) enter(t *testing.T, name string, n int) {
 	}
 }
 
-// cancel has a credential give back places, and says nothing of it.
+// cancel has a credential give back places in which nothing has run.
 func (p *places) cancel(name string, n int) {
 	for range n {
 		p.Cancel(p.first(key(name)))

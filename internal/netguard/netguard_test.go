@@ -27,7 +27,7 @@ func TestDenied(t *testing.T) {
 	t.Parallel()
 	guard := netguard.New(addrs(t))
 	for _, test := range []struct {
-		inside, outside []string
+		refused, allowed []string
 	}{
 		{[]string{"168.63.129.16"}, []string{"168.63.129.15", "168.63.129.17"}},
 		{[]string{"192.80.8.124"}, []string{"192.80.8.123", "192.80.8.125"}},
@@ -42,10 +42,10 @@ func TestDenied(t *testing.T) {
 		{[]string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "100.100.100.200", "192.0.0.192"}, []string{"1.1.1.1"}},
 		{[]string{"[::1]", "[fd00:ec2::254]", "[fe80::1]", "[64:ff9b::7f00:1]", "[::ffff:127.0.0.1]"}, []string{"[2606:4700::1]"}},
 	} {
-		for _, host := range test.inside {
+		for _, host := range test.refused {
 			require.ErrorIs(t, guard.Control(network(host), host+":443", nil), ssrf.ErrProhibitedIP, host)
 		}
-		for _, host := range test.outside {
+		for _, host := range test.allowed {
 			require.NoError(t, guard.Control(network(host), host+":443", nil), host)
 		}
 	}
