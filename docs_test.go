@@ -488,10 +488,16 @@ func TestSecurityPage(t *testing.T) {
 	page := string(text)
 	tests := map[string]bool{}
 	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, "_test.go") {
+		if err != nil || !strings.HasSuffix(path, ".go") {
 			return err
 		}
 		source, err := os.ReadFile(path)
+		if !strings.HasSuffix(path, "_test.go") {
+			for _, m := range regexp.MustCompile(`(?m)^\t"golang\.org/x/net/(.+)"$`).FindAllStringSubmatch(string(source), -1) {
+				require.Contains(t, page, "`"+m[1]+"`", path)
+			}
+			return err
+		}
 		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(source), -1) {
 			tests[m[1]] = true
 		}
@@ -522,9 +528,20 @@ func TestSecurityPage(t *testing.T) {
 	_, direct, ok := strings.Cut(string(module), "require (")
 	require.True(t, ok)
 	direct, _, _ = strings.Cut(direct, ")")
+	_, table, ok := strings.Cut(page, "| module | what it is here for | who keeps it |\n|---|---|---|\n")
+	require.True(t, ok)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var want, rows []string
 	for line := range strings.Lines(strings.TrimSpace(direct)) {
-		require.Contains(t, page, "`"+strings.Fields(line)[0]+"`")
+		want = append(want, strings.Fields(line)[0])
 	}
+	for row := range strings.Lines(table) {
+		modules := strings.Split(row, "|")[1]
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(modules, -1) {
+			rows = append(rows, m[1])
+		}
+	}
+	require.ElementsMatch(t, want, rows, "the direct dependencies in go.mod, and the rows of the table")
 }
 
 // Each server in the documentation and the examples sets its time-outs.
