@@ -20,7 +20,7 @@ import (
 // needsItsHost matches cases about a host other than callbackd: with other
 // members, other limits, a clock that stands still, or upstreams.
 var needsItsHost = regexp.MustCompile(`(?m)^-- (upstream|handler|request quoted|response quoted)|Date\(\)|Date\.now|Math\.random|randomUUID|getRandomValues|getSessionId|getClientIp|[Cc]ontent-[Ll]ength: [0-9]+\n\nabc|getHttp|fetch\(|` +
-	`"getProperties"|Spark\.(getProperties|echo|fails|panics|[a-z]+Collection|loadPlayer|host)|\b(Game|Broken)\b|upper\(|/a%2Fb/|/%C3%A9|NoServer|/open/`)
+	`"getProperties"|Spark\.(getProperties|echo|fails|panics|[a-z]+Collection|loadPlayer|downloadableXml|host)|\b(Game|Broken)\b|upper\(|/a%2Fb/|/%C3%A9|NoServer|/open/`)
 
 // The cases of testdata that any host can serve, by HTTP against a server: the
 // answers are those of a Handler.
