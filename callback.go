@@ -304,11 +304,9 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 		head:   r.Method == http.MethodHead,
 		unread: r.ContentLength != 0 && r.Body != nil,
 
-		timeout:      h.writeTimeout(r),
-		allowHeaders: h.AllowHeaders,
-		answers:      &h.answers,
-		maxHeld:      h.maxHeld(),
-	}, request: r}
+		settings: h,
+		request:  r,
+	}}
 	x.responseWriter.call = &x.call
 	if h.Observe != nil {
 		x.start = time.Now()
@@ -350,7 +348,6 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, as *Call) {
 type inbound struct {
 	responseWriter
 	equipment
-	request *http.Request // with the URL that was sent, even behind Conceal
 	call    Call
 	start   time.Time        // set only for an observer
 	ctx     deadline.Context // of the call
@@ -535,9 +532,7 @@ func (h *Handler) serve(x *inbound, as *Call) *failure {
 	}
 	r = x.request
 	h.equip(&x.equipment, call, x.start)
-	if h.RunIDHeader != "" || h.VersionHeader != "" {
-		x.identify = func(header http.Header) { h.identify(call, header) }
-	}
+	x.identified = true
 	call.Method = r.Method
 	call.RunID = cmp.Or(call.RunID, h.runID(r))
 	call.ClientIP = h.clientIP(r)

@@ -111,25 +111,21 @@ func (f format) isActive() bool {
 
 // A responseWriter writes at most one answer, in one write.
 type responseWriter struct {
-	w      http.ResponseWriter
-	head   bool // answer without the body
-	unread bool // the request has a body that was not read
+	w          http.ResponseWriter
+	head       bool // answer without the body
+	unread     bool // the request has a body that was not read
+	identified bool // the answer has the headers for the run id and the version
+	written    bool
+	cut        bool // the answer had to make room for others
 
-	timeout      time.Duration // bounds the writing; zero means no bound
-	allowHeaders []string      // Handler.AllowHeaders
+	settings *Handler
+	request  *http.Request // with the URL that was sent, even behind Conceal
+	call     *Call
+	held     *hold.Hold // of the request's body; nil for a short one
 
-	call    *Call
-	held    *hold.Hold   // of the request's body; nil for a short one
-	answers *hold.Budget // of the Handler
-	maxHeld int64        // bytes of answers
-	cut     bool         // the answer had to make room for others
-
-	written bool
-	status  int    // that was written
-	bytes   int64  // number of bytes of the body that were written
-	body    []byte // the whole body
-
-	identify func(http.Header) // adds the headers for the run id and the version; or nil
+	status int    // that was written
+	bytes  int64  // number of bytes of the body that were written
+	body   []byte // the whole body
 
 	values *[5]string // memory for the values of Content-Type, of the three headers in send, and of Content-Length
 }
@@ -227,10 +223,11 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 	enc := f.charset
 	typed := false
 	if a.headers != nil {
-		set := headers.Script{Header: header, Allowed: w.allowHeaders, Charset: enc, Drop: func(name, reason string) {
-			logDropped(ctx, call, result.Where[reserved.Headers], name, reason)
-		}}
+		set := headers.Script{Header: header, Allowed: w.settings.AllowHeaders, Charset: enc}
 		set.Set(a.headers)
+		for _, dropped := range set.Dropped {
+			logDropped(ctx, call, result.Where[reserved.Headers], dropped)
+		}
 		enc, typed = set.Charset, set.Typed
 	}
 	if !bodyless && !typed && f.isActive() && header["Content-Security-Policy"] == nil {
@@ -248,8 +245,8 @@ func (w *responseWriter) write(ctx context.Context, result *Result, f format, ma
 
 // logDropped logs that a script's header is left out. at is where the script has
 // set it.
-func logDropped(ctx context.Context, call *Call, at Position, name, reason string) {
-	attrs := []any{"header", limit.Text(name, 100), "reason", reason}
+func logDropped(ctx context.Context, call *Call, at Position, dropped headers.Drop) {
+	attrs := []any{"header", limit.Text(dropped.Name, 100), "reason", dropped.Reason}
 	if at.Line > 0 {
 		attrs = append(attrs, "script", at.Script, "line", at.Line, "column", at.Column)
 	}
@@ -278,8 +275,8 @@ func (w *responseWriter) send(status int, body []byte) {
 	if status != http.StatusNoContent && status != http.StatusNotModified {
 		w.setHeader(4, "Content-Length", strconv.Itoa(len(body)))
 	}
-	if w.identify != nil {
-		w.identify(header)
+	if w.identified {
+		w.settings.identify(w.call, header)
 	}
 	if w.unread {
 		// Otherwise net/http would read more of the body before it answers.
@@ -287,10 +284,10 @@ func (w *responseWriter) send(status int, body []byte) {
 			_ = conn.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed
 		}
 	}
-	if w.timeout > 0 {
+	if timeout := w.settings.writeTimeout(w.request); timeout > 0 {
 		// net/http removes the deadline after the answer. HTTP/2 has one for each
 		// stream.
-		setWriteDeadline(w.w, time.Now().Add(w.timeout))
+		setWriteDeadline(w.w, time.Now().Add(timeout))
 	}
 	if w.head {
 		body = nil
@@ -314,8 +311,8 @@ func (w *responseWriter) hold(n int64) func() {
 	}
 	var answer *hold.Hold
 	if n > maxUncounted {
-		answer = w.answers.New(hold.Owner{APIKey: w.call.APIKey, Credential: w.call.Credential})
-		answer.Take(n, max(n, w.maxHeld))
+		answer = w.settings.answers.New(hold.Owner{APIKey: w.call.APIKey, Credential: w.call.Credential})
+		answer.Take(n, max(n, w.settings.maxHeld()))
 		answer.Wait(cut)
 	}
 	return func() {

@@ -28,16 +28,17 @@ type Script struct {
 	Header  http.Header // of the answer; if nil, Set only checks
 	Allowed []string    // headers that the script may set although they act beyond the answer
 
-	// Drop, if not nil, is told of dropped headers, up to a limit. The name is
-	// RESPONSE_HEADERS if the value is not an object at all.
-	Drop func(name, reason string)
-
 	Charset encoding.Encoding // of the body, which Content-Type changes
 	Typed   bool              // the script has set Content-Type
-	Dropped int               // number of dropped headers
+	Dropped []Drop            // at most MaxScriptHeaders
 
 	count, bytes int
+	full         bool // one more would have been dropped: the rest of the headers is ignored
 }
+
+// A Drop is a header that is left out, and why. The name is RESPONSE_HEADERS if
+// the value is not an object at all.
+type Drop struct{ Name, Reason string }
 
 // Set sets the headers in value, the compact JSON of an object of names to values. A
 // value is a string, number or boolean, or an array of such values.
@@ -58,17 +59,14 @@ func (s *Script) Set(value []byte) {
 }
 
 func (s *Script) drop(name, reason string) {
-	if s.Dropped++; s.Dropped <= MaxScriptHeaders && s.Drop != nil {
-		s.Drop(name, reason)
+	if s.full = len(s.Dropped) == MaxScriptHeaders; !s.full {
+		s.Dropped = append(s.Dropped, Drop{name, reason})
 	}
 }
 
-// full reports whether the rest of the headers is ignored.
-func (s *Script) full() bool { return s.Dropped > MaxScriptHeaders }
-
 func (s *Script) set(name, value []byte) {
 	switch {
-	case s.full():
+	case s.full:
 		return
 	case !httpguts.ValidHeaderFieldName(string(name)):
 		s.drop(string(name), "not a header name")
@@ -85,7 +83,7 @@ func (s *Script) set(name, value []byte) {
 		return
 	}
 	repeated := false
-	for rest := value[1:]; rest[0] != ']' && !s.full(); {
+	for rest := value[1:]; rest[0] != ']' && !s.full; {
 		var value []byte
 		var ok bool
 		if value, rest, ok = rawjson.CutElement(rest); !ok {

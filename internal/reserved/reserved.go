@@ -36,7 +36,7 @@ func MayBeRefused(name string, value json.RawMessage) bool {
 	case Headers:
 		var check headers.Script
 		check.Set(value)
-		return check.Dropped > 0
+		return len(check.Dropped) > 0
 	}
 	return false
 }
