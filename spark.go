@@ -98,7 +98,7 @@ func (ms engineMembers) Call(ctx context.Context, of engine.Host, member, functi
 func newResult(of engine.Result) *Result {
 	r := new(struct {
 		Result
-		fields [4]Field
+		fields [3]Field
 	})
 	r.Data, r.Raw = appendFields(r.fields[:0], of.Data), of.Raw
 	r.Errors = appendFields(nil, of.Errors)

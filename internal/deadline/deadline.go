@@ -16,12 +16,13 @@ import (
 type Context struct {
 	context.Context // the parent
 	deadline        time.Time
-	detached        bool // does not end with the parent
 
 	mu     sync.Mutex
 	waited context.Context // the context with a timer; or nil
 	cancel context.CancelFunc
 	over   bool // ended by Cancel
+
+	detached bool // does not end with the parent; this never changes
 }
 
 // New returns a context that ends after timeout, with its parent, or by Cancel.

@@ -22,8 +22,14 @@ type coroutine struct {
 	end    func()
 	kept   bool // it can have further runs
 	run    *run // the next one
-	watch  deadline.Watch
+	tools  tools
 	tick   int // the tick in which it was parked
+}
+
+// tools are what a run needs, and its coroutine keeps for the next one.
+type tools struct {
+	watch deadline.Watch
+	json  []byte // memory in which values become JSON; nil while one does
 }
 
 func newCoroutine(kept bool) *coroutine {

@@ -220,7 +220,7 @@ func (e *Engine) Run(ctx context.Context, call Call, tree Tree) Outcome {
 		return r.runInline()
 	}
 	c := e.coroutines.take(ctx)
-	r.watch, c.run = &c.watch, r
+	r.tools, c.run = &c.tools, r
 	r.released.Add(1)
 	c.resume()
 	if c.kept && r.outcome.returned {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+
 	"github.com/dop251/goja"
 
 	"example.com/callback/internal/ecma"
@@ -11,8 +13,13 @@ import (
 // maxValueBytes bounds the JSON of one value that a script gives to its host.
 const maxValueBytes = 32 << 20
 
-// smallValue is the capacity for the JSON of most values, in bytes.
-const smallValue = 48
+const (
+	// smallValue is the capacity for the JSON of most values, in bytes.
+	smallValue = 64
+
+	// maxKeptJSON bounds the memory for conversions that is kept, in bytes.
+	maxKeptJSON = 4 << 10
+)
 
 // maxReentry bounds the nesting of conversions to JSON by toJSON methods. The
 // engine's own limit does not count natives that call natives.
@@ -28,7 +35,17 @@ func (r *run) toJSON(v goja.Value) ([]byte, bool) {
 	}
 	r.converting++
 	defer func() { r.converting-- }()
-	return jsjson.Append(make([]byte, 0, smallValue), r.vm, v, r.jsonLimits())
+	memory := r.tools.json
+	r.tools.json = nil // a toJSON method may convert another value
+	if memory == nil {
+		memory = make([]byte, 0, smallValue)
+	}
+	text, ok := jsjson.Append(memory[:0], r.vm, v, r.jsonLimits())
+	if cap(text) > maxKeptJSON {
+		return text, ok
+	}
+	r.tools.json = text
+	return bytes.Clone(text), ok
 }
 
 // fromJSON makes a new value of JSON that the library has written.

@@ -11,7 +11,6 @@ import (
 	"github.com/dop251/goja"
 
 	"example.com/callback/internal/cloudcode"
-	"example.com/callback/internal/deadline"
 	"example.com/callback/internal/fair"
 )
 
@@ -29,14 +28,13 @@ type life struct {
 
 	place    fair.Place // among those of the runner, if hasPlace
 	hasPlace atomic.Bool
-	since    time.Time    // when it got the place; set only if Call.Measure is
 	queued   atomic.Int64 // nanoseconds of waiting for a place; set only if Call.Measure is
 	computed atomic.Int64 // nanoseconds with a place; set only if Call.Measure is
 	settled  atomic.Bool  // outcome is set
 	ended    atomic.Bool
 	outcome  outcome
 	released sync.WaitGroup // done when the caller goes on
-	watch    *deadline.Watch
+	tools    *tools
 }
 
 // An outcome is the first end of a run: its own, or that it was abandoned.
@@ -53,13 +51,13 @@ var errGoexit = errors.New("callback: the run's goroutine was ended")
 // coroutine, goes on when runCoroutine returns or when another goroutine yields
 // in its place. runCoroutine reports whether the coroutine can be used again.
 func (r *run) runCoroutine(yield func(struct{}) bool) (fit bool) {
-	r.watch.Start(r.ctx, func() { r.stop(yield) })
+	r.tools.watch.Start(r.ctx, func() { r.stop(yield) })
 	o := outcome{err: errGoexit}
 	defer func() {
 		first := r.settle(o)
 		fit = first && o.returned
 		r.ended.Store(true)
-		r.watch.Stop()
+		r.tools.watch.Stop()
 		switch {
 		case !first:
 			r.released.Wait()
@@ -76,11 +74,11 @@ func (r *run) runCoroutine(yield func(struct{}) bool) (fit bool) {
 
 // runInline runs the script on its caller's goroutine.
 func (r *run) runInline() Outcome {
-	r.watch = new(deadline.Watch)
-	r.watch.Start(r.ctx, func() { r.stop(nil) })
+	r.tools = new(tools)
+	r.tools.watch.Start(r.ctx, func() { r.stop(nil) })
 	defer func() {
 		r.ended.Store(true)
-		r.watch.Stop()
+		r.tools.watch.Stop()
 	}()
 	return r.tell(r.run())
 }
@@ -175,9 +173,6 @@ func (l *life) waitForPlace(ctx context.Context, maxQueue int) error {
 
 func (l *life) holdPlace(place fair.Place) {
 	l.place = place
-	if l.call.Measure {
-		l.since = time.Now()
-	}
 	l.hasPlace.Store(true)
 }
 
@@ -185,7 +180,7 @@ func (l *life) holdPlace(place fair.Place) {
 func (l *life) leave() {
 	if l.hasPlace.CompareAndSwap(true, false) {
 		if l.call.Measure {
-			l.computed.Add(int64(time.Since(l.since)))
+			l.computed.Add(int64(l.engine.places.Held(l.place)))
 		}
 		l.engine.places.Leave(l.place)
 	}

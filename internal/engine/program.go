@@ -70,9 +70,9 @@ func compileMember(name, source string) (*program, error) {
 // traits are what a program needs besides the members of Spark, by its text. What
 // the text does not name costs nothing.
 type traits struct {
+	guards    guard.Set  // builtins to guard
 	parse     bool       // the library's JSON.parse in the object JSON; it is faster and bounded
 	stringify bool       // the library's JSON.stringify in the object JSON
-	guards    guard.Set  // builtins to guard
 	annexB    annexb.Set // old builtins that the engine lacks
 	locale    bool       // toLocaleString of numbers, which the engine lacks
 	own       bool       // the library's names as properties of the global object itself

@@ -32,11 +32,11 @@ type run struct {
 	errors     orderedFields
 	raw        []byte              // RESPONSE_RAW, if the script set it to bytes
 	where      map[string]Position // Result.Where
-	few        [4]Field            // memory for the fields of most results
+	few        [3]Field            // memory for the fields of most results
 	world      lazy.Object[*run]   // the global names
 	spark      lazy.Object[*run]
 	objects    objects
-	guards     guard.Guards
+	guards     *guard.Guards   // nil until a program needs one
 	installed  traits          // the traits that have been installed
 	owned      map[string]bool // globals for which ownWhenRead was called
 	logging    logging
@@ -44,7 +44,7 @@ type run struct {
 	web        *web.Globals      // nil until a standard global is read
 	converting int32             // nesting of calls of toJSON
 	exited     bool              // by Spark.exit
-	missed     member            // the last member that a script looked for in vain
+	missed     *member           // the last member that a script looked for in vain; or nil
 	rejected   []rejection       // promises without a handler so far
 	made       []madePromise     // not settled when they were made
 	haltedAt   []goja.StackFrame // where a native call ended the run

@@ -167,7 +167,7 @@ type member struct{ class, name string }
 func (r *run) meant(message string) string {
 	message = sayNull(message)
 	m := r.missed
-	if m.name == "" || message != "TypeError: Object has no member '"+m.name+"'" {
+	if m == nil || message != "TypeError: Object has no member '"+m.name+"'" {
 		return message
 	}
 	message = "TypeError: " + m.class + " has no member " + m.name

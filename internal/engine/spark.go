@@ -76,7 +76,7 @@ func Carried(class string) []string {
 func documented(class string) func(*run, string) goja.Value {
 	return func(r *run, name string) goja.Value {
 		if !cloudcode.Has(class, name) {
-			r.missed = member{class, name}
+			r.missed = &member{class, name}
 			return nil
 		}
 		return lazy.Function(r.vm, name, func(goja.FunctionCall) goja.Value {

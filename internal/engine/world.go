@@ -4,6 +4,7 @@ import (
 	"github.com/dop251/goja"
 
 	"example.com/callback/internal/annexb"
+	"example.com/callback/internal/guard"
 	"example.com/callback/internal/jsjson"
 	"example.com/callback/internal/lazy"
 	"example.com/callback/internal/locale"
@@ -76,7 +77,12 @@ func (r *run) prepare(p *program) *goja.Program {
 			r.own(p.variables[i : i+1])
 		}
 	}
-	r.guards.Place(r.vm, p.traits.guards)
+	if p.traits.guards != 0 {
+		if r.guards == nil {
+			r.guards = new(guard.Guards)
+		}
+		r.guards.Place(r.vm, p.traits.guards)
+	}
 	return p.compiled
 }
 

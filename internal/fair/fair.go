@@ -149,6 +149,9 @@ func (p *Places) Enter(ctx context.Context, key Key, queue int) (Place, error) {
 // Restart counts the time for which the place is held from now.
 func (p *Places) Restart(place *Place) { place.since = p.now() }
 
+// Held is the time for which the place is held.
+func (p *Places) Held(place Place) time.Duration { return p.now() - place.since }
+
 // Leave gives back a place in which a run has computed all the time.
 func (p *Places) Leave(place Place) { p.LeaveComputed(place, math.MaxInt64) }
 
