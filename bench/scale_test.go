@@ -270,7 +270,7 @@ func TestScaleInFlight(t *testing.T) {
 	if testing.Short() {
 		t.Skip("10,000 calls in flight")
 	}
-	startInFlight(t, 100).finish(100, atOnce) // what is made once
+	startInFlight(t, 100).finish(100, atOnce) // makes what all later calls share
 	heap0, stack0 := memory()
 	f := startInFlight(t, manyCalls)
 	heap1, stack1 := memory()

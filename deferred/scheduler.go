@@ -133,8 +133,8 @@ func (s *Scheduler) cancel(ctx context.Context, call *callback.Call, args callba
 
 func label(call *callback.Call, key string) string { return NewKey("label", call.APIKey, key) }
 
-// failed is what a script sees of an error of the queue or the scripts, which
-// goes to the log.
+// failed logs an error of the queue or of the scripts, and returns what the script
+// sees of it.
 func failed(ctx context.Context, call *callback.Call, what string, err error) error {
 	log := cmp.Or(call.Logger, slog.Default())
 	log.ErrorContext(ctx, "callback: scheduler: "+what+" failed", "error", err)

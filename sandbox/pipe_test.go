@@ -47,7 +47,7 @@ func TestPipeCarriesEveryLength(t *testing.T) {
 	}
 }
 
-// A full pipe takes nothing of a small frame, and then all of it.
+// A small frame is written to a full pipe as a whole, once there is enough space.
 func TestPipeIsFull(t *testing.T) {
 	t.Parallel()
 	r, w := openPipe(t)

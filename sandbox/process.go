@@ -176,7 +176,7 @@ func (c *child) end() (lastWords string) {
 		byItself = false
 	default:
 	}
-	// Only end waits for the process, so its number is still its own. A kill
+	// Only end waits for the process, so no other process has its number yet. A kill
 	// after its end has no effect.
 	c.kill()
 	err := c.process.Wait()

@@ -16,10 +16,10 @@
 //	}
 //
 // The children are this same program, started ahead of the calls they serve.
-// A child runs one call at a time; it compiles and runs the script in itself,
-// with the engine and the limits of [callback.GojaRunner], and everything a
-// script does to the world goes through the parent: outbound requests, log
-// lines, the host's members of Spark, the scripts' own files. A child that does
+// A child runs one call at a time. It compiles and runs the script itself, with
+// the engine and the limits of [callback.GojaRunner]. Everything else that a
+// script does goes through the parent: outbound requests, log lines, the host's
+// members of Spark, the scripts' own files. A child that does
 // not stop at the deadline is killed and another takes its place.
 //
 // A test program is a program like any other: its TestMain needs the line, too.
@@ -47,7 +47,7 @@
 //
 //   - use the processors, with as many threads as the system allows its user, for
 //     as long as the child lives: until it misses a deadline or MaxCalls replaces it,
-//   - read the scripts, and have an edit of one judged broken,
+//   - read the scripts, and have an edit of one refused as broken,
 //   - see and falsify later calls of the same child, unless MaxCalls is 1,
 //   - ask the parent for what any script may ask: outbound requests, the host's
 //     functions, log lines, all within the limits of the call,

@@ -86,7 +86,7 @@ func TestReadLimit(t *testing.T) {
 	require.Equal(t, "1234", string(text))
 }
 
-// An embedded file never changes: to look at it is not to read it.
+// A look at an embedded file does not read it, because the file never changes.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	s, err := tree.Look(embedded, "tree_test.go", 1<<20)
