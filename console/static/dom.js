@@ -80,15 +80,16 @@ export function bytes(n) {
   return (n / 1024 / 1024).toFixed(1) + " MiB";
 }
 
+const two = (n) => String(n).padStart(2, "0");
+
 export function clock(iso) {
   const t = new Date(iso);
-  const two = (n) => String(n).padStart(2, "0");
   return `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${String(t.getMilliseconds()).padStart(3, "0")}`;
 }
 
 export function moment(iso) {
   const t = new Date(iso);
-  return t.toLocaleDateString() + " " + clock(iso);
+  return `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${clock(iso)}`;
 }
 
 export function outcomeClass(outcome) {

@@ -76,8 +76,8 @@ function draw() {
     const item = h("a.item", {
       href: "#/runs/" + encodeURIComponent(run.id), role: "option", tabindex: "-1", "aria-selected": String(run.id === openID), title: run.message || run.outcome,
     },
-      h("span.mono.dim", clock(run.time)), h("span", credentialName(run.credential)), h("span.num.mono", run.status || ""),
-      h("span", outcomeTag(run.outcome)), h("span.num.dim.ms", ms(run.ms)));
+      h("span.mono.dim.at", clock(run.time)), h("span", credentialName(run.credential)), h("span.num.mono", run.status || ""),
+      h("span", outcomeTag(run.outcome)), h("span.dim.why", run.message || ""), h("span.num.dim.ms", ms(run.ms)));
     item.style.top = (first + i) * rowHeight + "px";
     return item;
   }));
