@@ -151,6 +151,8 @@ func TestKeepBodies(t *testing.T) {
 		{name: "none", keep: 0},
 		{name: "at the bound", keep: 5 + len(`{}`), body: "12345"},
 		{name: "past the bound", keep: 5 + len(`{}`), body: "123456", cut: true},
+		{name: "by the body alone", keep: 5, body: "123456", cut: true},
+		{name: "much room", keep: 1 << 30, body: strings.Repeat("x", 100_000)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -164,6 +166,7 @@ func TestKeepBodies(t *testing.T) {
 				return
 			}
 			require.Equal(t, test.cut, e.Cut)
+			require.Equal(t, test.body[:min(len(test.body), test.keep)], string(e.Body))
 		})
 	}
 }

@@ -58,7 +58,10 @@ func (h *Handler) readData(ctx context.Context, x *inbound, r *http.Request) err
 				defer conn.SetReadDeadline(time.Time{}) // or it would close the connection during the run
 			}
 		}
-		x.body.Reader, x.body.keep = http.NoBody, x.account != nil && x.account.keeps
+		x.body.Reader = http.NoBody
+		if x.account != nil && x.account.keeps {
+			x.body.keep = max(h.KeepBodies, h.KeepBodies+1) // one more tells that the body is cut; the sum may overflow
+		}
 		if r.Body != nil {
 			x.body.Reader = http.MaxBytesReader(x.w, r.Body, limit)
 		}
@@ -100,19 +103,19 @@ func hasBody(method string) bool {
 	return false
 }
 
-// A countingReader counts the bytes that it reads, and keeps them if asked to.
+// A countingReader counts the bytes that it reads, and keeps the first of them.
 type countingReader struct {
 	io.Reader
 	n    int64
-	keep bool
-	kept []byte // what was read, if keep is set
+	keep int // number of bytes
+	kept []byte
 }
 
 func (r *countingReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.n += int64(n)
-	if r.keep {
-		r.kept = append(r.kept, p[:n]...)
+	if room := r.keep - len(r.kept); room > 0 {
+		r.kept = append(r.kept, p[:min(n, room)]...)
 	}
 	return n, err
 }
