@@ -57,13 +57,14 @@ type GojaRunner struct {
 	// function or for another call that compiles it does not count while it
 	// waits.
 	//
-	// Scripts that compute for long leave processors to those that do not. While a
-	// credential calls whose scripts typically compute for at most 10 ms, and for
-	// a minute after that, scripts of credentials that typically compute for more
-	// than 500 ms have together half of GOMAXPROCS. Others that compute for more
-	// than 10 ms have what these leave of all processors but one. Both have at
-	// least one, so two processors can be busy with them: where there are but two,
-	// GOMAXPROCS=3 leaves one free.
+	// Scripts that compute for long leave processors to others. A credential is
+	// light if its scripts typically compute for at most 10 ms, slow if they
+	// typically compute for more than 500 ms, and medium in between. While a light
+	// credential calls, and for a minute after that,
+	//   - slow ones together use at most half of GOMAXPROCS,
+	//   - slow and medium ones together leave one processor free,
+	//   - but each of these two kinds may use one processor. So with GOMAXPROCS at 2
+	//     both can be busy. GOMAXPROCS=3 leaves one free on such a machine.
 	MaxRunning int
 
 	// Reserve is how many scripts may compute beyond MaxRunning. Zero means a
