@@ -57,3 +57,17 @@ func TestQueuesPage(t *testing.T) {
 	require.True(t, ok)
 	require.Contains(t, string(page), "```go\nfunc main()"+program+"```\n")
 }
+
+// TestExamplesRunInUTC: scripts run in the zone of the process, and the original's
+// ran in UTC.
+func TestExamplesRunInUTC(t *testing.T) {
+	t.Parallel()
+	programs, err := filepath.Glob("examples/*/main.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, programs)
+	for _, program := range programs {
+		source, err := os.ReadFile(program)
+		require.NoError(t, err)
+		require.Contains(t, string(source), "\ttime.Local = time.UTC", program)
+	}
+}

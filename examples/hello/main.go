@@ -19,6 +19,7 @@ var handler = &callback.Handler{
 }
 
 func main() {
+	time.Local = time.UTC // the zone of scripts
 	if err := handler.Validate(); err != nil {
 		log.Fatal(err)
 	}
