@@ -85,6 +85,9 @@ const (
 	defaultWriteTimeout = 10 * time.Second
 )
 
+// maxUncounted is the length of bodies that MaxHeld does not count.
+const maxUncounted = 16 << 10
+
 // A Handler serves callback URLs. It is an [http.Handler] for any mux, used by
 // pointer. Its fields must not change once it serves. It is safe for concurrent
 // use, and what its fields hold must be too. A limit that is zero means its

@@ -120,9 +120,6 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// maxUncounted is the length of bodies that MaxHeld does not count.
-const maxUncounted = 16 << 10
-
 var errHeld = fmt.Errorf("%w: MaxHeld bytes of bodies are held", ErrOverloaded)
 
 // A heldReader counts the bytes that it reads among those that a Handler holds.
