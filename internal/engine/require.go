@@ -17,7 +17,6 @@ import (
 // modules are the modules that a run has required.
 type modules struct {
 	ran   map[string]*program
-	depth int      // nesting of calls of require
 	chain []string // modules that have run in the outermost call of require
 }
 
@@ -50,13 +49,10 @@ func (r *run) require(call lazy.Call, once bool) goja.Value {
 		m.ran = map[string]*program{}
 	}
 	m.ran[code] = module
+	if len(m.chain) == 0 { // this is the outermost call
+		defer func() { m.chain = nil }()
+	}
 	m.chain = append(m.chain, code)
-	m.depth++
-	defer func() {
-		if m.depth--; m.depth == 0 {
-			m.chain = nil
-		}
-	}()
 	if _, err := r.vm.RunProgram(r.prepare(module)); err != nil {
 		panic(err) // for the engine: an exception, which must not be read here
 	}
