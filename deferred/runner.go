@@ -28,7 +28,8 @@ const DefaultMaxAttempts = 8
 // The Usage of a deferred call names the script and the version that will run, as far
 // as they are known.
 //
-// Its fields must not change once it is used.
+// It is used by pointer and safe for concurrent use. Its fields must not change once
+// it is used.
 type Runner struct {
 	// Next runs the calls. It is required.
 	Next callback.ScriptRunner
