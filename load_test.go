@@ -457,6 +457,8 @@ func TestLoadScriptsSwapped(t *testing.T) {
 					assert.Equal(t, `{"error":"no script"}`, a.body)
 				case a.status == 500:
 					assert.Equal(t, `{"error":"script failed"}`, a.body)
+				case a.status == 503: // the file could not be read
+					assert.Equal(t, `{"error":"unavailable"}`, a.body)
 				default:
 					assert.Fail(t, "not an answer to expect", "%+v", a)
 				}
