@@ -129,6 +129,7 @@ func Compile(name, source string, module bool) (s *Script, fault *Fault) {
 	if fault := expandProperties(tree, source); fault != nil {
 		return nil, fault
 	}
+	groupRelational(tree)
 	replaceConstructors(tree, source)
 	s.JSONCalls = replaceJSON(tree, source)
 	if !s.Handler { // scripts that export are strict

@@ -1,0 +1,113 @@
+package compiler
+
+import (
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/token"
+
+	"example.com/callback/internal/jsast"
+)
+
+// groupRelational groups a < b < c as (a < b) < c, as the language does. The parser
+// groups relational operators from the right.
+func groupRelational(tree *ast.Program) {
+	g := relationalGrouper{base: tree.File.Base(), text: tree.File.Source()}
+	g.children(reflect.ValueOf(tree.Body))
+}
+
+type relationalGrouper struct {
+	base  int // of positions in text
+	text  string
+	depth int
+}
+
+func (g *relationalGrouper) children(v reflect.Value) {
+	if g.depth++; g.depth <= maxHoistDepth {
+		jsast.Children(v, func(node reflect.Value) {
+			if e, ok := node.Interface().(*ast.BinaryExpression); ok {
+				g.group(e)
+			}
+			g.children(node)
+		})
+	}
+	g.depth--
+}
+
+// group changes a <1 (b <2 c) into (a <1 b) <2 c, as often as it takes.
+func (g *relationalGrouper) group(e *ast.BinaryExpression) {
+	for isRelational(e.Operator) {
+		right, ok := e.Right.(*ast.BinaryExpression)
+		if !ok || !isRelational(right.Operator) || g.inParentheses(e.Left, right) {
+			return
+		}
+		left := &ast.BinaryExpression{Operator: e.Operator, Left: e.Left, Right: right.Left, Comparison: e.Comparison}
+		e.Operator, e.Comparison, e.Left, e.Right = right.Operator, right.Comparison, left, right.Right
+	}
+}
+
+func isRelational(operator token.Token) bool {
+	switch operator {
+	case token.LESS, token.LESS_OR_EQUAL, token.GREATER, token.GREATER_OR_EQUAL, token.INSTANCEOF, token.IN:
+		return true
+	}
+	return false
+}
+
+// inParentheses reports whether an expression that follows left is in parentheses,
+// which are not in the tree. It looks for one in the source that opens behind left
+// and has not closed at the operator of the expression. What it cannot read for
+// certain counts as in parentheses.
+func (g *relationalGrouper) inParentheses(left ast.Expression, e *ast.BinaryExpression) bool {
+	begin, from := int(left.Idx0())-g.base, int(left.Idx1())-g.base
+	operand, to := int(e.Left.Idx1())-g.base, int(e.Right.Idx0())-g.base
+	if begin < 0 || from < begin || to < from || to > len(g.text) || !isASCII(g.text[begin:to]) {
+		return true
+	}
+	open := 0
+	for i := from; i < to; i++ {
+		rest := g.text[i:to]
+		size := 0
+		switch c := rest[0]; {
+		case strings.HasPrefix(rest, "//"):
+			size = strings.IndexAny(rest, "\n\r")
+		case strings.HasPrefix(rest, "/*"):
+			size = 3 + strings.Index(rest[2:], "*/")
+		case strings.ContainsRune(" \t\n\v\f\r", rune(c)):
+		case c == ')':
+			open = max(0, open-1) // else it belongs to left
+		case i >= operand: // the operator
+			return open > 0
+		case c == '(':
+			open++
+		case c == '"', c == '\'':
+			size = stringLength(rest) - 1
+		case c == '/', c == '`': // perhaps a regular expression
+			return true
+		}
+		if size < 0 {
+			return true
+		}
+		i += size
+	}
+	return true
+}
+
+// stringLength is the length of the string literal at the beginning of s, or zero.
+func stringLength(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case s[0]:
+			return i + 1
+		}
+	}
+	return 0
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}
