@@ -119,6 +119,10 @@ func (run *Run) clone() *Run {
 		c.Log[i].Attrs = slices.Clone(c.Log[i].Attrs)
 	}
 	c.Exchange = run.Exchange.clone()
+	if script, ok := run.Err.(*ScriptError); ok {
+		copied := *script
+		c.Err = &copied
+	}
 	return &c
 }
 

@@ -70,6 +70,24 @@ func TestRecorder(t *testing.T) {
 	require.Nil(t, recorder.Find("unknown"))
 }
 
+// TestRecorderRedactsErrors: the ScriptError that Redact gets is a copy, too.
+func TestRecorderRedactsErrors(t *testing.T) {
+	t.Parallel()
+	recorder := &callback.Recorder{Redact: func(run *callback.Run) {
+		run.Err.(*callback.ScriptError).Message = "redacted"
+	}}
+	h := recordedHandler(script(`throw "4111"`), recorder)
+	observed := 0
+	h.Observe = func(ctx context.Context, run *callback.Run) {
+		recorder.Observe(ctx, run)
+		require.ErrorContains(t, run.Err, "4111")
+		observed++
+	}
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/callback/E3/hello/top-secret", nil))
+	require.Equal(t, 1, observed)
+	require.ErrorContains(t, recorder.Runs()[0].Err, "redacted")
+}
+
 func TestRecorderDropsRequestsByDefault(t *testing.T) {
 	t.Parallel()
 	recorder := &callback.Recorder{}
