@@ -56,7 +56,8 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("REDACTED") }
 // An error, whatever it is, means that the store is broken. It is logged, so its
 // text must not hold a secret. The caller gets a 503. Secrets that are returned
 // with an error, such as those that a cache remembers, count: a caller with one of
-// them is served. A list that is empty and not nil means that there were none.
+// them is served. With an error, nil means that nothing is known of the name, and
+// an empty list that it had no secrets when the store last answered.
 //
 // Secrets must be safe for concurrent use and must return when ctx is done.
 type SecretStore interface {

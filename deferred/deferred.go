@@ -226,11 +226,12 @@ type Operator interface {
 	// Retry makes a job due now and grants it at least one more attempt. The job
 	// may be dead or finished. If live is true, it runs with the version that is
 	// live when it runs, else with its own, also after an earlier retry with the
-	// live one. The error for a running job is ErrRunning.
+	// live one. The error for a running job is ErrRunning, and ErrNoJob if there is
+	// none.
 	Retry(ctx context.Context, id string, live bool) error
 
 	// Drop removes a job and frees its Key. The error for a running job is
-	// ErrRunning.
+	// ErrRunning, and ErrNoJob if there is none.
 	Drop(ctx context.Context, id string) error
 
 	// Cancel removes the waiting jobs with this label, and returns their number.

@@ -80,7 +80,8 @@ func (db *DB) Secrets(ctx context.Context, apiKey, credential string) ([]callbac
 
 // AddSecret adds a secret of the credential, or a server secret of the API key if
 // credential is empty, and returns its ID. note is for people and must not hold
-// the secret. The error is ErrTooManySecrets if the credential has MaxSecrets.
+// the secret. The error is ErrSecretExists if the credential has or had this secret,
+// and ErrTooManySecrets if it has MaxSecrets.
 func (db *DB) AddSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, v Validity) (id int64, err error) {
 	err = db.addingSecrets(ctx, func(tx pgx.Tx) error {
 		id, err = db.addSecret(ctx, tx, apiKey, credential, secret, note, v)
@@ -176,9 +177,9 @@ func orNull(t time.Time) *time.Time {
 }
 
 // RotateSecret adds a secret. The credential's other secrets end after the
-// overlap, or earlier if they would. It returns the ID of the new secret. The
-// error is ErrTooManySecrets if the credential has MaxSecrets and an overlap is
-// given: none of them is ended early.
+// overlap, or earlier if they would; zero or below ends them now. It returns the ID
+// of the new secret. The error is that of AddSecret. It is ErrTooManySecrets if the
+// credential has MaxSecrets and an overlap is given: none of them is ended early.
 func (db *DB) RotateSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, overlap time.Duration) (id int64, err error) {
 	if !isText(apiKey, credential) {
 		return 0, errNotText
@@ -197,7 +198,8 @@ func (db *DB) RotateSecret(ctx context.Context, apiKey, credential string, secre
 }
 
 // RevokeSecret makes the secret with this ID invalid now. It remains in the list
-// and cannot be added again.
+// and cannot be added again. The error is ErrNoSecret if the API key has none with
+// this ID.
 func (db *DB) RevokeSecret(ctx context.Context, apiKey string, id int64) error {
 	if !isText(apiKey) {
 		return ErrNoSecret

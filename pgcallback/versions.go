@@ -346,7 +346,7 @@ func IsStage(name string) bool { return stageName.MatchString(name) }
 
 // Promote moves a stage of the API key to the version that ref names, as in
 // Version. It creates a stage that does not exist. Each [Source] of the stage has
-// the version within two seconds.
+// the version within two seconds. The error is ErrNoVersion if there is none.
 func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Change) (*Promotion, error) {
 	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current position) (position, error) {
 		version, err := db.version(ctx, tx, apiKey, ref)
@@ -362,7 +362,7 @@ func (db *DB) Promote(ctx context.Context, apiKey, stage, ref string, change Cha
 
 // Rollback moves a stage of the API key to the version before its current one. A
 // second Rollback goes back further. The error is ErrNothingBefore at the first
-// version.
+// version, and ErrNoStage if nothing was ever promoted to the stage.
 func (db *DB) Rollback(ctx context.Context, apiKey, stage string, change Change) (*Promotion, error) {
 	return db.move(ctx, apiKey, stage, change, func(tx pgx.Tx, current position) (before position, err error) {
 		switch {
