@@ -85,7 +85,8 @@ const (
 	defaultWriteTimeout = 10 * time.Second
 )
 
-// maxUncounted is the length of bodies that MaxHeld does not count.
+// maxUncounted is the length of the longest bodies and answers that MaxHeld does not
+// count.
 const maxUncounted = 16 << 10
 
 // A Handler serves callback URLs. It is an [http.Handler] for any mux, used by

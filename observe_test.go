@@ -255,8 +255,6 @@ func TestObserveLog(t *testing.T) {
 	require.Contains(t, text.String(), "msg=last apiKey=E3 credential=hello run="+run.Call.RunID)
 }
 
-// TestObserveSlow: an observer that does not return delays no answer of the same
-// connection.
 // TestKeepLog keeps the lines that fit, at their size and just below it.
 func TestKeepLog(t *testing.T) {
 	t.Parallel()
@@ -281,6 +279,8 @@ func TestKeepLog(t *testing.T) {
 	})
 }
 
+// TestObserveSlow: an observer that does not return delays no answer of the same
+// connection.
 func TestObserveSlow(t *testing.T) {
 	t.Parallel()
 	h, _ := httpHandler(`Spark.setScriptData("a", 1)`)

@@ -21,8 +21,8 @@ import (
 	"example.com/callback"
 )
 
-// A deadlineWriter is a ResponseWriter that notes what is done to it, as a
-// server's would do it.
+// A deadlineWriter is a ResponseWriter that supports write deadlines, as a server's
+// does, and lists what is done with it.
 type deadlineWriter struct {
 	*httptest.ResponseRecorder
 	did []string

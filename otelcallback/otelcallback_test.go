@@ -418,8 +418,8 @@ func TestOutboundFailures(t *testing.T) {
 	}
 }
 
-// TestNobody: a call that is not authorised has neither span nor metric.
-func TestNobody(t *testing.T) {
+// TestUnauthorised: a call that is not authorised has neither span nor metric.
+func TestUnauthorised(t *testing.T) {
 	b := newBench(t, "", nil)
 	w := httptest.NewRecorder()
 	b.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/callback/zq9key/pay/wrong", nil))

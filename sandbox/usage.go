@@ -16,7 +16,7 @@ type meter struct {
 
 func (m *meter) begin() { m.before, _ = processUsage(m.process) }
 
-// read reads the figures of the process. After its end they remain as they were.
+// read updates the figures of the process. When it has ended, the last ones remain.
 func (m *meter) read() {
 	cpu, memory := processUsage(m.process)
 	if cpu > m.before {

@@ -12,9 +12,9 @@ const Least = 2 * time.Second
 // to use. It is not safe for concurrent use.
 type Watch struct{ last time.Time }
 
-// Jumped returns how far the wall clock has jumped since the call before, to be
-// called with [time.Now]. It is negative if the clock went back, and zero at the
-// first call.
+// Jumped returns how far the wall clock has jumped since the previous call. now is
+// the result of [time.Now]. Jumped is negative if the clock went back, and zero at
+// the first call.
 func (w *Watch) Jumped(now time.Time) time.Duration {
 	last := w.last
 	w.last = now

@@ -134,7 +134,7 @@ func (h *hoister) visit(v reflect.Value) {
 	}
 }
 
-// blocking calls f while names are also in h.blocked.
+// blocking calls f with more added to h.blocked, and then restores h.blocked.
 func (h *hoister) blocking(more names, f func()) {
 	if len(more) == 0 {
 		f()

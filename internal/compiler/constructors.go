@@ -10,9 +10,9 @@ import (
 	"example.com/callback/internal/jsast"
 )
 
-// Global constructors that take the place of the engine's where a script names
-// those: new Promise(f) becomes, with a name in place of made that is no identifier
-// of a script, new made(Promise, f). A script can still read it from globalThis.
+// The names of global constructors that replace the engine's: new Promise(f) becomes
+// new made(Promise, f), with PromiseName instead of made. No identifier of a script
+// is such a name. A script can still read the constructors from globalThis.
 const (
 	PromiseName = "\x00Promise" // so that the run knows where each promise was made
 	RegExpName  = "\x00RegExp"  // for [ExpandProperties] in a pattern that is computed

@@ -36,7 +36,8 @@ func (g *relationalGrouper) children(v reflect.Value) {
 	g.depth--
 }
 
-// group changes a <1 (b <2 c) into (a <1 b) <2 c, as often as it takes.
+// group changes the tree of a < (b < c) into that of (a < b) < c, with any
+// relational operators, until e's right operand is no such expression.
 func (g *relationalGrouper) group(e *ast.BinaryExpression) {
 	for isRelational(e.Operator) {
 		right, ok := e.Right.(*ast.BinaryExpression)
@@ -56,10 +57,9 @@ func isRelational(operator token.Token) bool {
 	return false
 }
 
-// inParentheses reports whether an expression that follows left is in parentheses,
-// which are not in the tree. It looks for one in the source that opens behind left
-// and has not closed at the operator of the expression. What it cannot read for
-// certain counts as in parentheses.
+// inParentheses reports whether e, which follows left, is in parentheses. The tree
+// does not have them, so it looks in the source for one that opens after left and
+// is still open at e's operator. It returns true if it cannot tell.
 func (g *relationalGrouper) inParentheses(left ast.Expression, e *ast.BinaryExpression) bool {
 	begin, from := int(left.Idx0())-g.base, int(left.Idx1())-g.base
 	operand, to := int(e.Left.Idx1())-g.base, int(e.Right.Idx0())-g.base

@@ -79,7 +79,7 @@ func TestBytesAlias(t *testing.T) {
 	require.Equal(t, []byte{0, 5}, got)
 }
 
-// Bytes relies on it.
+// TestNothingDetaches: no script can detach or resize a buffer. Bytes relies on that.
 func TestNothingDetaches(t *testing.T) {
 	t.Parallel()
 	vm := goja.New()

@@ -249,8 +249,8 @@ func (c *scriptCache) forget(key scriptKey) {
 	}
 }
 
-// memberProgram returns the compiled script of a host's member. All are kept,
-// because the host has written only so many.
+// memberProgram returns the compiled script of a host's member. All are kept:
+// there are only those of the host's Members and Globals.
 func (c *scriptCache) memberProgram(name, source string) (*program, error) {
 	if p, ok := c.members.Load(source); ok {
 		return p.(*program), nil

@@ -98,8 +98,8 @@ func (p *places) cancel(name string, n int) {
 	}
 }
 
-// One credential alone may hold every shared place, and none in reserve beyond its
-// first.
+// A credential alone may hold every shared place. It gets none in reserve, because
+// it holds others.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	p := open(3, 2)
@@ -268,8 +268,8 @@ func TestOrderByTime(t *testing.T) {
 	})
 }
 
-// A credential that waits while it becomes slow or quick is served as what it is:
-// one that may have no place never waits in front of one that may have it.
+// A credential may become slow or quick while it waits. It is then served as its new
+// class is, so one that may not have a place does not block one that may.
 func TestClassChangesInTheQueue(t *testing.T) {
 	t.Parallel()
 	const slow, quick = 10 * time.Second, time.Millisecond

@@ -7,8 +7,8 @@ const (
 	remainsSlow = 5 * time.Minute
 )
 
-// A class is one of how long the calls of a credential typically take. Those of
-// a lower class are served first.
+// A class says how long the calls of a credential typically take. Credentials of a
+// lower class are served first.
 type class int
 
 const (

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// endWithParent has the server die with the test process. The kernel takes the
-// end of the thread that started it for that, so the thread is kept.
+// endWithParent has the server die with the test process. The kernel kills the
+// server when the thread that started it ends, so that thread is kept.
 func endWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 
 func lockThread() func() {
