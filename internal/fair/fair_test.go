@@ -198,6 +198,7 @@ func TestQuick(t *testing.T) {
 		}
 		run("c", 0)
 		run("c", 4*slow)
+		run("once", slow)
 		run("quick", quick)
 		run("outlier", 0)
 		run("outlier", 4*quick)
@@ -233,6 +234,7 @@ func TestQuick(t *testing.T) {
 		require.False(t, p.TryEnter(key("a")), "still slow")
 		p.Leave(key("quick"))
 		time.Sleep(5 * time.Minute)
+		require.False(t, p.TryEnter(key("once")), "it has never been quick")
 		require.True(t, p.TryEnter(key("a")))
 		p.Leave(key("a"))
 		require.True(t, p.TryEnter(key("a")), "it is as one that is new")
@@ -276,6 +278,7 @@ func TestClassChangesInTheQueue(t *testing.T) {
 	for name, test := range map[string]struct {
 		before func(use func(name string, d time.Duration))
 		holds  string        // the credential that has a place beside three others
+		free   string        // one of the others, whose place becomes free first; or none
 		wait   []string      // in this order
 		after  time.Duration // when the place becomes free
 		want   string
@@ -295,7 +298,7 @@ func TestClassChangesInTheQueue(t *testing.T) {
 				use("still", slow)
 				time.Sleep(50*time.Second - quick) // it ends 5 minutes after the first
 			},
-			holds: "a", wait: []string{"still", "once"}, after: 2 * quick, want: "once",
+			holds: "a", free: "x", wait: []string{"still", "once"}, after: 2 * quick, want: "once",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -325,6 +328,9 @@ func TestClassChangesInTheQueue(t *testing.T) {
 					synctest.Wait()
 				}
 				time.Sleep(test.after)
+				if test.free != "" {
+					p.cancel(test.free, 1)
+				}
 				p.Leave(key(test.holds))
 				synctest.Wait()
 				require.Equal(t, []string{test.want}, served)

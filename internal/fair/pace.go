@@ -57,4 +57,7 @@ func (p *pace) class(now time.Duration) class {
 	return long
 }
 
-func (p *pace) isQuick(now time.Duration) bool { return p.known && now >= p.slowUntil }
+func (p *pace) isQuick(now time.Duration) bool {
+	c := p.class(now)
+	return c != unknown && c != slow
+}
