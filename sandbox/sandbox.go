@@ -237,9 +237,21 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 			s.meter = &meter{usage: callback.Usage{Script: main, Version: name.Version, Queued: time.Since(start)}, process: c.process.Process.Pid}
 			s.meter.begin()
 		}
-		result, end, err := s.run(files)
-		if call.Usage != nil {
-			*call.Usage = s.meter.end()
+		result, end, err := r.runIn(s, place, files)
+		if end != neverBegan || err != nil {
+			return result, err
+		}
+	}
+}
+
+// runIn runs the session in its child and gives back the child and the place, even
+// if code of the host panics.
+func (r *Runner) runIn(s *session, place fair.Place, files []fileState) (result *callback.Result, end ending, err error) {
+	c := s.child
+	end = childSpent // after a panic
+	defer func() {
+		if s.meter != nil {
+			*s.call.Usage = s.meter.end()
 		}
 		c.calls++
 		computed := c.computed()
@@ -247,17 +259,15 @@ func (r *Runner) RunScript(ctx context.Context, call *callback.Call) (*callback.
 		case end == neverBegan:
 			r.retire(c, "none")
 		case end == childDied:
-			r.retire(c, main)
+			r.retire(c, s.main)
 		case end == childSpent || c.calls >= cmp.Or(r.MaxCalls, DefaultMaxCalls):
 			r.retire(c, "")
 		default:
 			r.release(c)
 		}
 		r.places.LeaveComputed(place, computed)
-		if end != neverBegan || err != nil {
-			return result, err
-		}
-	}
+	}()
+	return s.run(files)
 }
 
 // Start starts all children and returns when the first one is ready, or with the

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -641,6 +642,30 @@ func TestFairness(t *testing.T) {
 			calls.Wait()
 		})
 	}
+}
+
+// A brokenFS is a tree whose files panic when they are first read.
+type brokenFS struct {
+	fstest.MapFS
+	works atomic.Bool
+}
+
+func (b *brokenFS) Open(name string) (fs.File, error) {
+	if !b.works.Swap(true) {
+		panic("broken")
+	}
+	return b.MapFS.Open(name)
+}
+
+// A call in which code of the host panics gives back its child and its place.
+func TestHostPanics(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, &brokenFS{MapFS: tree("callbacks/x.js", `Spark.setScriptData("say", 1)`)})
+	r.Processes, r.Reserve = 1, -1
+	require.PanicsWithValue(t, "broken", func() { _, _ = run(t, r, "x") })
+	waiting, busy := r.Waiting()
+	require.Zero(t, waiting+busy)
+	require.Equal(t, "1", say(t, r, "x"))
 }
 
 // A credential whose calls compute does not get all processors while another calls

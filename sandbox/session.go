@@ -71,11 +71,7 @@ const (
 // run runs the call in the child.
 func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 	s.limits = limitsOf(s.call)
-	s.child.watch.Start(s.ctx, s.killUnlessAnswered)
-	result, end, err := s.converse(files)
-	s.outbound.close()
-	s.answered.Store(true)
-	s.child.watch.Stop()
+	result, end, err := s.watched(files)
 	if end == childSpent || end == childFit {
 		if s.killed {
 			end = childSpent
@@ -99,6 +95,17 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 		s.endTrial(&callback.ScriptError{Script: s.trial.name, Message: "the compiler ran out of time or memory"})
 	}
 	return nil, childDied, err
+}
+
+// watched converses with the child, which is killed if it does not answer in time.
+func (s *session) watched(files []fileState) (*callback.Result, ending, error) {
+	s.child.watch.Start(s.ctx, s.killUnlessAnswered)
+	defer func() { // also if code of the host panics
+		s.outbound.close()
+		s.answered.Store(true)
+		s.child.watch.Stop()
+	}()
+	return s.converse(files)
 }
 
 // overran is the error of a call that did not end in time.
