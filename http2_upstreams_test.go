@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -64,10 +65,9 @@ func newHTTP2Upstream(t *testing.T, answers map[string]func(c *http2Conn, stream
 }
 
 // client is a client that trusts the upstream.
-func (u *http2Upstream) client(adjust func(*http.Transport)) *callback.HTTPClient {
+func (u *http2Upstream) client() *callback.HTTPClient {
 	return &callback.HTTPClient{DangerouslyAllowPrivate: true, Transport: func(transport *http.Transport) {
 		transport.TLSClientConfig = u.Server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-		adjust(transport)
 	}}
 }
 
@@ -137,7 +137,7 @@ var hostileFrames = map[string]func(c *http2Conn, stream uint32) error{
 }
 
 // TestHostileHTTP2Upstreams: the script has null within its time-out, the memory is
-// bounded, and the next request to the same server is answered by a new connection.
+// bounded, and the next request to the same server is answered.
 // It is not parallel, because it measures memory.
 func TestHostileHTTP2Upstreams(t *testing.T) {
 	hostileFrames["good"] = func(c *http2Conn, stream uint32) error {
@@ -149,12 +149,7 @@ func TestHostileHTTP2Upstreams(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			upstream := newHTTP2Upstream(t, hostileFrames)
-			client := upstream.client(func(transport *http.Transport) {
-				require.Positive(t, transport.HTTP2.WriteByteTimeout)
-				require.Positive(t, transport.HTTP2.SendPingTimeout)
-				transport.HTTP2.WriteByteTimeout = 200 * time.Millisecond
-				transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = 200*time.Millisecond, 200*time.Millisecond
-			})
+			client := upstream.client()
 			h, _ := outboundHandler(t, fetchScript, client)
 			h.Timeout = time.Minute
 			var before, after runtime.MemStats
@@ -170,4 +165,47 @@ func TestHostileHTTP2Upstreams(t *testing.T) {
 			require.Eventually(t, func() bool { return upstream.open.Load() == 0 }, 20*time.Second, time.Millisecond, "a connection is left")
 		})
 	}
+}
+
+// TestHTTP2ConnectionOfAFailedRequest: a connection is closed after a request on it
+// has failed, but not while another request uses it.
+func TestHTTP2ConnectionOfAFailedRequest(t *testing.T) {
+	t.Parallel()
+	var connections atomic.Int64
+	slow, release := make(chan struct{}), make(chan struct{})
+	upstream := &http2Upstream{Server: httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/slow":
+			close(slow)
+			<-release
+		case "/hangs":
+			<-r.Context().Done()
+		}
+		_, _ = io.WriteString(w, r.Proto)
+	}))}
+	upstream.EnableHTTP2 = true
+	upstream.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	upstream.StartTLS()
+	t.Cleanup(upstream.Close)
+	h, _ := outboundHandler(t, fetchScript, upstream.client())
+	h.Timeout = time.Minute
+
+	answer := make(chan fetched, 1)
+	go func() { answer <- fetch(t, h, "url", upstream.URL+"/slow", "timeout", "30000") }()
+	<-slow
+	require.True(t, fetch(t, h, "url", upstream.URL+"/hangs", "timeout", "50").Null)
+	require.Equal(t, "HTTP/2.0", fetch(t, h, "url", upstream.URL+"/quick", "timeout", "30000").Text)
+	require.EqualValues(t, 1, connections.Load())
+	close(release)
+	require.Equal(t, "HTTP/2.0", (<-answer).Text)
+
+	require.Eventually(t, func() bool {
+		return fetch(t, h, "url", upstream.URL+"/quick", "timeout", "30000").Text == "HTTP/2.0" && connections.Load() == 2
+	}, 20*time.Second, time.Millisecond)
+	require.Equal(t, "HTTP/2.0", fetch(t, h, "url", upstream.URL+"/quick", "timeout", "30000").Text)
+	require.EqualValues(t, 2, connections.Load(), "a connection that has not failed is kept")
 }

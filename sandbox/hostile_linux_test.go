@@ -58,7 +58,7 @@ var stallers = map[string]func(){
 	"starts threads": func() {
 		for range 100 {
 			go func() {
-				for {
+				for i := 0; ; i++ { // computes
 				}
 			}()
 		}

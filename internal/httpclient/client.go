@@ -43,8 +43,6 @@ func New(o Options) *http.Client {
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: MaxHeaderBytes,
-		// A server that has stopped to read or to answer must not keep a connection.
-		HTTP2: &http.HTTP2Config{WriteByteTimeout: 10 * time.Second, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	if o.Transport != nil {
 		o.Transport(transport)
@@ -81,7 +79,10 @@ func (t *allowingTransport) RoundTrip(req *http.Request) (*http.Response, error)
 			return nil, host.ErrNotAllowed // and not err: its text may hold the URL
 		}
 	}
-	return t.Transport.RoundTrip(req)
+	if req.URL.Scheme != "https" { // HTTP/2 is by TLS only
+		return t.Transport.RoundTrip(req)
+	}
+	return roundTrip(t.Transport, req)
 }
 
 // A guardedDialer dials the addresses that its guard allows and those of the
@@ -93,10 +94,15 @@ type guardedDialer struct {
 }
 
 func (d *guardedDialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := &d.guarded
 	if _, ok := d.proxies.Load(address); ok {
-		return d.plain.DialContext(ctx, network, address)
+		dialer = &d.plain
 	}
-	return d.guarded.DialContext(ctx, network, address)
+	c, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c}, nil
 }
 
 // watchProxy wraps the Proxy of an [http.Transport]. It notes the addresses of
