@@ -118,6 +118,7 @@ type task struct {
 	levels  uint64
 	tree    treeName
 	files   []fileState // as they are for this call
+	asked   int         // questions about files
 	compile bool        // the call has read a script
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -271,6 +272,25 @@ func TestLogLimits(t *testing.T) {
 			require.ErrorContains(t, err, "broke the protocol")
 			require.Equal(t, c.lines-1, logged)
 		})
+	}
+}
+
+// A child asks for only so many files in one call. The library in it keeps to that.
+func TestFileQuestions(t *testing.T) {
+	t.Parallel()
+	end := encoded(&resultMessage{Result: new(callback.Result)})
+	stat, read := encoded(&statQuestion{"callbacks/x.js"}), encoded(&readQuestion{"callbacks/x.js"})
+	most := bytes.Repeat(append(stat, read...), maxFileQuestions/2)
+
+	s, _ := hostileSession(t, append(most, end...))
+	_, _, err := s.run(nil)
+	require.NoError(t, err)
+
+	for _, question := range [][]byte{stat, read} {
+		s, sent := hostileSession(t, append(append(slices.Clip(most), question...), end...))
+		_, _, err := s.run(nil)
+		require.ErrorContains(t, err, "broke the protocol")
+		require.Len(t, replies(t, sent()), maxFileQuestions)
 	}
 }
 

@@ -91,7 +91,7 @@ const (
 // closed when it is of no more use.
 //
 // It reads the same tree as [callback.GojaRunner], and edits are live in the same
-// way.
+// way. One call can require at least 2,000 modules.
 type Runner struct {
 	// Scripts holds the tree of scripts. Either it or Source is required.
 	Scripts fs.FS

@@ -644,6 +644,22 @@ func TestFairness(t *testing.T) {
 	}
 }
 
+// A script that asks for too many files gets an error, and its child serves on.
+func TestTooManyFiles(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, tree("callbacks/x.js", `
+		var n = 0;
+		for (;;) try { require("M" + n); } catch (e) {
+			if (!/no module/.test(e)) { Spark.setScriptData("say", n + " " + e); break; }
+			n++;
+		}`))
+	r.Processes, r.Reserve = 1, -1
+	require.Equal(t, `"4095 Error: require: module \"M4095\" cannot be read"`, say(t, r, "x"))
+	pids := r.Pids()
+	require.Equal(t, `"4096 Error: require: module \"M4096\" cannot be read"`, say(t, r, "x"))
+	require.Equal(t, pids, r.Pids())
+}
+
 // A brokenFS is a tree whose files panic when they are first read.
 type brokenFS struct {
 	fstest.MapFS

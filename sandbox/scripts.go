@@ -11,6 +11,19 @@ import (
 	"example.com/callback/internal/tree"
 )
 
+// maxFileQuestions bounds the questions about files in one call. A module that is
+// new to the child takes two.
+const maxFileQuestions = 4096
+
+// askForFile is ask for questions about files.
+func (t *task) askForFile(question message, reply interface{ decode(*decoder) }) error {
+	if t.asked == maxFileQuestions {
+		return errors.New("callback/sandbox: the call has asked for too many files")
+	}
+	t.asked++
+	return t.ask(question, reply)
+}
+
 // stat implements Stat for the call's tree. Usually the call has brought the
 // answer.
 func (w *worker) stat(name string) (fs.FileInfo, error) {
@@ -21,7 +34,7 @@ func (w *worker) stat(name string) (fs.FileInfo, error) {
 		}
 	}
 	var reply statReply
-	if err := t.ask(&statQuestion{name}, &reply); err != nil {
+	if err := t.askForFile(&statQuestion{name}, &reply); err != nil {
 		return nil, err
 	}
 	if reply.Err != nil && !errors.Is(reply.Err, fs.ErrNotExist) {
@@ -45,7 +58,7 @@ func (w *worker) open(name string) (fs.File, error) {
 	t := w.task
 	t.compile = true
 	var reply readReply
-	if err := t.ask(&readQuestion{name}, &reply); err != nil {
+	if err := t.askForFile(&readQuestion{name}, &reply); err != nil {
 		return nil, err
 	}
 	if reply.Err != nil {

@@ -32,6 +32,7 @@ type session struct {
 	functions []hostFunc
 	limits    limits
 	logged    struct{ lines, bytes int } // by the child
+	asked     int                        // the child's questions about files
 	faults    atomic.Int64               // records that the host's code has caused, even abandoned code
 
 	answered atomic.Bool // the conversation is over
@@ -194,9 +195,13 @@ func (s *session) serve(k kind, d *decoder) error {
 		return receive(d, s.log)
 	case kindVerdict:
 		return receive(d, s.verdict)
-	case kindStat:
-		return receive(d, s.answerStat)
-	case kindRead:
+	case kindStat, kindRead:
+		if s.asked++; s.asked > maxFileQuestions {
+			return errFrame
+		}
+		if k == kindStat {
+			return receive(d, s.answerStat)
+		}
 		return receive(d, s.answerRead)
 	case kindHTTP:
 		return receive(d, s.answerHTTP)
