@@ -39,6 +39,10 @@ func Named(label string) (charset encoding.Encoding, name string, ok bool) {
 	return charset, name, err == nil
 }
 
+// maxLabel is longer than any label, in bytes. A sender may write a longer one, for
+// many fields.
+const maxLabel = 64
+
 // LookupLoosely finds an encoding as [Lookup] does, also by labels as senders
 // write them: in quotes, with "_" for "-", with a "-" too many ("latin-1"). The
 // empty label means UTF-8.
@@ -46,6 +50,9 @@ func LookupLoosely(label string) (charset encoding.Encoding, ok bool) {
 	label = strings.Trim(label, " \t\"'")
 	if label == "" {
 		return nil, true
+	}
+	if len(label) > maxLabel {
+		return nil, false
 	}
 	for _, spelling := range []string{label, strings.ReplaceAll(label, "_", "-"), strings.NewReplacer("_", "", "-", "").Replace(label)} {
 		if charset, ok := Lookup(spelling); ok {
