@@ -290,7 +290,7 @@ func (d *dataReader) addBody(header http.Header, body io.Reader, length int64, k
 		if keepMultipart {
 			body = io.TeeReader(body, &kept)
 		}
-		if err := d.addMultipart(body, params["boundary"], enc); err != nil {
+		if err := d.addMultipart(body, params, enc); err != nil {
 			return nil, err
 		}
 		if keepMultipart {
@@ -373,18 +373,20 @@ func (d *dataReader) readAll(r io.Reader, length int64) (string, error) {
 }
 
 // addMultipart adds the parts of a form as they arrive. It writes nothing to
-// the disk.
-func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.Encoding) error {
-	if boundary == "" {
+// the disk. The parameters and the charset are those of the Content-Type.
+func (d *dataReader) addMultipart(body io.Reader, params map[string]string, enc encoding.Encoding) error {
+	if params["boundary"] == "" {
 		return badRequest("multipart body without a boundary")
 	}
 	arriving := &failingReader{Reader: body}
-	reader := multipart.NewReader(arriving, boundary)
+	reader := multipart.NewReader(arriving, params["boundary"])
+	named := params["charset"] != "" // the charset of parts that name none
 	var unread []unreadField
+	var charsets string
 	for {
 		part, err := reader.NextPart()
 		if err == io.EOF {
-			d.readAgain(unread)
+			d.readAgain(unread, charsets)
 			return nil
 		}
 		if err != nil {
@@ -394,22 +396,25 @@ func (d *dataReader) addMultipart(body io.Reader, boundary string, enc encoding.
 		if !ok {
 			return badRequest("multipart part without a name")
 		}
-		partEnc := enc // unless the part names its own
+		partEnc, partNamed := enc, named
 		if _, params := headers.ParseMediaType(part.Header.Get("Content-Type")); params["charset"] != "" {
-			partEnc = d.charset(params)
+			partEnc, partNamed = d.charset(params), true
 		}
 		text, err := d.readAll(part, 0)
 		if err != nil {
 			return arriving.multipartError()
 		}
-		if name == "_charset_" && enc == nil { // that of the parts that follow, as in RFC 7578
-			enc, _ = charset.LookupLoosely(text)
+		switch {
+		case name == "_charset_" && !named: // that of the parts that follow, as in RFC 7578
+			enc, named = charset.LookupLoosely(text)
+		case name == "charsets":
+			charsets = text
 		}
 		name = charset.Decode(name, partEnc)
 		if err := d.add(name, charset.Decode(text, partEnc)); err != nil {
 			return err
 		}
-		if i := d.find(name); i >= 0 && partEnc == nil && !utf8.ValidString(text) && part.FileName() == "" {
+		if i := d.find(name); i >= 0 && !partNamed && !utf8.ValidString(text) && part.FileName() == "" {
 			unread = append(unread, unreadField{name, len(d.params[i].Values) - 1, text})
 		}
 	}
@@ -422,15 +427,11 @@ type unreadField struct {
 	text  string
 }
 
-// readAgain reads fields in the charsets that a field behind them names, as SendGrid
-// sends it: charsets, a JSON object of charsets by the names of fields.
-func (d *dataReader) readAgain(fields []unreadField) {
-	i := d.find("charsets")
-	if len(fields) == 0 || i < 0 {
-		return
-	}
+// readAgain reads fields in the charsets that the field charsets of the form names, as
+// SendGrid sends it: a JSON object of charsets by the names of fields.
+func (d *dataReader) readAgain(fields []unreadField, charsets string) {
 	var labels map[string]string
-	if json.Unmarshal([]byte(d.params[i].Values[0]), &labels) != nil {
+	if len(fields) == 0 || json.Unmarshal([]byte(charsets), &labels) != nil {
 		return
 	}
 	for _, f := range fields {
