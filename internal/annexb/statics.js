@@ -7,7 +7,7 @@
 	method("exec", {exec(text) {
 		var match = exec.call(this, text);
 		if (match) {
-			last = match;
+			last = {input: match.input, index: match.index, groups: [...match]}; // the script may change match
 		}
 		return match;
 	}}.exec);
@@ -19,11 +19,11 @@
 		});
 	}
 	for (let i = 1; i <= 9; i++) {
-		property(["$" + i], function (match) { return match[i] });
+		property(["$" + i], function (match) { return match.groups[i] });
 	}
 	property(["input", "$_"], function (match) { return match.input });
-	property(["lastMatch", "$&"], function (match) { return match[0] });
-	property(["lastParen", "$+"], function (match) { return match.length > 1 ? match[match.length - 1] : "" });
+	property(["lastMatch", "$&"], function (match) { return match.groups[0] });
+	property(["lastParen", "$+"], function (match) { return match.groups.length > 1 ? match.groups[match.groups.length - 1] : "" });
 	property(["leftContext", "$`"], function (match) { return match.input.slice(0, match.index) });
-	property(["rightContext", "$'"], function (match) { return match.input.slice(match.index + match[0].length) });
+	property(["rightContext", "$'"], function (match) { return match.input.slice(match.index + match.groups[0].length) });
 })()
