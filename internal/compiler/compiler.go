@@ -52,13 +52,16 @@ func Parse(name, source string) (*ast.Program, error) {
 func parse(name, source string) (*ast.Program, error) {
 	source = strings.TrimPrefix(source, "\ufeff")
 	tree, err := parser.ParseFile(nil, name, source, 0, ParserOptions...)
-	for range maxDecimals {
+	for parsed := len(source); parsed <= maxParsedAgain; parsed += len(source) {
 		at := errorOffset(source, err)
 		if at < 0 {
 			break
 		}
+		for at > 0 && isDigit(source[at-1]) { // as a key, the number has an error behind its octal digits
+			at--
+		}
 		number := decimalWithZeros.FindString(source[at:])
-		if number == "" {
+		if number == "" || at > 0 && isWordByte(source[at-1]) {
 			break
 		}
 		digits := strings.TrimLeft(number, "0")
@@ -72,9 +75,11 @@ func parse(name, source string) (*ast.Program, error) {
 // octal number has. The parser refuses it, so that its zeros become blanks.
 var decimalWithZeros = regexp.MustCompile(`^0[0-9]*[89][0-9]*`)
 
-// maxDecimals bounds the numbers that begin with a zero in a script, because each
-// takes a parse.
-const maxDecimals = 32
+// maxParsedAgain bounds the bytes of a script that are parsed for such numbers,
+// because each takes a parse.
+const maxParsedAgain = 4 << 20
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // errorOffset is the offset of the first error of the parser, or negative.
 func errorOffset(source string, err error) int {
