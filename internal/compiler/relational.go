@@ -22,7 +22,12 @@ type relationalGrouper struct {
 	base  int // of positions in text
 	text  string
 	depth int
+	read  int // bytes of text, some of them several times
 }
+
+// maxRead bounds the bytes that are read to find parentheses, because operands may be
+// nested.
+const maxRead = 16 << 20
 
 func (g *relationalGrouper) children(v reflect.Value) {
 	if g.depth++; g.depth <= maxHoistDepth {
@@ -39,11 +44,13 @@ func (g *relationalGrouper) children(v reflect.Value) {
 // group changes the tree of a < (b < c) into that of (a < b) < c, with any
 // relational operators, until e's right operand is no such expression.
 func (g *relationalGrouper) group(e *ast.BinaryExpression) {
+	before := e.Left // the operand in front of the first operator of e.Right
 	for isRelational(e.Operator) {
 		right, ok := e.Right.(*ast.BinaryExpression)
-		if !ok || !isRelational(right.Operator) || g.inParentheses(e.Left, right) {
+		if !ok || !isRelational(right.Operator) || g.inParentheses(before, right) {
 			return
 		}
+		before = right.Left
 		left := &ast.BinaryExpression{Operator: e.Operator, Left: e.Left, Right: right.Left, Comparison: e.Comparison}
 		e.Operator, e.Comparison, e.Left, e.Right = right.Operator, right.Comparison, left, right.Right
 	}
@@ -63,7 +70,10 @@ func isRelational(operator token.Token) bool {
 func (g *relationalGrouper) inParentheses(left ast.Expression, e *ast.BinaryExpression) bool {
 	begin, from := int(left.Idx0())-g.base, int(left.Idx1())-g.base
 	operand, to := int(e.Left.Idx1())-g.base, int(e.Right.Idx0())-g.base
-	if begin < 0 || from < begin || to < from || to > len(g.text) || !isASCII(g.text[begin:to]) {
+	if begin < 0 || from < begin || to < from || to > len(g.text) {
+		return true
+	}
+	if g.read += to - begin; g.read > maxRead || !isASCII(g.text[begin:to]) {
 		return true
 	}
 	open := 0
@@ -85,7 +95,7 @@ func (g *relationalGrouper) inParentheses(left ast.Expression, e *ast.BinaryExpr
 		case c == '"', c == '\'':
 			size = stringLength(rest) - 1
 		case c == '/', c == '`': // perhaps a regular expression
-			return true
+			return open > 0 || strings.ContainsAny(rest, "()")
 		}
 		if size < 0 {
 			return true

@@ -43,6 +43,8 @@ func TestRelationalOperators(t *testing.T) {
 		`"a" in {a: 1} in {true: 1}`:             true,
 		`[] instanceof Array instanceof Boolean`: false,
 		`0 < i++ < 2`:                            true,
+		`0 < 50 / 2 < 10`:                        true,
+		`0 < (50 / 2 < 10)`:                      false,
 	} {
 		s, fault := compiler.Compile("callbacks/hello.js", `var i = 5; function id(x) { return x; } var result = (`+expression+`);`, false)
 		require.Nil(t, fault, expression)
