@@ -42,7 +42,7 @@ func ExampleHandler() {
 func ExampleHandler_requestHeaders() {
 	scripts := fstest.MapFS{"callbacks/payment.js": {Data: []byte(`
 		var data = Spark.getData();
-		var expected = Spark.getDigester().hmacSha256Hex("signing-key", data.REQUEST_BODY);
+		var expected = Spark.getDigester().hmacSha256Hex("signing-key", Spark.getRequestBytes());
 		Spark.setScriptData("genuine", data.REQUEST_HEADERS["x-signature"] === expected);
 	`)}}
 	handler := &callback.Handler{

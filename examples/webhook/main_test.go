@@ -116,6 +116,15 @@ func TestNoticeWithoutSignature(t *testing.T) {
 	require.Equal(t, `{"error":"bad signature"}`, rec.Body.String())
 }
 
+// The provider signs bytes, which need not be text.
+func TestNoticeInAnotherCharset(t *testing.T) {
+	t.Parallel()
+	body := strings.Replace(notice, "10 €", "10 \x80", 1) // windows-1252
+	timestamp, signature := sign("signing-key", time.Now(), body)
+	require.Equal(t, `{"credited":1000}`,
+		deliver(newHandler(agreed, new(ledger), provider(t, 200, settled)), timestamp, signature, body).Body.String())
+}
+
 // TestCreditsOnce sends several notices of one payment at the same time. They are
 // either equal, as after a time-out of the provider, or different events, as from a
 // provider that reports each step of a payment.

@@ -14,7 +14,7 @@ if ("REQUEST_BODY" in data) {
 function receive() {
   // The signature is checked first, before anything in the body is used.
   var timestamp = String(data.REQUEST_HEADERS["x-timestamp"]);
-  if (!isSigned(timestamp + "." + data.REQUEST_BODY)) {
+  if (!isSigned(timestamp + ".")) {
     refuse(401, "bad signature");
   }
   if (!(Math.abs(Date.now() / 1000 - Number(timestamp)) <= TOLERANCE_SECONDS)) {
@@ -41,12 +41,17 @@ function receive() {
   Spark.setScriptData("credited", fresh ? payment.cents : 0);
 }
 
-// isSigned compares the digests of two digests, so that the time of the comparison
-// says nothing about the expected one.
+// isSigned reports whether the provider has signed the text with the bytes of the body
+// after it, whatever their charset is. It compares the digests of two digests, so that
+// the time of the comparison says nothing about the expected one.
 function isSigned(text) {
+  var before = new TextEncoder().encode(text), body = Spark.getRequestBytes();
+  var signed = new Uint8Array(before.length + body.length);
+  signed.set(before);
+  signed.set(body, before.length);
   var digester = Spark.getDigester();
   var key = Spark.getSigningKey();
-  var expected = digester.hmacSha256Hex(key, text);
+  var expected = digester.hmacSha256Hex(key, signed);
   var given = String(data.REQUEST_HEADERS["x-signature"]);
   return digester.hmacSha256Hex(key, expected) === digester.hmacSha256Hex(key, given);
 }
