@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"time"
 
 	"example.com/callback/internal/host"
 	"example.com/callback/internal/limit"
@@ -133,6 +134,27 @@ type outbound struct {
 	requests map[uint64]*outboundRequest
 	bytes    int
 	over     bool // the call is over
+	waits    stopwatch
+}
+
+// A stopwatch measures the time in which a child waits for the host: for one or more
+// outbound requests, or a function of the host.
+type stopwatch struct {
+	waits int // of now
+	since time.Time
+	total time.Duration
+}
+
+func (w *stopwatch) start() {
+	if w.waits++; w.waits == 1 {
+		w.since = time.Now()
+	}
+}
+
+func (w *stopwatch) stop() {
+	if w.waits--; w.waits == 0 {
+		w.total += time.Since(w.since)
+	}
 }
 
 type outboundRequest struct {
@@ -156,6 +178,7 @@ func (o *outbound) begin(number uint64, r *outboundRequest) error {
 	}
 	o.requests[number] = r
 	o.bytes += r.bytes
+	o.waits.start()
 	return nil
 }
 
@@ -171,6 +194,7 @@ func (o *outbound) end(number uint64, send func() error) error {
 	r.cancel()
 	delete(o.requests, number)
 	o.bytes -= r.bytes
+	o.waits.stop()
 	return send()
 }
 
@@ -181,5 +205,13 @@ func (o *outbound) close() {
 	o.over = true
 	for _, r := range o.requests {
 		r.cancel()
+		o.waits.stop()
 	}
+}
+
+// waited returns for how long the child of a call that is over has waited.
+func (o *outbound) waited() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waits.total
 }

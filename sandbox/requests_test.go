@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,6 +43,33 @@ func TestOutboundLimits(t *testing.T) {
 	}
 	end(5)
 	require.Equal(t, 2, sent, "nothing is sent once the call is over")
+}
+
+// A child waits while it has outbound requests or a function of the host runs for it.
+func TestWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := session{ctx: t.Context(), child: new(child)}
+		o := &s.outbound
+		begin := func(number uint64) { require.NoError(t, o.begin(number, &outboundRequest{cancel: func() {}})) }
+		end := func(number uint64) { require.NoError(t, o.end(number, func() error { return nil })) }
+		begin(1)
+		time.Sleep(time.Second)
+		begin(2)
+		time.Sleep(time.Second)
+		end(1)
+		end(1)
+		require.NoError(t, s.waitForHost(func() { time.Sleep(time.Second) }))
+		end(2)
+		time.Sleep(time.Second)
+		require.NoError(t, s.waitForHost(func() { time.Sleep(time.Second) }))
+		begin(3)
+		time.Sleep(time.Second)
+		o.close()
+		time.Sleep(time.Second)
+		end(3)
+		require.Equal(t, 5*time.Second, o.waited())
+	})
 }
 
 // Goroutines that wait for replies read them for each other, in any order.

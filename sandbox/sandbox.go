@@ -265,7 +265,7 @@ func (r *Runner) runIn(s *session, place fair.Place, files []fileState) (result 
 		default:
 			r.release(c)
 		}
-		r.places.LeaveComputed(place, computed)
+		r.places.LeaveComputed(place, computed, s.outbound.waited())
 	}()
 	return s.run(files)
 }

@@ -685,51 +685,57 @@ func TestHostPanics(t *testing.T) {
 }
 
 // A credential whose calls compute does not get all processors while another calls
-// whose calls do not.
+// whose calls do not. One whose calls wait for most of the time may have more calls.
 func TestLeavesAProcessor(t *testing.T) {
 	t.Parallel()
-	r := newRunner(t, tree("callbacks/light.js", `Spark.setScriptData("say", 1)`, "callbacks/computes.js", `
-		if (Spark.getData().hold) {
-			Spark.hold();
-		} else {
-			for (var sum = 0, i = 0; i < 1e6; i++) sum += i;
-			Spark.setScriptData("say", 1);
-		}
-	`))
+	const computes = `
+		if (!Spark.getData().hold) for (var sum = 0, i = 0; i < 1e6; i++) sum += i;
+		Spark.hold();`
+	r := newRunner(t, tree("callbacks/light.js", `Spark.setScriptData("say", 1)`,
+		"callbacks/computes.js", computes, "callbacks/waits.js", computes))
 	most := max(1, runtime.GOMAXPROCS(0)-1)
 	r.Processes, r.Reserve, r.MaxQueue = most+2, -1, -1
-	require.Equal(t, "1", say(t, r, "computes"))
+	require.NoError(t, r.Start(t.Context()))
+	call := func(credential string, hold func(), data ...callback.Param) error {
+		_, err := r.RunScript(t.Context(), &callback.Call{Credential: credential, Data: data, Members: callback.Members{
+			"hold": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
+				hold()
+				return nil, nil
+			}},
+		}})
+		return err
+	}
+	begin := time.Now()
+	require.NoError(t, call("waits", func() { <-time.After(3 * time.Since(begin)) }))
+	require.NoError(t, call("computes", func() {}))
 	for range 10 {
-		require.Equal(t, "1", say(t, r, "light"))
+		require.NoError(t, call("light", func() {}))
 	}
 
-	held, refused, release := make(chan struct{}), make(chan error), make(chan struct{})
-	var calls sync.WaitGroup
-	computing := 0
-	for range most + 1 {
-		calls.Go(func() {
-			_, err := r.RunScript(t.Context(), &callback.Call{
-				Credential: "computes",
-				Data:       []callback.Param{{Name: "hold", Values: []string{"1"}}},
-				Members: callback.Members{"hold": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {
-					held <- struct{}{}
-					<-release
-					return nil, nil
-				}}},
+	// atOnce returns how many of most+1 calls may be under way at once.
+	atOnce := func(credential string) (n int) {
+		held, refused, release := make(chan struct{}), make(chan error), make(chan struct{})
+		var calls sync.WaitGroup
+		for range most + 1 {
+			calls.Go(func() {
+				err := call(credential, func() { held <- struct{}{}; <-release }, callback.Param{Name: "hold", Values: []string{"1"}})
+				if err != nil {
+					refused <- err
+				}
 			})
-			if err != nil {
-				refused <- err
+			select {
+			case <-held:
+				n++
+			case err := <-refused:
+				assert.ErrorIs(t, err, callback.ErrOverloaded)
 			}
-		})
-		select {
-		case <-held:
-			computing++
-		case err := <-refused:
-			assert.ErrorIs(t, err, callback.ErrOverloaded)
 		}
+		close(release)
+		calls.Wait()
+		return n
 	}
-	close(release)
-	calls.Wait()
+	require.Equal(t, most+1, atOnce("waits"))
+	computing := atOnce("computes")
 	require.Positive(t, computing)
 	require.LessOrEqual(t, computing, most)
 }

@@ -294,6 +294,15 @@ func (s *session) waitForHost(f func()) error {
 	if s.ctx.Err() != nil {
 		return nil
 	}
+	o := &s.outbound
+	o.mu.Lock()
+	o.waits.start()
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		o.waits.stop()
+		o.mu.Unlock()
+	}()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

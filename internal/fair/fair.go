@@ -40,7 +40,7 @@ type Places struct {
 
 	mu        sync.Mutex
 	used      int            // of both kinds
-	computing [classes]int   // places used by owners whose runs compute for this long
+	computing [classes]int   // processors that owners of each class need, in thousandths
 	lightBy   *owner         // the last that called and computes little, or nil
 	lightAt   time.Duration  // since Open; when it called
 	owners    map[Key]*owner // that hold or want places, and some idle ones
@@ -54,6 +54,7 @@ type Place struct {
 	owner    *owner
 	since    time.Duration // since Open
 	computes class         // when it got the place
+	share    int           // of a processor that it needs, in thousandths
 }
 
 // An owner is a credential.
@@ -61,6 +62,7 @@ type owner struct {
 	held     int
 	holds    pace      // a place
 	computes pace      // while it holds a place
+	share    int       // of that time in which it needs a processor, in thousandths
 	waiters  []*waiter // the first has waited longest
 
 	in             *list // nil if it has no waiters
@@ -153,17 +155,20 @@ func (p *Places) Restart(place *Place) { place.since = p.now() }
 func (p *Places) Held(place Place) time.Duration { return p.now() - place.since }
 
 // Leave gives back a place in which a run has computed all the time.
-func (p *Places) Leave(place Place) { p.LeaveComputed(place, math.MaxInt64) }
+func (p *Places) Leave(place Place) { p.LeaveComputed(place, math.MaxInt64, 0) }
 
 // LeaveComputed gives back a place in which a run has computed for some of the
-// time.
-func (p *Places) LeaveComputed(place Place, computed time.Duration) {
+// time, and waited for the host for some. For the rest it has waited for a
+// processor.
+func (p *Places) LeaveComputed(place Place, computed, waited time.Duration) {
 	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o, held := place.owner, now-place.since
 	o.holds.note(held, now)
-	o.computes.note(min(computed, held), now)
+	computed = min(computed, held)
+	o.noteShare(max(computed, held-waited), held, now)
+	o.computes.note(computed, now)
 	if o == p.lightBy && o.computes.class(now) != light {
 		p.lightBy = nil // it needs no processor left free for itself
 	}
@@ -237,6 +242,9 @@ func (p *Places) hasPlace(o *owner, now time.Duration) bool {
 //   - slow ones together have half of the processors, and at least one,
 //   - those between light and slow have what the slow ones leave of all processors
 //     but one, and at least one.
+//
+// One that waits for the host for some of the time needs only a share of a
+// processor. One may begin while half a processor is left.
 func (p *Places) mayCompute(o *owner, now time.Duration) bool {
 	if p.lightBy == nil || now-p.lightAt >= lightLasts {
 		return true
@@ -244,29 +252,33 @@ func (p *Places) mayCompute(o *owner, now time.Duration) bool {
 	slower, others := p.computing[slow], p.computing[short]+p.computing[long]
 	switch o.computes.class(now) {
 	case slow:
-		return slower < max(1, p.processors/2)
+		return isRoom(max(1, p.processors/2), slower)
 	case short, long:
-		return others == 0 || slower+others < p.processors-1
+		return others == 0 || isRoom(p.processors-1, slower+others)
 	}
 	return true
 }
+
+// isRoom reports whether half of one of the processors is left. used is in
+// thousandths.
+func isRoom(processors, used int) bool { return used <= processors*whole-whole/2 }
 
 // take gives the owner a place if there is one.
 func (p *Places) take(o *owner, now time.Duration) (Place, bool) {
 	if !p.hasPlace(o, now) || !p.mayCompute(o, now) {
 		return Place{}, false
 	}
-	place := Place{o, now, o.computes.class(now)}
+	place := Place{o, now, o.computes.class(now), max(1, o.share)}
 	o.held++
 	p.used++
-	p.computing[place.computes]++
+	p.computing[place.computes] += place.share
 	return place, true
 }
 
 func (p *Places) leave(place Place, now time.Duration) {
 	place.owner.held--
 	p.used--
-	p.computing[place.computes]--
+	p.computing[place.computes] -= place.share
 	p.grant(now)
 }
 

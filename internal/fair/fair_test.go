@@ -80,7 +80,7 @@ func (p *places) use(t *testing.T, name string, held, computed time.Duration) {
 	t.Helper()
 	require.True(t, p.TryEnter(key(name)))
 	time.Sleep(held)
-	p.LeaveComputed(p.first(key(name)), computed)
+	p.LeaveComputed(p.first(key(name)), computed, 0)
 }
 
 // enter has a credential take places.
@@ -416,6 +416,30 @@ func TestThoseThatNeedNoProcessorLeft(t *testing.T) {
 		p.use(t, "becomes slow", 0, 0)
 		p.use(t, "becomes slow", 10*time.Second, 10*time.Second)
 		p.enter(t, "becomes slow", 8)
+	})
+}
+
+// A call that waits for the host in its place needs a processor for the rest of the
+// time. One that waits for a processor needs it.
+func TestShareOfAProcessor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, computed := range []time.Duration{2 * lightTime, 2 * slowTime} { // short, slow
+			p := openOn(100, 2, 2)
+			p.use(t, "light", lightTime, lightTime)
+			p.enter(t, "waits", 1)
+			time.Sleep(20 * computed)
+			p.LeaveComputed(p.first(key("waits")), computed, 19*computed)
+			p.use(t, "computes", 20*computed, computed)
+			p.enter(t, "light", 1)
+			p.enter(t, "waits", 10) // half a processor
+			p.enter(t, "computes", 1)
+			require.False(t, p.TryEnter(key("computes")))
+			require.False(t, p.TryEnter(key("waits")))
+			p.cancel("computes", 1)
+			p.enter(t, "waits", 1)
+			require.False(t, p.TryEnter(key("waits")), "less than half a processor is left")
+		}
 	})
 }
 

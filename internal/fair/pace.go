@@ -61,3 +61,19 @@ func (p *pace) isQuick(now time.Duration) bool {
 	c := p.class(now)
 	return c != unknown && c != slow
 }
+
+// whole is a whole processor, in thousandths.
+const whole = 1000
+
+// noteShare records for how much of the time a call has needed a processor. It is
+// called before the pace is noted.
+func (o *owner) noteShare(needed, held, now time.Duration) {
+	share := whole
+	if held > 0 {
+		share = int(float64(needed) / float64(held) * whole)
+	}
+	if o.computes.class(now) == unknown {
+		o.share = share
+	}
+	o.share += (share - o.share) / 4
+}
