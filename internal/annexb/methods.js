@@ -9,16 +9,20 @@
 		});
 	}
 
+	function refuseNothing(value, method) {
+		if (value === undefined || value === null) {
+			throw new TypeError(method + " is called on " + value);
+		}
+	}
+
 	// markup makes a method that puts a string into an element.
 	function markup(name, tag, attribute) {
 		function element(text, value) {
-			if (text === undefined || text === null) {
-				throw new TypeError("String.prototype." + name + " is called on " + text);
-			}
-			text = String(text);
+			refuseNothing(text, "String.prototype." + name);
+			text = `${text}`; // String would accept a symbol
 			var start = "<" + tag;
 			if (attribute) {
-				start += " " + attribute + '="' + String(value).split('"').join("&quot;") + '"';
+				start += " " + attribute + '="' + `${value}`.split('"').join("&quot;") + '"';
 			}
 			return start + ">" + text + "</" + tag + ">";
 		}
@@ -42,6 +46,7 @@
 
 	// lookup finds a getter or setter of an object or of its prototypes.
 	function lookup(object, name, kind) {
+		refuseNothing(object, "the lookup of an accessor");
 		for (object = Object(object); object; object = prototypeOf(object)) {
 			var descriptor = getDescriptor(object, name);
 			if (descriptor) {
@@ -50,6 +55,7 @@
 		}
 	}
 	function accessor(object, name, kind, f) {
+		refuseNothing(object, "the definition of an accessor");
 		if (typeof f !== "function") {
 			throw new TypeError(String(name) + ": not a function");
 		}
