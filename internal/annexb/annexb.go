@@ -50,12 +50,20 @@ var (
 )
 
 // Install gives a runtime a set of builtins. If the script has broken the builtins
-// that these are made of, it gets none.
+// that these are made of, it gets none. It panics with the *goja.InterruptedError if
+// the runtime is interrupted, because the engine has then cleared the interrupt.
 func Install(vm *goja.Runtime, set Set) {
 	if set&methods != 0 {
-		_, _ = vm.RunProgram(methodsProgram)
+		run(vm, methodsProgram)
 	}
 	if set&statics != 0 {
-		_, _ = vm.RunProgram(staticsProgram)
+		run(vm, staticsProgram)
+	}
+}
+
+func run(vm *goja.Runtime, program *goja.Program) {
+	_, err := vm.RunProgram(program)
+	if interrupted, ok := err.(*goja.InterruptedError); ok {
+		panic(interrupted)
 	}
 }
