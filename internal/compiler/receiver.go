@@ -14,7 +14,7 @@ import (
 type Receiver struct {
 	Null    bool
 	Path    []string
-	Lexical bool // the script declares the variable by let or const
+	Lexical bool // the variable is one of let or const, and not a property of the global object
 }
 
 // maxReceiverSource bounds the sources that ReceiverOf parses, which takes a few
@@ -24,7 +24,7 @@ const maxReceiverSource = 128 << 10
 // ReceiverOf finds what a compiled source reads a property of, at the position of
 // the error about it. ok is false inside a function, and wherever a block may have a
 // variable of the same name or the variable may have changed after the error.
-func ReceiverOf(property string, source *file.File, line, column int) (receiver Receiver, ok bool) {
+func ReceiverOf(property string, source *file.File, module bool, line, column int) (receiver Receiver, ok bool) {
 	text := source.Source()
 	offset := offsetOf(text, line, column)
 	if offset < 0 || len(text) > maxReceiverSource {
@@ -52,7 +52,8 @@ func ReceiverOf(property string, source *file.File, line, column int) (receiver 
 	if variable == nil || f.locals[variable.Name] {
 		return Receiver{}, false
 	}
-	return Receiver{Path: path, Lexical: lexicalNames(tree.Body)[variable.Name]}, true
+	lexical := !module && lexicalNames(tree.Body)[variable.Name] // those of a module are hoisted
+	return Receiver{Path: path, Lexical: lexical}, true
 }
 
 // pathOf is the variable with which an expression of names and dots begins, and all

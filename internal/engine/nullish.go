@@ -37,7 +37,7 @@ func (r *run) decideNull(e *ScriptError) {
 	if !ok || !isRead || source == nil || r.stopped() {
 		return
 	}
-	receiver, ok := compiler.ReceiverOf(property, source, e.Line, e.Column)
+	receiver, ok := compiler.ReceiverOf(property, source, isModule(e.Script), e.Line, e.Column)
 	if !ok {
 		return
 	}

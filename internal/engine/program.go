@@ -42,7 +42,7 @@ func compile(name, version, source string, maxSize int64) (*program, error) {
 	var compiled *compiler.Script
 	fault := compiler.TooLong(maxSize)
 	if int64(len(source)) <= maxSize {
-		compiled, fault = compiler.Compile(name, source, strings.HasPrefix(name, cloudcode.Modules+"/"))
+		compiled, fault = compiler.Compile(name, source, isModule(name))
 	}
 	if fault != nil {
 		return nil, &ScriptError{Script: name, Version: version, Line: fault.Line, Column: fault.Column, Message: fault.Message}
@@ -55,6 +55,8 @@ func compile(name, version, source string, maxSize int64) (*program, error) {
 	}
 	return p, nil
 }
+
+func isModule(name string) bool { return strings.HasPrefix(name, cloudcode.Modules+"/") }
 
 // CompileMember checks the script of a host's member. The error is a *ScriptError.
 func CompileMember(name, source string) error {
