@@ -23,7 +23,7 @@ const maxReceiverSource = 128 << 10
 
 // ReceiverOf finds what a compiled source reads a property of, at the position of
 // the error about it. ok is false inside a function, and wherever a block may have a
-// variable of the same name or the variable may have changed after the error.
+// variable of the same name.
 func ReceiverOf(property string, source *file.File, module bool, line, column int) (receiver Receiver, ok bool) {
 	text := source.Source()
 	offset := offsetOf(text, line, column)

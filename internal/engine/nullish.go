@@ -2,6 +2,7 @@ package engine
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 	"unicode/utf16"
 
@@ -42,7 +43,11 @@ func (r *run) decideNull(e *ScriptError) {
 		return
 	}
 	value := goja.Null()
-	if !receiver.Null {
+	switch {
+	case receiver.Null:
+	case r.mayHaveChanged():
+		return
+	default:
 		value = r.valueAt(receiver)
 	}
 	switch {
@@ -65,6 +70,23 @@ func (r *run) sourceOf(script string) *file.File {
 		}
 	}
 	return nil
+}
+
+// later matches scripts of which some code may run after an error that no script
+// handles: a finally, a catch that throws again, or a promise job.
+var later = regexp.MustCompile(`(?s)\b(finally|async|then|queueMicrotask)\b|\.\s*catch\b|\bcatch\b.*\bthrow\b`)
+
+// mayHaveChanged reports whether variables may have changed after the error.
+func (r *run) mayHaveChanged() bool {
+	if later.MatchString(r.main.source.Source()) {
+		return true
+	}
+	for _, program := range r.modules.ran {
+		if later.MatchString(program.source.Source()) {
+			return true
+		}
+	}
+	return false
 }
 
 // valueAt is the value of a receiver, or nil if it can only be read by running code.
