@@ -453,7 +453,7 @@ func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	call = &equipped
 	call.RunID = cmp.Or(call.RunID, rand.Text())
 	h.equip(e, call, time.Now())
-	var failed *failure
+	failed := panicked(nil) // until the call returns: the runner may call runtime.Goexit
 	if e.account != nil {
 		defer func() {
 			v := recover()
@@ -478,6 +478,7 @@ func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
 		failed = explain(limited, call, err)
 		return nil, err
 	}
+	failed = nil
 	return result, nil
 }
 

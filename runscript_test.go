@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -109,6 +110,13 @@ func TestRunScriptPanic(t *testing.T) {
 	h.Runner = runnerFunc(func(context.Context, *callback.Call) error { panic("value") })
 	runs := observe(h)
 	require.PanicsWithValue(t, "value", func() { _, _ = h.RunScript(context.Background(), new(callback.Call)) })
+	require.Equal(t, callback.OutcomePanic, runs.next(t).Outcome)
+
+	h.Runner = runnerFunc(func(context.Context, *callback.Call) error {
+		runtime.Goexit()
+		return nil
+	})
+	go func() { _, _ = h.RunScript(context.Background(), new(callback.Call)) }()
 	require.Equal(t, callback.OutcomePanic, runs.next(t).Outcome)
 }
 
