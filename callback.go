@@ -512,9 +512,9 @@ func (h *Handler) run(ctx context.Context, call *Call) (*Result, error) {
 
 // logPanic logs a panic without its value. The value may hold a secret, and
 // printing one of the engine's runs script code.
-func logPanic(ctx context.Context, logger *slog.Logger, message string, v any) {
+func logPanic(ctx context.Context, logger *slog.Logger, message string, v any, attrs ...any) {
 	defer func() { _ = recover() }() // it may be the logger that panics
-	logger.ErrorContext(ctx, message, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	logger.ErrorContext(ctx, message, append(attrs, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))...)
 }
 
 // serve answers the request, or returns why it is refused.

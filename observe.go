@@ -251,7 +251,7 @@ func (h *Handler) observe(ctx context.Context, run *Run) {
 	go func() {
 		defer func() {
 			if v := recover(); v != nil {
-				logPanic(ctx, h.logger().With("run", run.Call.RunID), "callback: panic in Handler.Observe", v)
+				logPanic(ctx, h.logger(), "callback: panic in Handler.Observe", v, "run", run.Call.RunID)
 			}
 			release()
 			if state.Swap(returned) == overdue {

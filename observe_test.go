@@ -368,6 +368,9 @@ func TestObservePanics(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 2, strings.Count(log.String(), `msg="callback: panic in Handler.Observe" run=`))
 		require.NotContains(t, log.String(), "s3cret")
+
+		h.Logger = slog.New(panickingLog{})
+		require.Equal(t, `{"a":1}`, get(t, h, helloURL).Body.String())
 	})
 }
 

@@ -92,7 +92,7 @@ type panickingLog struct{}
 
 func (panickingLog) Enabled(context.Context, slog.Level) bool  { return true }
 func (panickingLog) Handle(context.Context, slog.Record) error { panic("the log is broken") }
-func (l panickingLog) WithAttrs([]slog.Attr) slog.Handler      { return l }
+func (panickingLog) WithAttrs([]slog.Attr) slog.Handler        { panic("the log is broken") }
 func (l panickingLog) WithGroup(string) slog.Handler           { return l }
 
 // secretScripts are the scripts of TestSecretsAreNeverSeen by their credential.
