@@ -53,6 +53,9 @@ func (h *Handler) withCall() slog.Handler {
 
 // WithAttrs implements [slog.Handler].
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	if len(attrs) == 0 {
+		return h
+	}
 	with := *h
 	with.Base = h.withCall().WithAttrs(attrs)
 	with.attrs = slices.Clip(h.attrs)
@@ -64,6 +67,9 @@ func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 // WithGroup implements [slog.Handler].
 func (h *Handler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
 	with := *h
 	with.Base = h.withCall().WithGroup(name)
 	with.group += name + "."
