@@ -99,10 +99,14 @@ func (f *receiverFinder) visit(v reflect.Value) {
 	case *ast.WithStatement:
 		f.uncertain = true
 	}
+	before := len(f.found)
 	if f.depth++; f.depth <= maxHoistDepth {
 		jsast.Children(v, f.visit)
 	}
 	f.depth--
+	if _, ok := v.Interface().(*ast.TryStatement); ok && len(f.found) > before { // what follows may change the variable
+		f.uncertain = true
+	}
 }
 
 // consider finds a receiver if the error is at the property or, as in a call, at the
