@@ -45,7 +45,7 @@ func (r *run) decideNull(e *ScriptError) {
 	value := goja.Null()
 	switch {
 	case receiver.Null:
-	case r.mayHaveChanged():
+	case r.mayHaveChanged(e.Script):
 		return
 	default:
 		value = r.valueAt(receiver)
@@ -72,21 +72,26 @@ func (r *run) sourceOf(script string) *file.File {
 	return nil
 }
 
-// later matches scripts of which some code may run after an error that no script
-// handles: a finally, a catch that throws again, or a promise job.
-var later = regexp.MustCompile(`(?s)\b(finally|async|then|queueMicrotask)\b|\.\s*catch\b|\bcatch\b.*\bthrow\b`)
+// jobs matches scripts that may have promise jobs, and handlers those that may handle
+// the error of a module and throw it again.
+var (
+	jobs     = regexp.MustCompile(`\b(async|then|queueMicrotask)\b|\.\s*(catch|finally)\b`)
+	handlers = regexp.MustCompile(`(?s)\bfinally\b|\bcatch\b.*\bthrow\b`)
+)
 
-// mayHaveChanged reports whether variables may have changed after the error.
-func (r *run) mayHaveChanged() bool {
-	if later.MatchString(r.main.source.Source()) {
-		return true
+// mayHaveChanged reports whether variables may have changed after an error of the
+// script, apart from what a try block of its own does.
+func (r *run) mayHaveChanged(script string) bool {
+	may := func(name string, source *file.File) bool {
+		text := source.Source()
+		return jobs.MatchString(text) || name != script && handlers.MatchString(text)
 	}
-	for _, program := range r.modules.ran {
-		if later.MatchString(program.source.Source()) {
+	for code, program := range r.modules.ran {
+		if may(cloudcode.Module(code), program.source) {
 			return true
 		}
 	}
-	return false
+	return may(r.script, r.main.source)
 }
 
 // valueAt is the value of a receiver, or nil if it can only be read by running code.
