@@ -64,7 +64,7 @@ type ending int
 
 const (
 	neverBegan ending = iota // the child had died before, so another child can take the call
-	childDied                // the child died in the call, or must be killed
+	childDied                // the child died in the call, or is late
 	childSpent               // the call is over and the child must not take another
 	childFit                 // the call is over and the child can take another
 )
@@ -80,6 +80,10 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 		return result, end, err
 	}
 	var broken *protocolError
+	fate := childDied
+	if errors.As(err, &broken) {
+		fate = childSpent // it is killed for that, which is not to be logged as a death
+	}
 	switch {
 	case end == neverBegan && s.ctx.Err() == nil && !s.child.closed.Load():
 		return nil, neverBegan, nil
@@ -87,7 +91,7 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 		err = s.overran()
 	case s.child.closed.Load():
 		err = fmt.Errorf("%w with a call under way", ErrClosed)
-	case errors.As(err, &broken):
+	case broken != nil:
 	default:
 		err = &callback.ScriptError{Script: s.main, Version: s.tree.Version, Message: "killed: out of memory or fatal error of the engine"}
 	}
@@ -95,7 +99,7 @@ func (s *session) run(files []fileState) (*callback.Result, ending, error) {
 		// The child died while it compiled, and so would the next one.
 		s.endTrial(&callback.ScriptError{Script: s.trial.name, Message: "the compiler ran out of time or memory"})
 	}
-	return nil, childDied, err
+	return nil, fate, err
 }
 
 // watched converses with the child, which is killed if it does not answer in time.
