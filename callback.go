@@ -453,8 +453,9 @@ func (h *Handler) RunScript(ctx context.Context, call *Call) (*Result, error) {
 	call = &equipped
 	call.RunID = cmp.Or(call.RunID, rand.Text())
 	h.equip(e, call, time.Now())
-	failed := panicked(nil) // until the call returns: the runner may call runtime.Goexit
+	var failed *failure
 	if e.account != nil {
+		failed = panicked(nil) // until the call returns: the runner may call runtime.Goexit
 		defer func() {
 			v := recover()
 			if v != nil {
