@@ -89,6 +89,7 @@ type Queue struct {
 	client  client // for all methods except Work
 	connect func(*river.Config) (client, error)
 	dialect dialect
+	jumps   jumps
 	close   func() error
 }
 
@@ -231,6 +232,7 @@ func OpenSQLite(ctx context.Context, file string, options Options) (_ *Queue, er
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("callback: queue: %w", err), db.Close())
 	}
+	q.followJump(ctx) // the first look
 	return q, nil
 }
 
@@ -368,6 +370,7 @@ func (q *Queue) Enqueue(ctx context.Context, job *deferred.Job) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("callback: queue: %w", err)
 	}
+	q.followJump(ctx)
 	inserted, err := q.client.Insert(ctx, a, opts)
 	if err != nil {
 		return "", fmt.Errorf("callback: queue: %w", err)

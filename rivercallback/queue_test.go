@@ -81,7 +81,7 @@ func TestSQLiteMovesTimes(t *testing.T) {
 	t.Parallel()
 	q := openSQLite(t, rivercallback.Options{})
 	later := newJob(t, "later")
-	later.NotBefore = time.Now().Add(time.Hour)
+	later.NotBefore = time.Now().Add(100 * time.Hour)
 	for _, job := range []*deferred.Job{newJob(t, "ended"), later} {
 		_, err := q.Enqueue(t.Context(), job)
 		require.NoError(t, err)
@@ -94,11 +94,70 @@ func TestSQLiteMovesTimes(t *testing.T) {
 		return s
 	}
 	require.Eventually(t, func() bool { return status("ended").State == deferred.Finished }, 30*time.Second, 10*time.Millisecond)
-	for _, by := range []time.Duration{24 * time.Hour, -time.Hour, 2500 * time.Millisecond} {
+	for _, by := range []time.Duration{-48 * time.Hour, 24 * time.Hour, -time.Hour, 2500 * time.Millisecond} {
 		due, ended := status("later").Due, status("ended").Ended
 		require.NoError(t, q.ClockJumped(t.Context(), by))
 		require.Equal(t, due.Add(by), status("later").Due)
 		require.Equal(t, ended.Add(by), status("ended").Ended)
+	}
+}
+
+// A time that is stored after a jump, and before the jump is noticed, is not moved.
+func TestSQLiteStoresTimesAfterAJump(t *testing.T) {
+	t.Parallel()
+	q := openSQLite(t, rivercallback.Options{})
+	status := func(id string) *deferred.Status {
+		s, err := q.Status(t.Context(), id)
+		require.NoError(t, err)
+		return s
+	}
+	enqueue := func(id string, wait time.Duration) {
+		job := newJob(t, id)
+		if wait > 0 {
+			job.NotBefore = time.Now().Add(wait)
+		}
+		_, err := q.Enqueue(t.Context(), job)
+		require.NoError(t, err)
+	}
+	enqueue("before", time.Hour)
+	before := status("before").Due
+	q.ClockJumps(24 * time.Hour)
+	enqueue("after", time.Hour)
+	require.Equal(t, before.Add(24*time.Hour), status("before").Due)
+	require.WithinDuration(t, time.Now().Add(time.Hour), status("after").Due, 10*time.Minute)
+
+	enqueue("now", 0)
+	require.NoError(t, q.ClockJumped(t.Context(), 24*time.Hour))
+	require.False(t, status("now").Due.After(time.Now()), "it can run")
+	work(t, q)
+	require.Eventually(t, func() bool { return status("now").State == deferred.Finished }, 30*time.Second, 10*time.Millisecond)
+	require.NoError(t, q.ClockJumped(t.Context(), 24*time.Hour))
+	require.False(t, status("now").Ended.After(time.Now()), "it ended in the past")
+}
+
+// Two workers of one queue move its times once.
+func TestSQLiteMovesTimesOnce(t *testing.T) {
+	t.Parallel()
+	q := openSQLite(t, rivercallback.Options{})
+	job := newJob(t, "later")
+	job.NotBefore = time.Now().Add(time.Hour)
+	_, err := q.Enqueue(t.Context(), job)
+	require.NoError(t, err)
+	s, err := q.Status(t.Context(), "later")
+	require.NoError(t, err)
+	due := s.Due
+	q.ClockJumps(24 * time.Hour)
+	for _, id := range []string{"run-1", "run-2"} {
+		first, second := work(t, q), work(t, q)
+		_, err = q.Enqueue(t.Context(), newJob(t, id))
+		require.NoError(t, err)
+		select {
+		case <-first:
+		case <-second:
+		}
+		s, err = q.Status(t.Context(), "later")
+		require.NoError(t, err)
+		require.Equal(t, due.Add(24*time.Hour), s.Due)
 	}
 }
 
@@ -109,13 +168,17 @@ func TestSQLiteAfterTheClockWentBack(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "q.db")
 	q, err := rivercallback.OpenSQLite(t.Context(), file, rivercallback.Options{})
 	require.NoError(t, err)
-	_, err = q.Enqueue(t.Context(), newJob(t, "run-1"))
-	require.NoError(t, err)
+	later := newJob(t, "later")
+	later.NotBefore = time.Now().Add(time.Hour)
+	for _, job := range []*deferred.Job{newJob(t, "run-1"), later} {
+		_, err = q.Enqueue(t.Context(), job)
+		require.NoError(t, err)
+	}
 	require.NoError(t, q.Close())
 	db, err := sql.Open("sqlite", file)
 	require.NoError(t, err)
 	_, err = db.ExecContext(t.Context(), `
-update river_job set scheduled_at = datetime('now', 'subsec', '+1 day');
+update river_job set created_at = datetime(created_at, 'subsec', '+1 day'), scheduled_at = datetime(scheduled_at, 'subsec', '+1 day');
 insert into river_leader (leader_id, elected_at, expires_at) values ('killed', datetime('now', 'subsec', '+1 day'), datetime('now', 'subsec', '+2 days'))`)
 	require.NoError(t, errors.Join(err, db.Close()))
 
@@ -124,6 +187,9 @@ insert into river_leader (leader_id, elected_at, expires_at) values ('killed', d
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, q.Close()) })
+	s, err := q.Status(t.Context(), "later")
+	require.NoError(t, err)
+	require.WithinDuration(t, later.NotBefore, s.Due, 30*time.Minute)
 	calls := work(t, q)
 	seen := map[string]bool{}
 	for !seen["hello"] || !seen["TICK"] {

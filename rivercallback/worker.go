@@ -93,6 +93,7 @@ func (w *worker) Work(ctx context.Context, row *river.Job[args]) error {
 		return river.JobCancel(fmt.Errorf("callback: queue: not a job: %w", err))
 	}
 	verdict := w.work(ctx, &job)
+	w.queue.followJump(ctx)
 	if verdict.Err == nil {
 		verdict.Err = errors.New("callback: no reason given")
 	}
