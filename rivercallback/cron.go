@@ -50,6 +50,7 @@ type cronJob struct {
 	mu      sync.Mutex
 	next    time.Time     // when River makes the next run; zero at first
 	catchUp time.Duration // entry.CatchUp or, at first after a jump of the clock, the time that it has skipped
+	kept    time.Time     // after a jump, the next run of "@every" from before it
 }
 
 // Validate returns what is wrong with the entry by itself.
@@ -107,6 +108,10 @@ const noticed = 10 * time.Second
 // periodic converts the entry to River's type.
 func (c *cronJob) periodic(q *Queue, skipped time.Duration) *river.PeriodicJob {
 	c.mu.Lock()
+	c.kept = time.Time{}
+	if _, every := c.schedule.(cron.ConstantDelaySchedule); every && skipped > 0 {
+		c.kept = c.next // otherwise each jump would begin the interval again
+	}
 	c.next, c.catchUp = time.Time{}, max(c.entry.CatchUp, skipped)
 	catchUp := c.catchUp > 0
 	c.mu.Unlock()
@@ -134,6 +139,9 @@ func (c *cronJob) Next(current time.Time) time.Time {
 	next := c.schedule.Next(current.UTC())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.kept.After(current) {
+		next = c.kept
+	}
 	c.next = next
 	return next
 }
@@ -145,7 +153,7 @@ func (c *cronJob) due(now time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.next.IsZero() && !c.next.After(now.Add(time.Second)) {
-		if after := c.schedule.Next(c.next); !after.IsZero() && !after.After(now) {
+		if after := c.schedule.Next(c.next); now.Sub(c.next) > noticed && !after.IsZero() && !after.After(now) {
 			return time.Time{} // River goes through all times that the clock has skipped
 		}
 		return c.next
@@ -153,6 +161,9 @@ func (c *cronJob) due(now time.Time) time.Time {
 	from := now.UTC().Add(-c.catchUp)
 	c.catchUp = c.entry.CatchUp
 	var missed time.Time
+	if c.kept.After(from) && !c.kept.After(now) {
+		missed = c.kept
+	}
 	for at := c.schedule.Next(from); !at.IsZero() && !at.After(now); at = c.schedule.Next(at) {
 		missed = at
 	}

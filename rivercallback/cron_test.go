@@ -88,6 +88,40 @@ func TestCronCatchesUp(t *testing.T) {
 	require.Equal(t, "TICK", (<-work(t, q)).Script, "what was missed does not run")
 }
 
+// A jump forward does not begin the interval of "@every" again, and what it skips
+// runs once. Times that come late run, as long as no jump could be the reason.
+func TestCronAfterAJump(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+	at := func(after time.Duration) time.Time { return start.Add(after) }
+	for _, test := range []struct {
+		name, schedule string
+		by, now        time.Duration
+		due, next      time.Duration // zero due: none
+	}{
+		{"every, still to come", "@every 20h", 9 * time.Hour, 10 * time.Hour, 0, 20 * time.Hour},
+		{"every, skipped", "@every 20h", 9 * time.Hour, 24 * time.Hour, 20 * time.Hour, 44 * time.Hour},
+		{"every, back", "@every 20h", -9 * time.Hour, -8 * time.Hour, 0, 12 * time.Hour},
+		{"nightly, still to come", "0 3 * * *", 30 * time.Minute, 31 * time.Minute, 0, time.Hour},
+		{"nightly, skipped", "0 3 * * *", 9 * time.Hour, 10 * time.Hour, time.Hour, 25 * time.Hour},
+		{"a little late", "@every 1s", 0, 4 * time.Second, time.Second, time.Second},
+		{"jump not yet noticed", "@every 1s", 0, time.Hour, 0, time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			entry := rivercallback.CronEntry{Schedule: test.schedule, APIKey: "E3", Module: "A"}
+			due, next, err := rivercallback.CronAfterJump(entry, start, at(test.now), test.by)
+			require.NoError(t, err)
+			require.Equal(t, at(test.next), next.UTC())
+			if test.due == 0 {
+				require.Zero(t, due)
+			} else {
+				require.Equal(t, at(test.due), due.UTC())
+			}
+		})
+	}
+}
+
 func TestCronRefuses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
