@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,9 +22,14 @@ import (
 
 // explainFailures adds to the answer of a failed call what its author needs to
 // know: the error, the source, the log and the run's id, or what is wrong with the
-// URL. It is for loopback addresses only.
+// URL. It is for loopback addresses only. A request for another host comes through a
+// tunnel, or from a page of a site whose name leads here, and gets no explanation.
 func (s *server) explainFailures(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !namesLoopback(r.Host) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		runs := make(chan *callback.Run, 1)
 		held := new(answer.Held)
 		next.ServeHTTP(held, r.WithContext(context.WithValue(r.Context(), devKey{}, runs)))
@@ -47,6 +54,13 @@ func (s *server) explainFailures(next http.Handler) http.Handler {
 		}
 		held.Send(w)
 	})
+}
+
+// namesLoopback reports whether a Host header names this machine.
+func namesLoopback(hostport string) bool {
+	name := (&url.URL{Host: hostport}).Hostname()
+	addr, err := netip.ParseAddr(name)
+	return strings.EqualFold(name, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
 // whyForbidden says which part of a callback's URL is wrong.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"regexp"
@@ -125,5 +127,20 @@ func TestAuthorsMistakesInRequests(t *testing.T) {
 			require.Equal(t, test.status, status, body)
 			require.Contains(t, body, test.want)
 		})
+	}
+	for host, explained := range map[string]bool{
+		"localhost": true, "LOCALHOST:80": true, "127.0.0.2:8080": true, "[::1]:80": true,
+		"rebound.example": false, "localhost.example:80": false, "10.0.0.1": false,
+	} {
+		for path, plain := range map[string]string{"KEI/signed/s3cret": `{"error":"forbidden"}`, "KEY/signed/s3cret": `{"error":"script failed"}`} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", p.url+"/callback/"+path, nil)
+			require.NoError(t, err)
+			r.Host = host
+			resp, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			text, err := io.ReadAll(resp.Body)
+			require.NoError(t, errors.Join(err, resp.Body.Close()))
+			require.Equal(t, explained, string(text) != plain, "%s: %s", host, text)
+		}
 	}
 }
