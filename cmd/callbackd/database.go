@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 
@@ -39,13 +40,16 @@ type database struct {
 	log         *slog.Logger
 }
 
+// cutPassword matches URLs whose password is cut short by "/", "?" or "#". What
+// follows would be the name of the database or of a setting, which errors repeat, and
+// what precedes could be the name of the host.
+var cutPassword = regexp.MustCompile(`^postgres(ql)?://([^/?#]*/[^?#]*@|[^?#]*\?([^#]*&)?[^=&#]*@|[^#]*#)`)
+
 // connect makes a pool of connections, none of which is open yet.
 func connect(ctx context.Context, address string, conns int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(address)
-	// An error could repeat a part of the password, and so could one of the
-	// connection if a slash in the password began the name of the database.
-	if err != nil || strings.Contains(config.ConnConfig.Database, "@") {
-		return nil, usagef("-database: not a URL of Postgres: want postgres://user@host/name; in a password, write %%2F for a slash and %%40 for an @")
+	if err != nil || cutPassword.MatchString(address) { // err could repeat a part of the password
+		return nil, usagef("-database: not a URL of Postgres: want postgres://user@host/name; in a password, write %%2F for /, %%3F for ?, %%23 for # and %%40 for @")
 	}
 	if !strings.Contains(address, "pool_max_conns") {
 		config.MaxConns = conns
