@@ -83,7 +83,7 @@ func (db *DB) Secrets(ctx context.Context, apiKey, credential string) ([]callbac
 // the secret. The error is ErrSecretExists if the credential has or had this secret,
 // and ErrTooManySecrets if it has MaxSecrets.
 func (db *DB) AddSecret(ctx context.Context, apiKey, credential string, secret callback.Secret, note string, v Validity) (id int64, err error) {
-	err = db.addingSecrets(ctx, func(tx pgx.Tx) error {
+	err = db.addingSecrets(ctx, "add secret", func(tx pgx.Tx) error {
 		id, err = db.addSecret(ctx, tx, apiKey, credential, secret, note, v)
 		return err
 	})
@@ -91,14 +91,20 @@ func (db *DB) AddSecret(ctx context.Context, apiKey, credential string, secret c
 }
 
 // addingSecrets runs add in a transaction. There is one at a time, so that
-// MaxSecrets holds.
-func (db *DB) addingSecrets(ctx context.Context, add func(tx pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
+// MaxSecrets holds. An error that is not of add begins with what.
+func (db *DB) addingSecrets(ctx context.Context, what string, add func(tx pgx.Tx) error) error {
+	var ofAdd error
+	err := pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", db.lockNumber("secrets")); err != nil {
-			return fmt.Errorf("callback: add secret: %w", err)
+			return err
 		}
-		return add(tx)
+		ofAdd = add(tx)
+		return ofAdd
 	})
+	if ofAdd != nil {
+		return ofAdd
+	}
+	return wrap(what, err)
 }
 
 func (db *DB) addSecret(ctx context.Context, tx pgx.Tx, apiKey, credential string, secret callback.Secret, note string, v Validity) (id int64, err error) {
@@ -141,13 +147,13 @@ func (db *DB) LoadSecrets(ctx context.Context, secrets ...CredentialSecret) erro
 		}
 		apiKeys[i], credentials[i], digests[i] = s.APIKey, s.Credential, s.Secret[:]
 	}
-	err := db.addingSecrets(ctx, func(tx pgx.Tx) error {
+	return db.addingSecrets(ctx, "load secrets", func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, db.sql(`insert into {}.secret (api_key, credential, digest, note, valid_from)
 			select api_key, credential, digest, '', clock_timestamp()
 			from unnest($1::text[], $2::text[], $3::bytea[]) with ordinality as added (api_key, credential, digest, n)
 			order by n on conflict do nothing`), apiKeys, credentials, digests)
 		if err != nil {
-			return err
+			return wrap("load secrets", err)
 		}
 		var apiKey, credential string
 		err = tx.QueryRow(ctx, db.sql(`select api_key, credential from {}.secret
@@ -157,12 +163,11 @@ func (db *DB) LoadSecrets(ctx context.Context, secrets ...CredentialSecret) erro
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			err = fmt.Errorf("API key %q, credential %q: %w", apiKey, credential, ErrTooManySecrets)
 		}
-		return fmt.Errorf("API key %q, credential %q: %w", apiKey, credential, ErrTooManySecrets)
+		return wrap("load secrets", err)
 	})
-	return wrap("load secrets", err)
 }
 
 var errEmptySecret = errors.New("callback: add secret: the empty secret opens nothing")
@@ -184,7 +189,7 @@ func (db *DB) RotateSecret(ctx context.Context, apiKey, credential string, secre
 	if !isText(apiKey, credential) {
 		return 0, errNotText
 	}
-	err = db.addingSecrets(ctx, func(tx pgx.Tx) error {
+	err = db.addingSecrets(ctx, "rotate secret", func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, db.sql(`update {}.secret set valid_until = clock_timestamp() + $3
 			where api_key = $1 and credential = $2 and (valid_until is null or valid_until > clock_timestamp() + $3)`),
 			apiKey, credential, overlap)

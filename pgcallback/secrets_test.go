@@ -146,6 +146,16 @@ func TestSecretsOfABrokenStore(t *testing.T) {
 	db := &pgcallback.DB{Pool: newPool(t)} // not migrated
 	_, err := db.Secrets(t.Context(), "E3", "hello")
 	require.ErrorContains(t, err, "callback: secrets: ")
+	_, err = db.AddSecret(t.Context(), "E3", "hello", callback.NewSecret("s"), "", pgcallback.Validity{})
+	require.ErrorContains(t, err, "callback: add secret: ")
+
+	ended, end := context.WithCancel(t.Context())
+	end() // no transaction begins
+	_, err = db.AddSecret(ended, "E3", "hello", callback.NewSecret("s"), "", pgcallback.Validity{})
+	require.ErrorContains(t, err, "callback: add secret: ")
+	_, err = db.RotateSecret(ended, "E3", "hello", callback.NewSecret("s"), "", 0)
+	require.ErrorContains(t, err, "callback: rotate secret: ")
+	require.ErrorContains(t, db.LoadSecrets(ended), "callback: load secrets: ")
 }
 
 // A revoked secret is valid until the cache drops it, and no longer.
