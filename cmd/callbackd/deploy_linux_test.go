@@ -388,7 +388,7 @@ func TestContainerImage(t *testing.T) {
 	require.NoError(t, err, "%s", text)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--propagation", "private", "--net", "bash", "-m", "run.sh")
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-m", "run.sh")
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + filepath.Join(dir, "cmd/callbackd") + ":/usr/sbin:/usr/bin:/sbin:/bin", "DIR=" + dir, "HOME=" + dir}
 	text, err = cmd.CombinedOutput()
