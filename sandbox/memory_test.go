@@ -29,17 +29,19 @@ func TestParentMemoryOfCall(t *testing.T) {
 	defer sent.Close()
 	fromChild, child := io.Pipe()
 	var begun, answered sync.WaitGroup
-	begun.Add(maxRequestBytes / limit.RequestBody)
+	begun.Add(maxRequestBytes/limit.RequestBody + answers)
 	answered.Add(answers)
+	allBegun := make(chan struct{}) // while an answer is sent, no request begins
 	s := parentOf(t.Context(), pipeTo(t, sent), nil)
 	s.child.from = bufio.NewReader(fromChild)
 	s.call.HTTP = callback.HTTPDoerFunc(func(req *http.Request) (*http.Response, error) {
+		begun.Done()
 		if req.Method == http.MethodPost {
-			begun.Done()
 			<-req.Context().Done()
 			return nil, req.Context().Err()
 		}
 		defer answered.Done()
+		<-allBegun
 		return &http.Response{StatusCode: 200, Body: host.NewBody(make([]byte, answer))}, nil
 	})
 	before := live()
@@ -62,6 +64,7 @@ func TestParentMemoryOfCall(t *testing.T) {
 		ask(httpQuestion{Method: "GET"})
 	}
 	begun.Wait()
+	close(allBegun)
 	answered.Wait()
 	held := live() - before
 	unread.Close()
