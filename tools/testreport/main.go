@@ -59,6 +59,7 @@ func report(in io.Reader, out io.Writer, maySkip *regexp.Regexp) (bool, error) {
 	var failed, unskippable, passed []result
 	skipped := map[string]int{} // by reason
 	output := map[[2]string]*strings.Builder{}
+	crashed := map[string]bool{} // packages
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
@@ -74,6 +75,12 @@ func report(in io.Reader, out io.Writer, maySkip *regexp.Regexp) (bool, error) {
 		case "output":
 			if strings.HasPrefix(e.Output, "=== ") { // RUN, PAUSE, CONT
 				continue
+			}
+			if crash.MatchString(e.Output) {
+				crashed[e.Package] = true
+			}
+			if crashed[e.Package] {
+				key[1] = ""
 			}
 			if output[key] == nil {
 				output[key] = new(strings.Builder)
@@ -125,6 +132,10 @@ func report(in io.Reader, out io.Writer, maySkip *regexp.Regexp) (bool, error) {
 	}
 	return len(failed)+len(unskippable) == 0, nil
 }
+
+// crash is how the last words of a test binary begin. go test takes them for the
+// output of any test.
+var crash = regexp.MustCompile(`^(panic|fatal error|SIG[A-Z]+): `)
 
 // sourceLine is what precedes a message of a test.
 var sourceLine = regexp.MustCompile(`(?m)^\s*\S+_test\.go:\d+: |^\s*\S+\.go:\d+: `)

@@ -27,6 +27,11 @@ func TestReport(t *testing.T) {
 		{name: "a failure", in: run, maySkip: "Linux", want: "the first failure: p TestA\n    a_test.go:3: what is wrong\n"},
 		{name: "a skip that is allowed", in: without, maySkip: "^needs Linux$", ok: true, want: "2 passed, 0 failed, 1 skipped\n"},
 		{name: "a skip that is not", in: without, maySkip: "^$", want: "must not be skipped here: p TestB: needs Linux\n"},
+		{name: "a crash", in: `{"Action":"output","Package":"p","Test":"TestA","Output":"panic: test timed out\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"goroutine 1\n"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Output":"FAIL\n"}
+{"Action":"fail","Package":"p"}`, maySkip: "", want: "--- FAIL: p (0.0 s)\npanic: test timed out\ngoroutine 1\nFAIL\n"},
 		{name: "a build that fails", in: `{"ImportPath":"p","Action":"build-output","Output":"a.go:1: broken\n"}
 {"Action":"fail","Package":"p"}`, maySkip: "", want: "a.go:1: broken\n--- FAIL: p"},
 	} {
