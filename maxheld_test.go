@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -157,21 +158,26 @@ func TestMaxHeldMemory(t *testing.T) {
 	require.Less(t, live()-before, int64(h.MaxHeld+length), "with what goes on besides")
 }
 
-// heldBodies is a server whose Handler holds so many bytes of bodies. Calls with a
-// player wait until their caller asks.
-func heldBodies(t *testing.T, maxHeld int64) (*callback.Handler, *httptest.Server, chan struct{}) {
+// heldBodies is a server whose Handler holds so many bytes of bodies. Scripts of calls
+// with a player send on runs, and run until leave is called.
+func heldBodies(t *testing.T, maxHeld int64) (h *callback.Handler, server *httptest.Server, runs chan struct{}, leave func()) {
 	t.Helper()
-	h, _ := httpHandler(``)
+	h, _ = httpHandler(``)
 	h.Secrets = callback.SecretMap{"E3/hello": "s3cret", "E3/other": "s3cret"}
 	h.Timeout, h.MaxHeld = time.Minute, maxHeld
-	leave := make(chan struct{})
+	runs = make(chan struct{}, 10)
+	ended := make(chan struct{})
 	h.Runner = callback.ScriptRunnerFunc(func(_ context.Context, call *callback.Call) (*callback.Result, error) {
 		if call.PlayerID != "" {
-			<-leave
+			runs <- struct{}{}
+			<-ended
 		}
 		return nil, nil
 	})
-	return h, serve(t, h), leave
+	server = serve(t, h)
+	leave = sync.OnceFunc(func() { close(ended) })
+	t.Cleanup(leave) // before the server's
+	return h, server, runs, leave
 }
 
 const longBody = 1 << 20
@@ -186,7 +192,7 @@ func post(t *testing.T, server *httptest.Server, path, header string, n int) *ra
 // gets a 503, and all others can send the rest.
 func TestMaxHeldBodies(t *testing.T) {
 	t.Parallel()
-	h, server, _ := heldBodies(t, 3*longBody)
+	h, server, _, _ := heldBodies(t, 3*longBody)
 	var slow []*rawConn
 	for i := range 3 {
 		slow = append(slow, post(t, server, helloURL, "", longBody-1))
@@ -216,10 +222,11 @@ func TestMaxHeldBodies(t *testing.T) {
 // and a request without one is served.
 func TestMaxHeldWhileScriptsRun(t *testing.T) {
 	t.Parallel()
-	h, server, leave := heldBodies(t, 2*longBody)
+	h, server, runs, leave := heldBodies(t, 2*longBody)
 	var running []*rawConn
 	for i := range 2 {
 		running = append(running, post(t, server, helloURL+"/p", "", longBody))
+		<-runs
 		awaitHeld(t, h, int64(i+1)*longBody, 0)
 	}
 	for name, header := range map[string]string{
@@ -241,7 +248,7 @@ func TestMaxHeldWhileScriptsRun(t *testing.T) {
 		require.Equal(t, `{"error":"overloaded"}`, body)
 	}
 	require.Equal(t, 200, get(t, h, helloURL).Code)
-	close(leave)
+	leave()
 	for _, c := range running {
 		status, _ := c.answer(t)
 		require.Equal(t, 200, status)
