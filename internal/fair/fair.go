@@ -254,7 +254,7 @@ func (p *Places) mayCompute(o *owner, now time.Duration) bool {
 	case slow:
 		return isRoom(max(1, p.processors/2), slower)
 	case short, long:
-		return others == 0 || isRoom(p.processors-1, slower+others)
+		return others == 0 || isRoom(max(1, p.processors-1), slower+others)
 	}
 	return true
 }
