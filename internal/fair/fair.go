@@ -3,6 +3,7 @@
 package fair
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -39,14 +40,14 @@ type Places struct {
 	processors int
 
 	mu        sync.Mutex
-	used      int            // of both kinds
-	computing [classes]int   // processors that owners of each class need, in thousandths
-	lightBy   *owner         // the last that called and computes little, or nil
-	lightAt   time.Duration  // since Open; when it called
-	owners    map[Key]*owner // that hold or want places, and some idle ones
-	waiting   int            // number of waiters of all owners
-	lists     [classes][classes]list
-	quickAt   time.Duration // since Open; no owner in a list is less slow before
+	used      int                         // of both kinds
+	computing [classes]int                // processors that owners of each class need, in thousandths
+	lightBy   *owner                      // the last that called and computes little, or nil
+	lightAt   time.Duration               // since Open; when it called
+	owners    map[Key]*owner              // that hold or want places, and some idle ones
+	waiting   int                         // number of waiters of all owners
+	lists     [classes][classes]list.List // of owners that have waiters
+	quickAt   time.Duration               // since Open; no owner in a list is less slow before
 }
 
 // A Place is a place that a credential holds.
@@ -65,8 +66,8 @@ type owner struct {
 	share    int       // of that time in which it needs a processor, in thousandths
 	waiters  []*waiter // the first has waited longest
 
-	in             *list // nil if it has no waiters
-	previous, next *owner
+	list *list.List    // nil if it has no waiters
+	in   *list.Element // of list
 }
 
 // A waiter is a call that waits for a place.
@@ -297,7 +298,7 @@ func (p *Places) grant(now time.Duration) {
 		best.waiters[0] = nil
 		best.waiters = best.waiters[1:]
 		p.waiting--
-		best.in.remove(best)
+		best.remove()
 		if len(best.waiters) > 0 {
 			p.append(best, now) // after others that hold as few
 		}
@@ -310,10 +311,24 @@ func (p *Places) grant(now time.Duration) {
 func (p *Places) best(now time.Duration) (best *owner) {
 	for i := range p.lists {
 		for j := range p.lists[i] {
-			o := p.lists[i][j].best()
+			o := fewest(&p.lists[i][j])
 			if o != nil && (best == nil || o.held < best.held) && p.hasPlace(o, now) && p.mayCompute(o, now) {
 				best = o
 			}
+		}
+	}
+	return best
+}
+
+// fewest returns the owner in a list that holds the fewest places, or nil. The search
+// is short, because only as many owners hold something as there are places.
+func fewest(l *list.List) (best *owner) {
+	for e := l.Front(); e != nil; e = e.Next() {
+		if o := e.Value.(*owner); best == nil || o.held < best.held {
+			best = o
+		}
+		if best.held == 0 {
+			break
 		}
 	}
 	return best
@@ -338,19 +353,26 @@ func (p *Places) giveUp(o *owner, w *waiter) {
 	}
 	p.waiting--
 	if len(o.waiters) == 0 {
-		o.in.remove(o)
+		o.remove()
 	}
 }
 
-// list is the list for an owner that has waiters.
-func (p *Places) list(o *owner, now time.Duration) *list {
+// listOf is the list for an owner that has waiters.
+func (p *Places) listOf(o *owner, now time.Duration) *list.List {
 	return &p.lists[o.holds.class(now)][o.computes.class(now)]
 }
 
 // append adds an owner to its list.
 func (p *Places) append(o *owner, now time.Duration) {
-	p.list(o, now).append(o)
+	o.list = p.listOf(o, now)
+	o.in = o.list.PushBack(o)
 	p.watchSlow(o, now)
+}
+
+// remove takes the owner out of its list.
+func (o *owner) remove() {
+	o.list.Remove(o.in)
+	o.list, o.in = nil, nil
 }
 
 // watchSlow notes when an owner in a list will no longer be slow.
@@ -365,8 +387,8 @@ func (p *Places) watchSlow(o *owner, now time.Duration) {
 // move puts an owner that has waiters into the list of its classes. In another
 // list it could keep others from a place that it may not have itself.
 func (p *Places) move(o *owner, now time.Duration) {
-	if o.in != nil && o.in != p.list(o, now) {
-		o.in.remove(o)
+	if o.list != nil && o.list != p.listOf(o, now) {
+		o.remove()
 		p.append(o, now)
 	}
 }
@@ -376,9 +398,10 @@ func (p *Places) moveQuick(now time.Duration) {
 	p.quickAt = never
 	for i := range p.lists {
 		for j := range p.lists[i] {
-			var next *owner
-			for o := p.lists[i][j].first; o != nil; o = next {
-				next = o.next
+			var next *list.Element
+			for e := p.lists[i][j].Front(); e != nil; e = next {
+				next = e.Next()
+				o := e.Value.(*owner)
 				p.watchSlow(o, now)
 				p.move(o, now)
 			}

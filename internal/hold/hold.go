@@ -2,7 +2,10 @@
 // too many, callers that send or read slowly must go.
 package hold
 
-import "sync"
+import (
+	"container/list"
+	"sync"
+)
 
 // A Budget bounds the bytes of its Holds. The zero Budget is ready to use. It is
 // safe for concurrent use.
@@ -17,9 +20,9 @@ type Owner struct{ APIKey, Credential string }
 
 // owned are the Holds of one owner.
 type owned struct {
-	bytes       int64
-	holds       int
-	first, last *Hold // that wait for their callers, the oldest first
+	bytes   int64
+	holds   int
+	waiting list.List // of Holds that wait for their callers, the oldest first
 }
 
 // A Hold is what one call holds of a Budget. Its methods may be called by one
@@ -29,10 +32,10 @@ type Hold struct {
 	owner  Owner
 
 	// Below, fields belong to the mutex of the Budget.
-	bytes          int64
-	cut            func() // ends the wait for the caller; nil if there is none
-	given          bool   // up, by a cut
-	previous, next *Hold  // of the owner, that wait
+	bytes int64
+	cut   func()        // ends the wait for the caller; nil if there is none
+	given bool          // up, by a cut
+	in    *list.Element // of those of the owner that wait; nil if there is none
 }
 
 // New returns a Hold of no bytes. Release must be called.
@@ -85,8 +88,7 @@ func (h *Hold) Wait(cut func()) {
 	if h.given || h.cut != nil {
 		return
 	}
-	h.cut = cut
-	b.owners[h.owner].append(h)
+	h.cut, h.in = cut, b.owners[h.owner].waiting.PushBack(h)
 }
 
 // Resume ends what Wait began. It reports false if the Hold was cut.
@@ -133,37 +135,18 @@ func (b *Budget) victim(h *Hold) *Hold {
 	var victim *Hold
 	most := int64(-1)
 	for _, o := range b.owners {
-		oldest := o.first
-		if oldest == h {
-			oldest = h.next
+		oldest := o.waiting.Front()
+		if oldest != nil && oldest == h.in {
+			oldest = oldest.Next()
 		}
 		if oldest != nil && o.bytes > most {
-			victim, most = oldest, o.bytes
+			victim, most = oldest.Value.(*Hold), o.bytes
 		}
 	}
 	return victim
 }
 
-func (o *owned) append(h *Hold) {
-	h.previous, h.next = o.last, nil
-	if o.last != nil {
-		o.last.next = h
-	} else {
-		o.first = h
-	}
-	o.last = h
-}
-
 func (o *owned) remove(h *Hold) {
-	if h.previous != nil {
-		h.previous.next = h.next
-	} else {
-		o.first = h.next
-	}
-	if h.next != nil {
-		h.next.previous = h.previous
-	} else {
-		o.last = h.previous
-	}
-	h.cut, h.previous, h.next = nil, nil, nil
+	o.waiting.Remove(h.in)
+	h.cut, h.in = nil, nil
 }
