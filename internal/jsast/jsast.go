@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/file"
 )
 
 // Children calls f with the nodes, as pointers, that are directly below v: a
@@ -21,14 +22,19 @@ func Children(v reflect.Value, f func(node reflect.Value)) {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			switch name := v.Type().Field(i).Name; name {
-			case "DeclarationList", "File": // what is in the body once more; not a node
+			switch field := v.Field(i); field.Type() {
+			case declarationList, sourceFile: // what is in the body once more; not a node
 			default:
-				child(v.Field(i), f)
+				child(field, f)
 			}
 		}
 	}
 }
+
+var (
+	declarationList = reflect.TypeFor[[]*ast.VariableDeclaration]()
+	sourceFile      = reflect.TypeFor[*file.File]()
+)
 
 func child(v reflect.Value, f func(node reflect.Value)) {
 	switch v.Kind() {
