@@ -40,9 +40,6 @@ func hoistBlockFunctions(tree *ast.Program) {
 	}
 }
 
-// maxHoistDepth bounds the nesting at which functions in blocks are found.
-const maxHoistDepth = 10_000
-
 // A hoister hoists the functions in blocks of one function, or of a program.
 type hoister struct {
 	inFunction bool
@@ -83,7 +80,7 @@ func (h *hoister) statements(list []ast.Statement) {
 func (h *hoister) children(v reflect.Value) { jsast.Children(v, h.visit) }
 
 func (h *hoister) visit(v reflect.Value) {
-	if h.depth++; h.depth > maxHoistDepth {
+	if h.depth++; h.depth > jsast.MaxDepth {
 		h.depth--
 		return
 	}

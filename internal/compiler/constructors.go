@@ -22,18 +22,12 @@ const (
 // regular expressions of a pattern that is computed.
 func replaceConstructors(tree *ast.Program, source string) {
 	if strings.Contains(source, "Promise") || strings.Contains(source, "RegExp") {
-		new(constructorReplacer).children(reflect.ValueOf(tree.Body))
+		c := new(constructorReplacer)
+		c.Children(reflect.ValueOf(tree.Body), c.visit)
 	}
 }
 
-type constructorReplacer struct{ depth int }
-
-func (c *constructorReplacer) children(v reflect.Value) {
-	if c.depth++; c.depth <= maxHoistDepth {
-		jsast.Children(v, c.visit)
-	}
-	c.depth--
-}
+type constructorReplacer struct{ jsast.Walker }
 
 func (c *constructorReplacer) visit(v reflect.Value) {
 	switch n := v.Interface().(type) {
@@ -42,7 +36,7 @@ func (c *constructorReplacer) visit(v reflect.Value) {
 	case *ast.CallExpression:
 		replace(&n.Callee, &n.ArgumentList, false, isNamed(n.Callee, "RegExp") && isComputed(n.ArgumentList))
 	}
-	c.children(v)
+	c.Children(v, c.visit)
 }
 
 func replace(callee *ast.Expression, args *[]ast.Expression, promise, regexp bool) {

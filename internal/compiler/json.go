@@ -38,19 +38,16 @@ func replaceJSON(tree *ast.Program, source string) bool {
 
 // A jsonFinder finds what a script does with JSON.
 type jsonFinder struct {
-	depth int
+	jsast.Walker
 	calls []*ast.CallExpression // of JSON.parse and JSON.stringify
 	named int                   // how often JSON is an identifier, in calls as well
 	other bool                  // JSON may be used or declared without an identifier
 }
 
 func (f *jsonFinder) children(v reflect.Value) {
-	if f.depth++; f.depth > maxHoistDepth {
+	if !f.Children(v, f.visit) {
 		f.other = true
-	} else {
-		jsast.Children(v, f.visit)
 	}
-	f.depth--
 }
 
 func (f *jsonFinder) visit(v reflect.Value) {

@@ -28,8 +28,8 @@ func expandProperties(tree *ast.Program, source string) *Fault {
 }
 
 type expander struct {
+	jsast.Walker
 	tree  *ast.Program
-	depth int
 	bytes int // of what properties have become
 	fault *Fault
 }
@@ -39,10 +39,9 @@ type expander struct {
 const maxExpanded = 1 << 20
 
 func (x *expander) children(v reflect.Value) {
-	if x.depth++; x.depth <= maxHoistDepth && x.fault == nil {
-		jsast.Children(v, x.visit)
+	if x.fault == nil {
+		x.Children(v, x.visit)
 	}
-	x.depth--
 }
 
 func (x *expander) visit(v reflect.Value) {

@@ -70,12 +70,12 @@ func pathOf(e ast.Expression) (variable *ast.Identifier, path []string) {
 }
 
 type receiverFinder struct {
+	jsast.Walker
 	property  string
 	at        file.Idx
 	found     []ast.Expression
 	locals    names // of blocks
 	uncertain bool
-	depth     int
 }
 
 func (f *receiverFinder) visit(v reflect.Value) {
@@ -100,10 +100,7 @@ func (f *receiverFinder) visit(v reflect.Value) {
 		f.uncertain = true
 	}
 	before := len(f.found)
-	if f.depth++; f.depth <= maxHoistDepth {
-		jsast.Children(v, f.visit)
-	}
-	f.depth--
+	f.Children(v, f.visit)
 	if _, ok := v.Interface().(*ast.TryStatement); ok && len(f.found) > before { // what follows may change the variable
 		f.uncertain = true
 	}

@@ -15,30 +15,25 @@ import (
 // groups relational operators from the right.
 func groupRelational(tree *ast.Program) {
 	g := relationalGrouper{base: tree.File.Base(), text: tree.File.Source()}
-	g.children(reflect.ValueOf(tree.Body))
+	g.Children(reflect.ValueOf(tree.Body), g.visit)
 }
 
 type relationalGrouper struct {
-	base  int // of positions in text
-	text  string
-	depth int
-	read  int // bytes of text, some of them several times
+	jsast.Walker
+	base int // of positions in text
+	text string
+	read int // bytes of text, some of them several times
 }
 
 // maxRead bounds the bytes that are read to find parentheses, because operands may be
 // nested.
 const maxRead = 16 << 20
 
-func (g *relationalGrouper) children(v reflect.Value) {
-	if g.depth++; g.depth <= maxHoistDepth {
-		jsast.Children(v, func(node reflect.Value) {
-			if e, ok := node.Interface().(*ast.BinaryExpression); ok {
-				g.group(e)
-			}
-			g.children(node)
-		})
+func (g *relationalGrouper) visit(v reflect.Value) {
+	if e, ok := v.Interface().(*ast.BinaryExpression); ok {
+		g.group(e)
 	}
-	g.depth--
+	g.Children(v, g.visit)
 }
 
 // group changes the tree of a < (b < c) into that of (a < b) < c, with any

@@ -8,6 +8,25 @@ import (
 	"github.com/dop251/goja/file"
 )
 
+// MaxDepth bounds the nesting of nodes that a walk looks at.
+const MaxDepth = 10_000
+
+// A Walker walks over a tree down to MaxDepth. Its zero value is ready to use, for one
+// walk.
+type Walker struct{ depth int }
+
+// Children is the function of that name for a walk whose f calls it again. It reports
+// false, and calls nothing, if that is nested too deep.
+func (w *Walker) Children(v reflect.Value, f func(node reflect.Value)) bool {
+	w.depth++
+	defer func() { w.depth-- }()
+	if w.depth > MaxDepth {
+		return false
+	}
+	Children(v, f)
+	return true
+}
+
 // Children calls f with the nodes, as pointers, that are directly below v: a
 // node or a list of nodes.
 func Children(v reflect.Value, f func(node reflect.Value)) {
