@@ -159,14 +159,6 @@ func (s *loadServer) get(t *testing.T, credential, query string) answer {
 	return a
 }
 
-// heap is the memory in use once all garbage is gone.
-func heap() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
 // Ten times as many clients as the server has places call without a pause. At every
 // moment some are served and the others are refused. Every request gets exactly one
 // answer, which is its own. Memory does not grow.
@@ -241,7 +233,7 @@ func TestLoadTenfold(t *testing.T) {
 			}
 			// Some are served in each of these periods, however busy the machine is.
 			const moments = 3
-			var before uint64
+			var before int64
 			var goroutines int
 			for i := range moments {
 				<-time.After(loadTime(t, 0.5) / moments)
@@ -252,17 +244,17 @@ func TestLoadTenfold(t *testing.T) {
 					assert.Fail(t, "nobody is served")
 				}
 				if i == 0 {
-					before, goroutines = heap(), runtime.NumGoroutine()
+					before, goroutines = testkit.Heap(), runtime.NumGoroutine()
 				}
 			}
 			cancel()
 			clients.Wait()
-			after := heap()
+			after := testkit.Heap()
 
 			t.Logf("%d served, %d refused", ok.Load(), refused.Load())
 			assert.Equal(t, s.served.Load(), ok.Load()+refused.Load()+int64(held), "an answer is lost")
 			// The log is kept in memory: some 200 bytes for each refusal of the runner.
-			assert.Less(t, int64(after)-int64(before)-int64(2*len(s.log.String())), int64(16<<20), "memory grows")
+			assert.Less(t, after-before-int64(2*len(s.log.String())), int64(16<<20), "memory grows")
 			assert.Less(t, runtime.NumGoroutine(), goroutines+10*places)
 			// There is a free place at once.
 			assert.Equal(t, `{"id":"x"}`, s.get(t, "work", "id=x").body)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"example.com/callback"
+	"example.com/callback/internal/testkit"
 )
 
 // Answers of longLength bytes are longer than what the buffers of a connection take.
@@ -140,14 +140,7 @@ func TestMaxHeldMemory(t *testing.T) {
 	server.Listener = smallBuffers{server.Listener}
 	server.Start()
 	defer server.Close()
-	live := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC() // for what pools hold
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := live()
+	before := testkit.Heap()
 	for i := range callers {
 		c := &rawConn{Conn: dialSmall(t, server)}
 		defer c.Close()
@@ -155,7 +148,7 @@ func TestMaxHeldMemory(t *testing.T) {
 		awaitHeld(t, h, 0, int64(min(i+1, most))*length)
 	}
 	require.Eventually(t, func() bool { return calls.Load() == most }, 20*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return live()-before < int64(h.MaxHeld+length) }, 20*time.Second, time.Millisecond,
+	require.Eventually(t, func() bool { return testkit.Heap()-before < int64(h.MaxHeld+length) }, 20*time.Second, time.Millisecond,
 		"with what goes on besides, once those that were cut have ended")
 }
 

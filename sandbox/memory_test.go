@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -44,7 +43,7 @@ func TestParentMemoryOfCall(t *testing.T) {
 		<-allBegun
 		return &http.Response{StatusCode: 200, Body: host.NewBody(make([]byte, answer))}, nil
 	})
-	before := live()
+	before := testkit.Heap()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -66,7 +65,7 @@ func TestParentMemoryOfCall(t *testing.T) {
 	begun.Wait()
 	close(allBegun)
 	answered.Wait()
-	held := live() - before
+	held := testkit.Heap() - before
 	unread.Close()
 	child.Close()
 	<-ended
@@ -74,13 +73,4 @@ func TestParentMemoryOfCall(t *testing.T) {
 	const most = maxRequestBytes + answers*answer
 	require.Greater(t, held, int64(most/10*9))
 	require.Less(t, held, int64(most+2*answer), "with what is being sent")
-}
-
-// live is the memory that is in use.
-func live() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // for what pools hold
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

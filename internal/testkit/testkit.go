@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -47,6 +48,15 @@ type StoreFunc[S any] func(ctx context.Context, apiKey, credential string) ([]S,
 // Secrets implements callback.SecretStore.
 func (f StoreFunc[S]) Secrets(ctx context.Context, apiKey, credential string) ([]S, error) {
 	return f(ctx, apiKey, credential)
+}
+
+// Heap is how many bytes are in use once all garbage is gone.
+func Heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // for what pools hold
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // Tree returns a tree of files in memory, given by their names and contents.
