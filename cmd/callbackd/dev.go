@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -58,9 +57,7 @@ func (s *server) explainFailures(next http.Handler) http.Handler {
 
 // namesLoopback reports whether a Host header names this machine.
 func namesLoopback(hostport string) bool {
-	name := (&url.URL{Host: hostport}).Hostname()
-	addr, err := netip.ParseAddr(name)
-	return strings.EqualFold(name, "localhost") || err == nil && addr.Unmap().IsLoopback()
+	return isLoopbackHost(strings.ToLower((&url.URL{Host: hostport}).Hostname()))
 }
 
 // whyForbidden says which part of a callback's URL is wrong.

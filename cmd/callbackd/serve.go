@@ -415,11 +415,12 @@ func isLoopback(addr string) bool {
 	if err != nil {
 		return strings.HasPrefix(addr, "/") || strings.HasPrefix(addr, "@") // a Unix socket
 	}
-	if host == "localhost" {
-		return true
-	}
+	return isLoopbackHost(host)
+}
+
+func isLoopbackHost(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // environValue is the value of the environment variable that stands for a flag.
