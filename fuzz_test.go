@@ -59,8 +59,8 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
-// FuzzData sends arbitrary queries and bodies with the right secret. What is invalid
-// is a 4xx, and what is valid reaches the script as text.
+// FuzzData sends arbitrary queries and bodies with the right secret. An invalid
+// request must get a 4xx. The script must get the values of a valid one as text.
 func FuzzData(f *testing.F) {
 	eachRequest(f, func(target, contentType string, body []byte) {
 		_, query, _ := strings.Cut(target, "?")

@@ -141,8 +141,8 @@ func (f hangingFS) Open(name string) (fs.File, error) {
 
 func (f hangingFS) Stat(name string) (fs.FileInfo, error) { return f.MapFS.Stat(name) }
 
-// TestHangingScriptFileHoldsUpNobodyElse: of the calls that wait for one file, one is
-// counted as stuck. The others take no place and are not counted.
+// TestHangingScriptFileHoldsUpNobodyElse: several calls wait for a file that cannot be
+// read. One of them counts as stuck. The others hold no place and do not count.
 func TestHangingScriptFileHoldsUpNobodyElse(t *testing.T) {
 	files := hangingFS{
 		MapFS: fstest.MapFS{"callbacks/slow.js": {}, "callbacks/hello.js": {Data: []byte(`Spark.setScriptData("v", 1)`)}},
@@ -210,8 +210,8 @@ func TestStoppedAtTheDeadline(t *testing.T) {
 	}
 }
 
-// TestCallersGoroutineSurvives: the caller's goroutine survives what a host function
-// does to its own.
+// TestCallersGoroutineSurvives: a host function that ends its goroutine, or locks it to
+// its thread, does not end the goroutine of the caller.
 func TestCallersGoroutineSurvives(t *testing.T) {
 	members := callback.Members{
 		"end": {Func: func(context.Context, *callback.Call, callback.Args) (any, error) {

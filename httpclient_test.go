@@ -29,9 +29,9 @@ import (
 	"example.com/callback/internal/testkit"
 )
 
-// The names that exist in these tests. No query leaves the process. Names that look
-// like numbers are addresses to a C library and names to Go. In these tests they
-// resolve to what a C library would make of them.
+// testNames are the names that exist in these tests. No query leaves the process. A C
+// library reads names such as 0x7f000001 as addresses, Go looks them up. Here they
+// have the addresses that a C library reads.
 var testNames = map[string][]string{
 	"upstream.test.":      {"127.0.0.1"},
 	"other.test.":         {"127.0.0.1"},

@@ -301,7 +301,7 @@ func TestClockJumps(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(body), &now))
 		require.WithinDuration(t, clock.now(), time.UnixMilli(now.Now), time.Minute, "the scripts' clock is the machine's")
 
-		// What is edited now has the time of that clock.
+		// Files that are edited now have the time that the server's clock tells.
 		edit := filepath.Join(scripts, "callbacks/edit.js")
 		write(t, edit, fmt.Sprintf(`Spark.setScriptData("edit", %d)`, i))
 		require.NoError(t, os.Chtimes(edit, clock.now(), clock.now()))

@@ -250,8 +250,8 @@ func (l *ledger) isDone() bool {
 	return true
 }
 
-// judge checks every event: each is acknowledged, none is lost, none ran two
-// versions, and at most twiceAllowed were done twice.
+// judge checks all events. Each must be acknowledged and done. No run may mix two
+// versions. At most twiceAllowed events may be done twice.
 func (l *ledger) judge(operator deferred.Operator, twiceAllowed int) {
 	t := l.t
 	l.mu.Lock()

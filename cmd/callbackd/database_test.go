@@ -211,7 +211,8 @@ func testDatabaseServers(t *testing.T, server *pgtest.Server) {
 	status, body := get(t, admin+"/api/queue/NOSUCH")
 	require.Equal(t, 404, status, body)
 
-	// Only a front of another stage serves what is promoted there.
+	// A version that is promoted in the stage "preview" is served by the fronts of that
+	// stage, and by no others.
 	previewed := strings.Fields(run("publish", "-key", "KEY", "-promote", "preview", version(t, "three")))[1]
 	preview := startDatabase(t, address, "serve", "-stage", "preview")
 	eventually(t, func() bool {

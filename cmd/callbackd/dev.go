@@ -19,9 +19,9 @@ import (
 	"example.com/callback/internal/excerpt"
 )
 
-// explainFailures adds to the answer of a failed call what its author needs to
-// know: the error, the source, the log and the run's id, or what is wrong with the
-// URL. It is for loopback addresses only. A request for another host comes through a
+// explainFailures explains a failed call to its author, in place of the answer. The
+// explanation has the error, the source, the log and the run's id. For a URL that is
+// refused it says what is wrong with it. It is for loopback addresses only. A request for another host comes through a
 // tunnel, or from a page of a site whose name leads here, and gets no explanation.
 func (s *server) explainFailures(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

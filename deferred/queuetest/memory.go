@@ -1,6 +1,7 @@
-// Package queuetest tests implementations of [deferred.Queue]. Run tests the contract
-// of the interface. Faults tests what a queue guarantees when processes die. Memory
-// is a queue for the tests of a host.
+// Package queuetest tests implementations of [deferred.Queue].
+//   - Run tests the contract of the interface.
+//   - Faults kills processes and tests what the queue guarantees then.
+//   - Memory is a queue in memory, for the tests of a host.
 package queuetest
 
 import (
